@@ -1,0 +1,23 @@
+"""The registries of this package: children of mmengine's, so that both sets of names resolve.
+
+A registry imports its ``locations`` when something is first built from it, so nothing has to be
+imported by hand before ``Runner.from_cfg``.
+"""
+
+from mmengine import registry as _mmengine
+from mmengine.registry import Registry
+
+
+def _child(name: str, *locations: str) -> Registry:
+    parent = getattr(_mmengine, name)
+    return Registry(parent.name, parent=parent, scope="mmseg", locations=list(locations))
+
+
+MODELS = _child("MODELS", "mmseg.models")
+DATASETS = _child("DATASETS", "mmseg.datasets")
+TRANSFORMS = _child("TRANSFORMS", "mmseg.datasets.transforms")
+DATA_SAMPLERS = _child("DATA_SAMPLERS", "mmseg.datasets.samplers")
+METRICS = _child("METRICS", "mmseg.evaluation")
+HOOKS = _child("HOOKS", "mmseg.engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "mmseg.engine")
+LOOPS = _child("LOOPS", "mmseg.engine")
