@@ -21,3 +21,8 @@ METRICS = _child("METRICS", "mmseg.evaluation")
 HOOKS = _child("HOOKS", "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "mmseg.engine")
 LOOPS = _child("LOOPS", "mmseg.engine")
+# Nothing of ours is in these; without them mmengine warns that it has to look in its own.
+OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS")
+OPTIMIZERS = _child("OPTIMIZERS")
+PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS")
+WEIGHT_INITIALIZERS = _child("WEIGHT_INITIALIZERS")

@@ -1,0 +1,38 @@
+# Logging, checkpoints and reproducibility, the same for all experiments.
+default_scope = "mmseg"
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+log_level = "INFO"
+log_processor = dict(by_epoch=False, window_size=50)
+visualizer = dict(
+    type="Visualizer",
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
+)
+default_hooks = dict(
+    runtime_info=dict(type="DeferredRuntimeInfoHook", interval=50),
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    # Two are kept, so that a run killed while it saves has the one before.
+    checkpoint=dict(
+        type="CheckpointHook",
+        by_epoch=False,
+        interval=1000,
+        max_keep_ckpts=2,
+        save_best="mIoU",
+        rule="greater",
+        backend_args=dict(backend="atomic"),
+    ),
+)
+custom_hooks = [
+    dict(type="IterationSeedHook"),
+    dict(type="TrainingPanelHook", interval=1000),
+]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=1000)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+load_from = None
+resume = False

@@ -1,0 +1,27 @@
+# SePiCo with the settings of the paper; experiments.py chooses the variant.
+model = dict(
+    type="SePiCo",
+    contrast=dict(
+        type="ContrastiveLoss",
+        variant="dist",
+        temperature=100.0,
+        regularizer_weight=1.0,
+        min_ratio=0.75,
+        loss_weight=1.0,
+    ),
+    prototypes=dict(type="ProtoEstimator", num_classes=19, feature_dim=512, memory_length=0),
+    alpha=0.999,
+    pseudo_threshold=0.968,
+    pseudo_weight_ignore_top=0,
+    pseudo_weight_ignore_bottom=0,
+    enable_self_training=True,
+    start_contrast_iter=3000,
+    pseudo_crop=True,
+    crop_size=(640, 640),
+    cat_max_ratio=0.75,
+    regenerate_pseudo_label=True,
+    strong_augmentation=True,
+    color_jitter_strength=0.2,
+    color_jitter_threshold=0.2,
+    blur=True,
+)

@@ -1,0 +1,8 @@
+# The baseline: the same network and source images without a target.
+model = dict(
+    type="SourceOnly",
+    strong_augmentation=True,
+    color_jitter_strength=0.2,
+    color_jitter_threshold=0.2,
+    blur=True,
+)

@@ -1,0 +1,162 @@
+"""What every segmentation data set shares: finding pairs of images and label maps."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from mmengine.dataset import BaseDataset
+
+from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.utils import InputError
+
+from .image_files import list_files
+
+
+@DATASETS.register_module()
+class BaseSegDataset(BaseDataset):
+    """Images in one folder tree, label maps of the same names in another.
+
+    ``<img_path>/a/b<img_suffix>`` belongs to ``<seg_map_path>/a/b<seg_map_suffix>``. The samples
+    are sorted by path. Without ``seg_map_path`` no label is looked for, nor ever opened.
+
+    Args:
+        data_root: Folder that the other paths are relative to.
+        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
+        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``
+            and without suffix.
+        img_suffix: End of the names of images; the data set's own by default.
+        seg_map_suffix: End of the names of label maps; the data set's own by default.
+        metainfo: Overrides ``classes`` and ``palette``.
+        indices: Use the first n samples only, or these.
+        pipeline: Transforms, built from the registry.
+        test_mode: Whether this is data to test on.
+        lazy_init: Look for the files later, when ``full_init`` is called.
+
+    Raises:
+        InputError: for a missing or empty folder, a listed image that is not there and, where
+            labels are read, an image without label map or a data set without classes.
+    """
+
+    METAINFO: dict = {}
+    IMG_SUFFIX: str = ".jpg"
+    SEG_MAP_SUFFIX: str = ".png"
+    # module under tools.convert_datasets that makes the label maps and statistics
+    CONVERTER: str | None = None
+
+    def __init__(
+        self,
+        data_root: str = "",
+        data_prefix: Mapping[str, str | None] | None = None,
+        ann_file: str = "",
+        img_suffix: str | None = None,
+        seg_map_suffix: str | None = None,
+        metainfo: Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        self.img_suffix = self.IMG_SUFFIX if img_suffix is None else img_suffix
+        self.seg_map_suffix = self.SEG_MAP_SUFFIX if seg_map_suffix is None else seg_map_suffix
+        prefix = {"img_path": "", **(data_prefix or {})}
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix={key: path for key, path in prefix.items() if path is not None},
+            indices=indices,
+            # Built here: mmengine's Compose would take mmcv's transforms of the same names.
+            pipeline=[TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline],
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self._metainfo.get("classes", ()))
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether a list or ``indices`` leaves out some of the images that are there."""
+        return bool(self.ann_file) or self._indices is not None
+
+    def conversion_command(self) -> str | None:
+        """The command that writes the label maps and statistics of this data set."""
+        if self.CONVERTER is None:
+            return None
+        root = self.data_root.rstrip("/")
+        return f"python -m tools.convert_datasets.{self.CONVERTER} {root} --nproc 8"
+
+    def get_data_info(self, idx: int) -> dict:
+        """The paths of a sample and, if it has a label map, the number of classes in it."""
+        info = super().get_data_info(idx)
+        if "seg_map_path" in info:
+            info["num_classes"] = self.num_classes
+        return info
+
+    def load_data_list(self) -> list[dict]:
+        """Pair the images with their label maps: dicts of ``img_path`` and ``seg_map_path``."""
+        if self.data_root and not os.path.isdir(self.data_root):
+            raise InputError(
+                f"data root {self.data_root} does not exist: link the data set there "
+                f"(ln -s /path/to/dataset {self.data_root.rstrip('/')})"
+            )
+        image_folder = self.data_prefix["img_path"]
+        names = self._image_names(image_folder)
+        infos = [{"img_path": os.path.join(image_folder, n + self.img_suffix)} for n in names]
+        if "seg_map_path" in self.data_prefix:
+            self._add_label_maps(infos, names)
+        return infos
+
+    def _image_names(self, folder: str) -> list[str]:
+        """Sorted names, without suffix, of the images to use."""
+        there = self._names_below(folder, self.img_suffix, "images")
+        if not self.ann_file:
+            return there
+        try:
+            with open(self.ann_file, encoding="utf-8") as lines:
+                listed = sorted({line.strip() for line in lines} - {""})
+        except OSError as error:
+            raise InputError(
+                f"list {self.ann_file} cannot be read: {error.strerror or error}"
+            ) from error
+        if not listed:
+            raise InputError(f"list {self.ann_file} names no image")
+        lost = set(listed).difference(there)
+        if lost:
+            raise InputError(
+                f"{len(lost)} images of the list {self.ann_file} are not below {folder}, "
+                f"for instance {min(lost)}{self.img_suffix}"
+            )
+        return listed
+
+    def _add_label_maps(self, infos: list[dict], names: list[str]) -> None:
+        if not self.num_classes:
+            raise InputError(
+                f"{type(self).__name__} reads labels but knows no classes: "
+                'set metainfo=dict(classes=[...], palette=[...]) or drop "seg_map_path"'
+            )
+        folder = self.data_prefix["seg_map_path"]
+        there = set(self._names_below(folder, self.seg_map_suffix, "label maps"))
+        lost = [name for name in names if name not in there]
+        if lost:
+            example = os.path.join(folder, lost[0] + self.seg_map_suffix)
+            raise InputError(
+                f"{len(lost)} of {len(names)} images have no label map: {example} is missing"
+                f"{self._advice()}"
+            )
+        for info, name in zip(infos, names, strict=True):
+            info["seg_map_path"] = os.path.join(folder, name + self.seg_map_suffix)
+
+    def _names_below(self, folder: str, suffix: str, what: str) -> list[str]:
+        if not os.path.isdir(folder):
+            raise InputError(f"folder {folder} does not exist: put the {what} there")
+        names = [name.removesuffix(suffix) for name in list_files(folder, suffix)]
+        if not names:
+            advice = self._advice() if what == "label maps" else ""
+            raise InputError(f"folder {folder} holds no {what} (*{suffix}){advice}")
+        return sorted(names)
+
+    def _advice(self) -> str:
+        command = self.conversion_command()
+        return f": run `{command}`" if command else ""

@@ -1,0 +1,20 @@
+"""Cityscapes (Cordts et al., CVPR 2016): real streets."""
+
+from mmseg.registry import DATASETS
+
+from .basesegdataset import BaseSegDataset
+from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+
+
+@DATASETS.register_module()
+class CityscapesDataset(BaseSegDataset):
+    """``<city>/*_leftImg8bit.png`` and ``<city>/*_gtFine_labelTrainIds.png``.
+
+    The converter makes the latter. The split is part of the prefixes: ``leftImg8bit/train`` and
+    ``gtFine/train``.
+    """
+
+    METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
+    IMG_SUFFIX = "_leftImg8bit.png"
+    SEG_MAP_SUFFIX = "_gtFine_labelTrainIds.png"
+    CONVERTER = "cityscapes"

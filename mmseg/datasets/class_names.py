@@ -1,0 +1,47 @@
+"""The Cityscapes classes: names, colours, and how label ids become train ids. One owner of each."""
+
+import numpy as np
+
+IGNORE_INDEX = 255
+
+# name of each train id -> RGB colour
+_CLASSES: dict[str, tuple[int, int, int]] = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
+CITYSCAPES_CLASSES: tuple[str, ...] = tuple(_CLASSES)
+CITYSCAPES_PALETTE: list[list[int]] = [list(colour) for colour in _CLASSES.values()]
+
+# Label ids run from 0 to 34: Cityscapes' 0-33, and 34 where GTA writes the license plate.
+NUM_LABEL_IDS = 35
+LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
+    label_id: train_id
+    for train_id, label_id in enumerate(
+        (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+    )
+}
+
+
+def train_id_table() -> np.ndarray:
+    """Look-up table (256,) uint8 from label id to train id; ids without one become 255."""
+    table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+    for label_id, train_id in LABEL_ID_TO_TRAIN_ID.items():
+        table[label_id] = train_id
+    return table

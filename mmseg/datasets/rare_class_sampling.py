@@ -1,0 +1,227 @@
+"""Rare class sampling: which class and image to show next (Hoyer et al., DAFormer, CVPR 2022).
+
+The statistics are files in the data root, written by ``tools/convert_datasets``:
+``sample_class_stats.json`` (a list of ``{class: pixels, ..., "file": path}``) and
+``samples_with_class.json`` (``{class: [[path, pixels], ...]}``). A path may be relative to the data
+root or to any folder above it, as in files of the authors' release: its end decides.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmseg.utils import InputError
+
+from .basesegdataset import BaseSegDataset
+
+STATS_FILE = "sample_class_stats.json"
+SAMPLES_FILE = "samples_with_class.json"
+
+
+@dataclass(frozen=True)
+class RareClassSampling:
+    """Settings of rare class sampling.
+
+    Args:
+        min_pixels: An image is drawn for a class only if it has more pixels of it.
+        class_temp: Temperature T; the lower, the more often are rare classes drawn.
+        min_crop_ratio: Crops are tried again until they hold more than this share of
+            ``min_pixels``; 0 takes the first.
+    """
+
+    min_pixels: int = 3000
+    class_temp: float = 0.01
+    min_crop_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.min_pixels < 0 or self.class_temp <= 0 or not 0 <= self.min_crop_ratio <= 1:
+            raise ValueError(
+                "rare class sampling needs min_pixels >= 0, class_temp > 0 and min_crop_ratio "
+                f"in [0, 1], got {self}"
+            )
+
+
+def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[int, float]:
+    """Share f_c of the pixels of each class that occurs, rarest first.
+
+    Args:
+        pixels_per_sample: Entries of ``sample_class_stats.json``.
+    """
+    pixels: dict[int, int] = {}
+    for sample in pixels_per_sample:
+        for label, count in sample.items():
+            if label != "file":
+                pixels[int(label)] = pixels.get(int(label), 0) + count
+    total = sum(pixels.values())
+    return {c: n / total for c, n in sorted(pixels.items(), key=lambda item: item[1])}
+
+
+def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
+    """P(c) = softmax((1 - f_c) / T) over the classes present: (C,)."""
+    logits = (1 - np.asarray(frequencies, dtype=np.float64)) / temperature
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+@dataclass(frozen=True)
+class RareClassTable:
+    """Classes with their probabilities, and the samples to draw for each.
+
+    Args:
+        classes: (C,) class labels, rarest first.
+        probabilities: (C,), summing to 1.
+        samples: For each class the indices into the data set of the images with enough of it.
+    """
+
+    classes: np.ndarray
+    probabilities: np.ndarray
+    samples: list[np.ndarray] = field(repr=False)
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Draw a class, then an image with enough of it: (class, index into the data set)."""
+        row = rng.choice(len(self.classes), p=self.probabilities)
+        return int(self.classes[row]), int(rng.choice(self.samples[row]))
+
+
+def rare_class_table(source: BaseSegDataset, settings: RareClassSampling) -> RareClassTable:
+    """Read the statistics of ``source`` and look its files up in them.
+
+    Raises:
+        InputError: if a file of statistics is missing or unreadable, if it and the data set do
+            not name the same label maps, or if no image has enough pixels of any class.
+    """
+    index_of = _label_index(source)
+    stats_path = os.path.join(source.data_root, STATS_FILE)
+    stats = _read_json(stats_path, source)
+    samples_path = os.path.join(source.data_root, SAMPLES_FILE)
+    try:
+        found = [index_of.get(_tail(sample["file"], index_of)) for sample in stats]
+        _check_same_files(source, stats_path, stats, found, len(index_of))
+        frequencies = class_frequencies(
+            sample for sample, index in zip(stats, found, strict=True) if index is not None
+        )
+        del stats
+        candidates = _candidates(
+            source, index_of, _read_json(samples_path, source), settings.min_pixels
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{stats_path} or {samples_path} does not hold what the converter writes"
+            f"{_advice(source)}"
+        ) from error
+    return _make_table(source, frequencies, candidates, settings)
+
+
+def _make_table(
+    source: BaseSegDataset,
+    frequencies: dict[int, float],
+    candidates: dict[int, np.ndarray],
+    settings: RareClassSampling,
+) -> RareClassTable:
+    classes = np.array(list(frequencies), dtype=np.int64)
+    if classes.size and not 0 <= classes.min() <= classes.max() < source.num_classes:
+        raise InputError(
+            f"{STATS_FILE} of {source.data_root} counts class {classes.max()}, but the data set "
+            f"has {source.num_classes} classes{_advice(source)}"
+        )
+    probabilities = class_probabilities(np.array(list(frequencies.values())), settings.class_temp)
+    usable = np.array([candidates.get(c, np.empty(0)).size > 0 for c in frequencies], dtype=bool)
+    if not usable.any():
+        raise InputError(
+            f"no image of {source.data_root} has more than {settings.min_pixels} pixels of any "
+            "class: lower min_pixels of rare_class_sampling"
+        )
+    if not usable.all():
+        print_log(
+            f"classes {classes[~usable].tolist()} have no image with more than "
+            f"{settings.min_pixels} pixels and are never drawn by rare class sampling",
+            logger="current",
+            level=30,
+        )
+    kept = probabilities[usable]
+    return RareClassTable(
+        classes=classes[usable],
+        probabilities=kept / kept.sum(),
+        samples=[candidates[int(c)] for c in classes[usable]],
+    )
+
+
+def _candidates(
+    source: BaseSegDataset,
+    index_of: dict[str, int],
+    samples_with_class: dict[str, list],
+    min_pixels: int,
+) -> dict[int, np.ndarray]:
+    """Indices (int32, to stay small) of the samples with more than ``min_pixels`` of a class."""
+    candidates = {}
+    for label, files in samples_with_class.items():
+        indices = [
+            index_of.get(_tail(file, index_of)) for file, pixels in files if pixels > min_pixels
+        ]
+        if None in indices and not source.is_subset:
+            raise InputError(
+                f"{SAMPLES_FILE} of {source.data_root} names label maps that are not in the data "
+                f"set{_advice(source)}"
+            )
+        candidates[int(label)] = np.array([i for i in indices if i is not None], dtype=np.int32)
+    return candidates
+
+
+def _check_same_files(
+    source: BaseSegDataset, path: str, stats: list[dict], found: list[int | None], total: int
+) -> None:
+    """The statistics must cover the data set, and name nothing else unless it is a subset."""
+    strange = [s["file"] for s, index in zip(stats, found, strict=True) if index is None]
+    if strange and not source.is_subset:
+        raise InputError(
+            f"{path} names {len(strange)} label maps that are not in the data set, for instance "
+            f"{strange[0]}{_advice(source)}"
+        )
+    uncounted = set(range(total)).difference(found)
+    if uncounted:
+        example = source.get_data_info(min(uncounted))["seg_map_path"]
+        raise InputError(
+            f"{path} lacks {len(uncounted)} label maps of the data set, for instance "
+            f"{example}{_advice(source)}"
+        )
+
+
+def _label_index(source: BaseSegDataset) -> dict[str, int]:
+    """Path of each label map below its folder -> index into the data set."""
+    folder = source.data_prefix.get("seg_map_path")
+    if folder is None:
+        raise InputError('rare class sampling needs labels: set data_prefix["seg_map_path"]')
+    paths = (source.get_data_info(i)["seg_map_path"] for i in range(len(source)))
+    return {path.removeprefix(folder).lstrip("/"): i for i, path in enumerate(paths)}
+
+
+def _tail(path: str, index_of: Mapping[str, int]) -> str | None:
+    """The longest end of ``path`` that is a known label map."""
+    while path not in index_of:
+        _, slash, path = path.partition("/")
+        if not slash:
+            return None
+    return path
+
+
+def _read_json(path: str, source: BaseSegDataset) -> list | dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} is missing, which rare class sampling needs{_advice(source)}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read{_advice(source)}") from error
+
+
+def _advice(source: BaseSegDataset) -> str:
+    command = source.conversion_command()
+    return f": run `{command}`" if command else ": write it anew"

@@ -1,0 +1,46 @@
+"""The order of training."""
+
+from collections.abc import Iterator, Sized
+
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from mmseg.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class UDASampler(Sampler[tuple[int, int]]):
+    """Yield ``(seed, position)`` for ever, the indices of :class:`~mmseg.datasets.UDADataset`.
+
+    Rank r of R takes the positions r, r + R, r + 2R, ..., so that the ranks together see what one
+    process would.
+
+    Args:
+        dataset: The data set; gives the sampler its length.
+        seed: Seed of all samples; None agrees on a random one among the ranks.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.seed = sync_random_seed() if seed is None else seed
+        self.rank, self.world_size = get_dist_info()
+        self.start = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        position = self.start * self.world_size + self.rank
+        while True:
+            yield self.seed, position
+            position += self.world_size
+
+    def __len__(self) -> int:
+        """The length of the data set; the sampler itself does not end."""
+        return len(self.dataset)
+
+    def skip(self, num_samples: int) -> None:
+        """Start behind the first ``num_samples`` of this rank; mmengine calls this on resuming."""
+        if num_samples < 0:
+            raise ValueError(f"num_samples must not be negative, got {num_samples}")
+        self.start = num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """There are no epochs."""

@@ -1,0 +1,167 @@
+"""How a domain looks: its colours, its light and its camera, each domain one row.
+
+The scenes of all domains come from the same layouts. To widen or narrow the gap between two
+domains change their rows; a new domain is a new row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Colour = tuple[int, int, int]
+
+PALETTE: Mapping[str, tuple[Colour, ...]] = {
+    "road": ((112, 110, 116), (126, 122, 124), (98, 98, 106)),
+    "lane": ((240, 238, 228),),
+    "rail": ((70, 62, 58),),
+    "sidewalk": ((205, 188, 172), (192, 180, 170), (214, 200, 176)),
+    "slab line": ((172, 156, 142),),
+    "kerb": ((228, 222, 212),),
+    "terrain": ((158, 176, 84), (140, 168, 78), (178, 172, 98)),
+    "vegetation": ((62, 122, 50), (84, 140, 52), (44, 104, 58), (112, 136, 44)),
+    "conifer": ((36, 92, 62), (48, 102, 56)),
+    "trunk": ((104, 74, 50),),
+    "sky": ((98, 170, 238), (206, 230, 248)),
+    "cloud": ((246, 250, 252),),
+    "building": (
+        (178, 98, 78),
+        (222, 200, 160),
+        (208, 162, 104),
+        (146, 154, 172),
+        (206, 150, 138),
+        (190, 186, 178),
+        (160, 120, 100),
+    ),
+    "roof": ((156, 66, 48), (112, 70, 60), (92, 88, 98)),
+    "window": ((74, 98, 124),),
+    "frame": ((236, 230, 218),),
+    "awning": ((196, 60, 54), (50, 120, 84), (230, 178, 70)),
+    "door": ((96, 60, 40), (52, 84, 70), (120, 44, 44)),
+    "wall": ((158, 148, 138), (142, 132, 120), (176, 156, 130)),
+    "fence": ((132, 86, 50), (236, 232, 224), (94, 62, 42)),
+    "pole": ((92, 96, 100), (118, 120, 122)),
+    "light box": ((36, 38, 40), (48, 46, 40)),
+    "red": ((250, 60, 44),),
+    "amber": ((254, 186, 40),),
+    "green": ((60, 226, 110),),
+    "sign red": ((214, 30, 38),),
+    "sign blue": ((28, 86, 196),),
+    "sign white": ((250, 250, 246),),
+    "sign yellow": ((250, 206, 34),),
+    "shirt": ((206, 64, 58), (64, 96, 178), (232, 178, 60), (92, 58, 112), (236, 232, 226)),
+    "trousers": ((44, 52, 84), (62, 58, 56), (104, 84, 64), (30, 32, 38)),
+    "skin": ((240, 196, 160), (206, 152, 112), (140, 94, 66)),
+    "hair": ((58, 40, 28), (24, 22, 22), (186, 142, 74)),
+    "vest": ((250, 120, 30), (208, 236, 50), (232, 60, 110)),
+    "helmet": ((244, 244, 240), (220, 40, 40), (40, 90, 200)),
+    "bicycle": ((24, 140, 150), (200, 44, 48), (30, 60, 130)),
+    "motorcycle": ((196, 30, 36), (34, 60, 150), (40, 40, 44)),
+    "tyre": ((32, 32, 34),),
+    "spokes": ((170, 174, 178),),
+    "chrome": ((176, 180, 186),),
+    "car": (
+        (198, 36, 42),
+        (38, 82, 172),
+        (236, 238, 240),
+        (164, 170, 178),
+        (44, 46, 54),
+        (246, 198, 44),
+        (38, 128, 96),
+    ),
+    "glass": ((60, 84, 104),),
+    "lamp": ((255, 246, 200),),
+    "tail lamp": ((236, 40, 34),),
+    "truck": ((206, 60, 44), (44, 84, 150), (238, 238, 234)),
+    "container": ((232, 230, 222), (186, 120, 64), (100, 140, 176)),
+    "bus": ((248, 176, 26), (238, 138, 30), (214, 44, 44)),
+    "bus trim": ((250, 246, 236),),
+    "board": ((30, 30, 30),),
+    "train": ((24, 122, 84), (40, 60, 140), (34, 140, 150)),
+    "train trim": ((246, 236, 204),),
+    "bin": ((52, 92, 74), (220, 190, 40), (120, 124, 128)),
+    "dog": ((150, 104, 62), (60, 50, 46)),
+    "bonnet": ((48, 50, 56),),
+}
+"""Colours (RGB) of what parts are made of; a part's variant picks one."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The look of a domain.
+
+    Args:
+        palette: Colours that replace those of :data:`PALETTE`.
+        saturation: 1 keeps the colours, 0 makes them grey.
+        texture: Factor on the grain of all surfaces.
+        shadow: Darkness of the shadows on the ground, in [0, 1].
+        haze: How fast things fade with distance, per metre.
+        haze_colour: What they fade to (RGB).
+        cast: Factor on R, G, B.
+        exposure: Factor on all channels.
+        exposure_spread: Standard deviation of the exposure from image to image.
+        gamma: Exponent on values in [0, 1]; above 1 darkens the middle tones.
+        blur: Sigma of the lens blur in pixels.
+        noise: Sigma of the sensor noise in grey levels.
+        vignette: Loss of light in the corners, in [0, 1].
+    """
+
+    palette: Mapping[str, tuple[Colour, ...]] = field(default_factory=dict)
+    saturation: float = 1.0
+    texture: float = 1.0
+    shadow: float = 0.35
+    haze: float = 0.004
+    haze_colour: Colour = (214, 230, 242)
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    exposure: float = 1.0
+    exposure_spread: float = 0.04
+    gamma: float = 1.0
+    blur: float = 0.0
+    noise: float = 1.5
+    vignette: float = 0.0
+
+    def colours(self, kind: str) -> tuple[Colour, ...]:
+        """The colours of ``kind``."""
+        return self.palette.get(kind, PALETTE[kind])
+
+
+GAME = Domain()
+"""The source: a sunny, crisp, colourful video game."""
+
+OVERCAST_PALETTE: Mapping[str, tuple[Colour, ...]] = {
+    "road": ((122, 124, 132), (110, 114, 124)),
+    "sidewalk": ((158, 156, 160), (146, 146, 152)),
+    "slab line": ((132, 130, 136),),
+    "kerb": ((178, 178, 180),),
+    "terrain": ((128, 138, 82), (142, 134, 94)),
+    "vegetation": ((62, 94, 60), (82, 104, 58), (98, 100, 56)),
+    "sky": ((176, 194, 216), (222, 228, 236)),
+    "cloud": ((206, 214, 226),),
+    "building": (
+        (170, 158, 144),
+        (150, 122, 108),
+        (186, 178, 168),
+        (132, 136, 146),
+        (182, 158, 122),
+    ),
+    "roof": ((112, 76, 68), (84, 82, 90)),
+    "wall": ((136, 134, 134), (150, 140, 128)),
+    "fence": ((110, 84, 64), (186, 186, 184), (80, 78, 78)),
+    "car": ((148, 40, 44), (52, 74, 128), (218, 222, 226), (138, 144, 152), (48, 50, 58)),
+    "bus": ((226, 176, 60), (206, 150, 60), (190, 60, 56)),
+}
+
+OVERCAST = Domain(
+    palette=OVERCAST_PALETTE,
+    saturation=0.85,
+    texture=1.5,
+    shadow=0.15,
+    haze=0.008,
+    haze_colour=(196, 206, 220),
+    cast=(0.78, 0.88, 1.06),
+    exposure=1.0,
+    exposure_spread=0.06,
+    gamma=1.4,
+    blur=0.7,
+    noise=4.5,
+    vignette=0.3,
+)
+"""The target: a real camera on a dull, bluish day."""

@@ -1,0 +1,92 @@
+"""Random crops that are not filled by one class, and hold enough of a wanted one."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmseg.registry import TRANSFORMS
+
+from ..image_files import count_values
+
+Box = tuple[int, int, int, int]
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(BaseTransform):
+    """Crop image and label map at random; what is smaller than the crop stays as it is.
+
+    Up to 10 boxes are drawn until one holds at least two classes and none of them more than
+    ``cat_max_ratio`` of the valid pixels. If the results name a ``rare_class``, this is repeated
+    up to 10 times until the box holds more than ``rare_class_min_pixels`` pixels of it (rare class
+    sampling; Hoyer et al., DAFormer, CVPR 2022). The last box is kept where none will do.
+    Nothing is copied or decoded on the way: only views of the label map are counted.
+
+    Args:
+        crop_size: Height and width.
+        cat_max_ratio: Largest share of one class.
+        ignore_index: Label that is no class.
+    """
+
+    TRIES = 10
+
+    def __init__(
+        self, crop_size: tuple[int, int], cat_max_ratio: float = 0.75, ignore_index: int = 255
+    ) -> None:
+        height, width = crop_size
+        if height <= 0 or width <= 0:
+            raise ValueError(f"crop_size must be two positive numbers, got {crop_size}")
+        if not 0 < cat_max_ratio <= 1:
+            raise ValueError(f"cat_max_ratio must be in (0, 1], got {cat_max_ratio}")
+        self.crop_size = (height, width)
+        self.cat_max_ratio = cat_max_ratio
+        self.ignore_index = ignore_index
+
+    def transform(self, results: dict) -> dict:
+        """Crop ``img`` and, if it is there, ``gt_seg_map``, to views; set ``img_shape``."""
+        label = results.get("gt_seg_map")
+        if label is None:
+            box = self._draw_box(results["img"].shape[:2])
+        else:
+            box = self._choose_box(
+                label, results.get("rare_class"), results.get("rare_class_min_pixels", 0)
+            )
+            results["gt_seg_map"] = _crop(label, box)
+        results["img"] = _crop(results["img"], box)
+        results["img_shape"] = results["img"].shape[:2]
+        return results
+
+    def _choose_box(self, label: np.ndarray, rare_class: int | None, min_pixels: float) -> Box:
+        for _ in range(self.TRIES):
+            box, counts = self._balanced_box(label)
+            if rare_class is None or counts[rare_class] > min_pixels:
+                break
+        return box
+
+    def _balanced_box(self, label: np.ndarray) -> tuple[Box, np.ndarray]:
+        """A box in which no class dominates, if one is found, and its pixels per class (256,)."""
+        for _ in range(self.TRIES):
+            box = self._draw_box(label.shape)
+            counts = count_values(_crop(label, box))
+            counts[self.ignore_index] = 0
+            if is_balanced(counts, self.cat_max_ratio):
+                break
+        return box, counts
+
+    def _draw_box(self, shape: tuple[int, int]) -> Box:
+        top = np.random.randint(0, max(shape[0] - self.crop_size[0], 0) + 1)
+        left = np.random.randint(0, max(shape[1] - self.crop_size[1], 0) + 1)
+        return top, top + self.crop_size[0], left, left + self.crop_size[1]
+
+
+def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
+    """Whether two classes are present and none holds more than ``cat_max_ratio`` of the pixels.
+
+    Args:
+        counts: Pixels per class, without the ignored ones.
+        cat_max_ratio: Largest share of one class.
+    """
+    return np.count_nonzero(counts) > 1 and counts.max() <= cat_max_ratio * counts.sum()
+
+
+def _crop(array: np.ndarray, box: Box) -> np.ndarray:
+    top, bottom, left, right = box
+    return array[top:bottom, left:right]

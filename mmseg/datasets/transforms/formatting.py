@@ -1,0 +1,48 @@
+"""From arrays to what the model's data preprocessor takes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+
+from mmseg.registry import TRANSFORMS
+from mmseg.structures import SegDataSample
+
+
+@TRANSFORMS.register_module()
+class PackSegInputs(BaseTransform):
+    """Pack a sample as ``dict(inputs, data_samples)``.
+
+    ``inputs`` is the image as a (3, H, W) uint8 tensor, BGR; ``data_samples`` a
+    :class:`SegDataSample` with, where a label map was read, ``gt_sem_seg`` (1, H, W) uint8.
+
+    Args:
+        meta_keys: Entries of the results to keep as meta information; missing ones are skipped.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            "img_path",
+            "seg_map_path",
+            "ori_shape",
+            "img_shape",
+            "scale_factor",
+            "flip",
+            "flip_direction",
+        ),
+    ) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """The one copy of the pipeline's end: a view would carry the whole image to the loader."""
+        sample = SegDataSample(
+            metainfo={key: results[key] for key in self.meta_keys if key in results}
+        )
+        if "gt_seg_map" in results:
+            label = torch.from_numpy(np.array(results["gt_seg_map"][None], order="C"))
+            sample.gt_sem_seg = PixelData(data=label)
+        image = np.array(results["img"].transpose(2, 0, 1), order="C")
+        return {"inputs": torch.from_numpy(image), "data_samples": sample}

@@ -1,0 +1,55 @@
+"""From files to arrays."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmseg.registry import TRANSFORMS
+from mmseg.utils import InputError
+
+from ..image_files import read_image, read_label
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(BaseTransform):
+    """Decode ``img_path`` to ``img`` (H, W, 3) uint8 BGR; sets ``img_shape`` and ``ori_shape``."""
+
+    def transform(self, results: dict) -> dict:
+        """Raises InputError if the file is missing, truncated or not an image."""
+        results["img"] = read_image(results["img_path"])
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotations(BaseTransform):
+    """Decode ``seg_map_path`` to ``gt_seg_map`` (H, W) uint8 and check it."""
+
+    def transform(self, results: dict) -> dict:
+        """Raises InputError for a damaged file, a size unlike the image's, or an unknown value."""
+        path = results.get("seg_map_path")
+        if path is None:
+            raise InputError(
+                "the pipeline has LoadAnnotations but the data set reads no labels: "
+                'set data_prefix["seg_map_path"] or drop the transform'
+            )
+        label = read_label(path)
+        if label.shape != tuple(results["ori_shape"]):
+            raise InputError(
+                f"{path} is {label.shape[1]}x{label.shape[0]} pixels large, its image "
+                f"{results['img_path']} {results['ori_shape'][1]}x{results['ori_shape'][0]}: "
+                "replace or remove the pair"
+            )
+        check_label_values(label, results["num_classes"], path)
+        results["gt_seg_map"] = label
+        return results
+
+
+def check_label_values(label: np.ndarray, num_classes: int, path: str) -> None:
+    """Raise InputError if ``label`` (H, W) uint8 holds a value that is no class and not 255."""
+    # One more than 255 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
+    largest = int((label + np.uint8(1)).max()) - 1
+    if largest >= num_classes:
+        raise InputError(
+            f"{path} holds the value {largest}, but there are {num_classes} classes "
+            f"(0-{num_classes - 1}, and 255 for none): convert it to train ids"
+        )

@@ -1,0 +1,120 @@
+"""Pairs of labelled source and unlabelled target images for domain adaptation."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mmseg.registry import DATASETS
+from mmseg.utils import InputError
+
+from .basesegdataset import BaseSegDataset
+from .rare_class_sampling import RareClassSampling, rare_class_table
+
+
+@DATASETS.register_module()
+class UDADataset(Dataset):
+    """``dataset[seed, position]`` is ``dict(source=..., target=...)``, drawn at random.
+
+    Access is stateless: classes, files, crops and flips are a function of the seed and the
+    position alone, so a run can go on anywhere and does not depend on the number of workers. The
+    global random number generators are left as they were. Use it with
+    :class:`~mmseg.datasets.UDASampler`.
+
+    The target is drawn uniformly; so is the source, unless ``rare_class_sampling`` is given: then
+    a class is drawn, rare ones more often, an image with enough pixels of it, and a crop that
+    shows them (Hoyer et al., DAFormer, CVPR 2022).
+
+    Args:
+        source: The labelled data set, or its config.
+        target: The unlabelled one; None to train on the source only.
+        rare_class_sampling: Entries of :class:`RareClassSampling`; None to draw uniformly.
+
+    Raises:
+        InputError: if the target has labels; see also
+            :func:`~mmseg.datasets.rare_class_sampling.rare_class_table`.
+    """
+
+    def __init__(
+        self,
+        source: BaseSegDataset | dict,
+        target: BaseSegDataset | dict | None = None,
+        rare_class_sampling: Mapping[str, float] | None = None,
+    ) -> None:
+        self.source = _build(source)
+        self.target = None if target is None else _build(target)
+        if self.target is not None and "seg_map_path" in self.target.data_prefix:
+            raise InputError(
+                "the target of a UDADataset must not read labels: "
+                'drop data_prefix["seg_map_path"] and LoadAnnotations from it'
+            )
+        self.rare_classes = None
+        if rare_class_sampling is not None:
+            self.settings = _settings(rare_class_sampling)
+            self.rare_classes = rare_class_table(self.source, self.settings)
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and palette of the source."""
+        return self.source.metainfo
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return len(self.source) * (1 if self.target is None else len(self.target))
+
+    def __getitem__(self, index: tuple[int, int]) -> dict:
+        """Draw the sample of ``(seed, position)``, both of them at least 0."""
+        draws, source_stream, target_stream = np.random.SeedSequence(index).spawn(3)
+        rng = np.random.default_rng(draws)
+        source_info = self._draw_source(rng)
+        with _seeded(source_stream):
+            sample = {"source": self.source.pipeline(source_info)}
+        if self.target is not None:
+            target_info = self.target.get_data_info(int(rng.integers(len(self.target))))
+            with _seeded(target_stream):
+                sample["target"] = self.target.pipeline(target_info)
+        return sample
+
+    def _draw_source(self, rng: np.random.Generator) -> dict:
+        """The paths of a source sample, and for ``RandomCrop`` the class it was drawn for."""
+        if self.rare_classes is None:
+            return self.source.get_data_info(int(rng.integers(len(self.source))))
+        rare_class, index = self.rare_classes.draw(rng)
+        info = self.source.get_data_info(index)
+        if self.settings.min_crop_ratio > 0:
+            info["rare_class"] = rare_class
+            info["rare_class_min_pixels"] = self.settings.min_pixels * self.settings.min_crop_ratio
+        return info
+
+
+def _build(dataset: BaseSegDataset | dict) -> BaseSegDataset:
+    return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+
+
+def _settings(entries: Mapping[str, float]) -> RareClassSampling:
+    try:
+        return RareClassSampling(**entries)
+    except (TypeError, ValueError) as error:
+        names = ", ".join(field.name for field in fields(RareClassSampling))
+        raise InputError(f"rare_class_sampling takes {names}: {error}") from error
+
+
+@contextmanager
+def _seeded(stream: np.random.SeedSequence) -> Iterator[None]:
+    """Seed the global generators that transforms draw from, and restore them afterwards."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    words = stream.generate_state(6)
+    random.seed(words[:2].tobytes())
+    np.random.seed(words[2:4])
+    # torch.manual_seed would reset the generators of the GPUs too.
+    torch.default_generator.manual_seed(int.from_bytes(words[4:].tobytes(), "little"))
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])

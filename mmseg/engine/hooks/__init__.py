@@ -1,0 +1,7 @@
+"""Hooks that a config names."""
+
+from .deferred_log_hook import DeferredRuntimeInfoHook
+from .iteration_seed_hook import IterationSeedHook
+from .training_panel_hook import TrainingPanelHook
+
+__all__ = ["DeferredRuntimeInfoHook", "IterationSeedHook", "TrainingPanelHook"]

@@ -1,0 +1,182 @@
+"""Pictures of what self-training sees: one panel a target image, now and then."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmseg.datasets.image_files import read_label
+from mmseg.registry import HOOKS
+from mmseg.visualization import colorize, denormalize, heatmap, legend, panel, save_image, stack
+
+MASK_PALETTE = ((40, 40, 40), (255, 200, 60))
+LAYOUT = (
+    ("source_image", "source_label", "target_image", "teacher_prediction"),
+    ("target_crop", "pseudo_label", "ground_truth", "pixel_weight"),
+    ("mix_mask", "mixed_image", "mixed_label"),
+)
+TITLES = {
+    **{name: name.replace("_", " ") for row in LAYOUT for name in row},
+    "teacher_prediction": "teacher's prediction",
+    "pseudo_label": "pseudo-label",
+    "mix_mask": "mix mask: yellow is source",
+}
+
+
+@HOOKS.register_module()
+class TrainingPanelHook(Hook):
+    """Saves ``<work_dir>/<out_dir>/iter_000500_0.png``, ``..._1.png`` and so on while training.
+
+    A panel shows source image and label, the teacher's prediction on the whole target image, the
+    target crop with pseudo-label and pixel weight, and the mixed image. The ground truth of the
+    crop is shown only if the *validation* data set holds this very image; a training label of the
+    target is never opened. Models that keep no visuals are left alone.
+
+    Args:
+        interval: iterations from one panel to the next; the first iteration has one too.
+        out_dir: folder below the work dir.
+        max_images: panels an iteration, at most; a batch may hold fewer images.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, interval: int, out_dir: str = "debug", max_images: int = 2) -> None:
+        if interval < 1 or max_images < 1:
+            raise ValueError(f"interval ({interval}) and max_images ({max_images}) must be >= 1")
+        self.interval = interval
+        self.out_dir = out_dir
+        self.max_images = max_images
+        self._validation_labels: dict[str, str] | None = None
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask the model to keep its pictures of this iteration (main process only)."""
+        model = _unwrapped(runner.model)
+        due = runner.iter == 0 or self.every_n_train_iters(runner, self.interval)
+        if due and hasattr(model, "keep_visuals") and is_main_process():
+            model.keep_visuals = True
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Draw what was kept, then let go of it."""
+        model = _unwrapped(runner.model)
+        if not getattr(model, "keep_visuals", False):
+            return
+        model.keep_visuals = False
+        visuals, model.visuals = model.visuals, {}
+        if not visuals:
+            return
+        metainfo = _metainfo(runner)
+        palette = metainfo["palette"]
+        samples = data_batch["target"]["data_samples"]
+        mean, std = (
+            getattr(model.data_preprocessor, name).flatten().tolist() for name in ("mean", "std")
+        )
+        folder = Path(runner.work_dir) / self.out_dir
+        for i in range(min(self.max_images, len(samples))):
+            one = {name: value[i].detach().cpu() for name, value in visuals.items()}
+            label = self._ground_truth(runner, samples[i].metainfo, one.get("crop_boxes"))
+            grid = training_panel(one, label, palette, mean, std)
+            key = legend(metainfo["classes"], palette, grid.shape[1])
+            save_image(folder / f"iter_{runner.iter + 1:06d}_{i}.png", stack([grid, key]))
+
+    def _ground_truth(
+        self, runner: Runner, meta: Mapping[str, Any], box: Tensor | None
+    ) -> NDArray[np.uint8] | None:
+        """The label of a target crop, if its image is one of the validation set's."""
+        if self._validation_labels is None:
+            self._validation_labels = _labels_of_validation(runner)
+        path = self._validation_labels.get(_key(meta["img_path"]))
+        if path is None:
+            return None
+        height, width = meta["img_shape"][:2]
+        return label_of_crop(path, meta, (0, height, 0, width) if box is None else box.tolist())
+
+
+def training_panel(
+    visuals: Mapping[str, Tensor],
+    ground_truth: NDArray[np.uint8] | None,
+    palette: Sequence[Sequence[int]],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> NDArray[np.uint8]:
+    """One target image's pictures of an iteration.
+
+    Args:
+        visuals: what the model kept, without the batch axis, on the CPU: normalised images
+            (3, H, W), labels and masks (H, W) or (1, H, W). What it did not keep is left out.
+        ground_truth: (H, W) label of the target crop, if it may be shown.
+        palette: one (red, green, blue) a class.
+        mean: of the normalisation.
+        std: of the normalisation.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    pictures = {}
+    for name, value in visuals.items():
+        if name.endswith("_image") or name == "target_crop":
+            pictures[name] = denormalize(value, mean, std)
+        elif name == "pixel_weight":
+            pictures[name] = heatmap(value.reshape(value.shape[-2:]).float().numpy())
+        elif name != "crop_boxes":
+            colors = MASK_PALETTE if name == "mix_mask" else palette
+            pictures[name] = colorize(value.reshape(value.shape[-2:]).numpy(), colors)
+    if ground_truth is not None:
+        pictures["ground_truth"] = colorize(ground_truth, palette)
+    titles = {
+        **TITLES,
+        "pixel_weight": f"pixel weight, at most {visuals['pixel_weight'].max():.2f}",
+    }
+    rows = [[(titles[name], pictures[name]) for name in row if name in pictures] for row in LAYOUT]
+    return panel(rows)
+
+
+def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDArray[np.uint8]:
+    """Read a label and do to it what was done to its image.
+
+    Args:
+        path: label map, an 8-bit PNG of class indices.
+        meta: ``img_shape`` (h, w) after resizing, ``flip`` and ``flip_direction`` of the image.
+        box: y1, y2, x1, x2 of the crop.
+
+    Returns:
+        (y2 - y1, x2 - x1) uint8.
+    """
+    height, width = meta["img_shape"][:2]
+    label = cv2.resize(read_label(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    if meta.get("flip"):
+        axis = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
+        label = np.flip(label, axis[meta["flip_direction"]])
+    y1, y2, x1, x2 = box
+    return label[y1:y2, x1:x2]
+
+
+def _labels_of_validation(runner: Runner) -> dict[str, str]:
+    if runner.val_loop is None:
+        return {}
+    dataset = runner.val_dataloader.dataset
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    return {
+        _key(info["img_path"]): info["seg_map_path"] for info in infos if info.get("seg_map_path")
+    }
+
+
+def _metainfo(runner: Runner) -> Mapping[str, Any]:
+    return runner.train_dataloader.dataset.metainfo
+
+
+def _key(img_path: str) -> str:
+    return str(Path(img_path).resolve())
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model

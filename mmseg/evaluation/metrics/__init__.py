@@ -1,0 +1,5 @@
+"""Metrics that a config names."""
+
+from .iou_metric import IoUMetric
+
+__all__ = ["IoUMetric"]

@@ -1,0 +1,48 @@
+"""Predictions as files."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from mmseg.utils import InputError, atomic_path
+
+
+class PredictionWriter:
+    """Writes class indices as single-channel 8-bit PNGs that are named like their images.
+
+    Args:
+        folder: where to; made with the first file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._image_of: dict[str, str] = {}
+
+    def write(self, pred: Tensor, img_path: str) -> Path:
+        """Write one prediction.
+
+        Args:
+            pred: (H, W) integers in [0, 255].
+            img_path: the image; its name without the suffix becomes the name of the file.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: two images have one name, or a class does not fit in 8 bits.
+        """
+        name = f"{Path(img_path).stem}.png"
+        first = self._image_of.setdefault(name, img_path)
+        if first != img_path:
+            raise InputError(
+                f"{first} and {img_path} would both be written to {self.folder / name}; "
+                "test them one folder at a time"
+            )
+        values = pred.cpu().numpy()
+        if values.size and values.max() > 255:
+            raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
+        with atomic_path(self.folder / name) as temporary:
+            Image.fromarray(values.astype(np.uint8)).save(temporary)
+        return self.folder / name

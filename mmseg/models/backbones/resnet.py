@@ -1,0 +1,250 @@
+"""ResNet-V1c: He et al., CVPR 2016, with the deep stem of He et al., "Bag of Tricks", CVPR 2019."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmseg.registry import MODELS
+
+from .pretrained import Backbone
+
+Style = Literal["pytorch", "caffe"]
+BASE_CHANNELS = 64
+
+
+def _norm(norm_cfg: dict, channels: int) -> nn.Module:
+    return build_norm_layer(norm_cfg, channels)[1]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (ResNet-18 and -34).
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels of the output.
+        stride: Of the first convolution.
+        dilation: Of the first convolution.
+        style: Without effect here; it places the stride in :class:`Bottleneck`.
+        norm_cfg: Normalisation layer.
+        downsample: What brings the shortcut to the output's shape; None: nothing.
+    """
+
+    expansion = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        dilation: int,
+        style: Style,
+        norm_cfg: dict,
+        downsample: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(
+            in_channels, channels, 3, stride, padding=dilation, dilation=dilation, bias=False
+        )
+        self.bn1 = _norm(norm_cfg, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = _norm(norm_cfg, channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return self.relu(x + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions with a shortcut (ResNet-50 and -101).
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels inside; the output has four times as many.
+        stride: Of the 3x3 convolution (style "pytorch") or of the first 1x1 ("caffe").
+        dilation: Of the 3x3 convolution.
+        style: See ``stride``.
+        norm_cfg: Normalisation layer.
+        downsample: What brings the shortcut to the output's shape; None: nothing.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        dilation: int,
+        style: Style,
+        norm_cfg: dict,
+        downsample: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        stride1, stride2 = (1, stride) if style == "pytorch" else (stride, 1)
+        out_channels = channels * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, stride1, bias=False)
+        self.bn1 = _norm(norm_cfg, channels)
+        self.conv2 = nn.Conv2d(
+            channels, channels, 3, stride2, padding=dilation, dilation=dilation, bias=False
+        )
+        self.bn2 = _norm(norm_cfg, channels)
+        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.bn3 = _norm(norm_cfg, out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return self.relu(x + shortcut)
+
+
+ARCHITECTURES: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+@MODELS.register_module()
+class ResNetV1c(Backbone):
+    """ResNet whose stem is three 3x3 convolutions, with strides and dilations to choose.
+
+    State-dict keys: ``stem.0..8`` and, as in torchvision, ``layer1..4.<block>.conv1`` and so on.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        in_channels: Channels of the image.
+        num_stages: Number of stages to build, 1..4.
+        strides: Stride of each stage.
+        dilations: Dilation of each stage.
+        out_indices: Stages whose output is returned.
+        style: Where a bottleneck has its stride: "pytorch", the 3x3 convolution, or "caffe".
+        contract_dilation: Whether the first block of a dilated stage uses half the dilation.
+        norm_cfg: Normalisation layer.
+        norm_eval: Whether BatchNorm keeps its running statistics fixed in training.
+        init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int = 3,
+        num_stages: int = 4,
+        strides: Sequence[int] = (1, 2, 2, 2),
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        style: Style = "pytorch",
+        contract_dilation: bool = False,
+        norm_cfg: dict | None = None,
+        norm_eval: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if depth not in ARCHITECTURES:
+            raise ValueError(f"depth must be one of {list(ARCHITECTURES)}, got {depth}")
+        if style not in get_args(Style):
+            raise ValueError(f"style must be one of {list(get_args(Style))}, got {style!r}")
+        if not 1 <= num_stages <= 4:
+            raise ValueError(f"num_stages must be one of [1, 2, 3, 4], got {num_stages}")
+        if len(strides) != num_stages or len(dilations) != num_stages:
+            raise ValueError(
+                f"strides and dilations must have {num_stages} entries (num_stages), "
+                f"got {tuple(strides)} and {tuple(dilations)}"
+            )
+        if not out_indices or not set(out_indices) <= set(range(num_stages)):
+            raise ValueError(
+                f"out_indices must be among {list(range(num_stages))}, got {tuple(out_indices)}"
+            )
+        norm_cfg = norm_cfg or {"type": "BN"}
+        self.out_indices = tuple(out_indices)
+        self.norm_eval = norm_eval
+        self.stem = _make_stem(in_channels, norm_cfg)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+        block, depths = ARCHITECTURES[depth]
+        width = BASE_CHANNELS
+        self.stages: list[str] = []
+        for stage in range(num_stages):
+            channels = BASE_CHANNELS * 2**stage
+            dilation = dilations[stage]
+            contracted = dilation // 2 if contract_dilation and dilation > 1 else dilation
+            layer = nn.Sequential()
+            for index in range(depths[stage]):
+                stride = strides[stage] if index == 0 else 1
+                out_channels = channels * block.expansion
+                downsample = None
+                if stride != 1 or width != out_channels:
+                    downsample = nn.Sequential(
+                        nn.Conv2d(width, out_channels, 1, stride, bias=False),
+                        _norm(norm_cfg, out_channels),
+                    )
+                layer.append(
+                    block(
+                        width,
+                        channels,
+                        stride,
+                        contracted if index == 0 else dilation,
+                        style,
+                        norm_cfg,
+                        downsample,
+                    )
+                )
+                width = out_channels
+            self.stages.append(f"layer{stage + 1}")
+            self.add_module(self.stages[-1], layer)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation; each residual branch starts as zero ("Bag of Tricks", section 3.1)."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
+            elif isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+
+    def forward(self, inputs: Tensor) -> list[Tensor]:
+        """Compute (B, 3, H, W) -> one map (B, C_i, H_i, W_i) for each of ``out_indices``."""
+        x = self.maxpool(self.stem(inputs))
+        features = []
+        for index, name in enumerate(self.stages):
+            x = getattr(self, name)(x)
+            if index in self.out_indices:
+                features.append(x)
+        return features
+
+    def train(self, mode: bool = True) -> "ResNetV1c":
+        """Switch to training or evaluation, heeding ``norm_eval``."""
+        super().train(mode)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+
+def _make_stem(in_channels: int, norm_cfg: dict) -> nn.Sequential:
+    """Three 3x3 convolutions, the first of stride 2; keys 0..8."""
+    half = BASE_CHANNELS // 2
+    widths = [(in_channels, half, 2), (half, half, 1), (half, BASE_CHANNELS, 1)]
+    layers: list[nn.Module] = []
+    for inputs, outputs, stride in widths:
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            _norm(norm_cfg, outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

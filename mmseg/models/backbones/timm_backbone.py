@@ -1,0 +1,90 @@
+"""Any feature extractor of timm (https://github.com/huggingface/pytorch-image-models)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmseg.registry import MODELS
+from mmseg.utils import InputError
+
+from .pretrained import Backbone, check_weights, read_weights
+
+
+@MODELS.register_module()
+class TIMMBackbone(Backbone):
+    """Wrap ``timm.create_model``; nothing is downloaded unless ``pretrained`` is set.
+
+    Args:
+        model_name: A name known to ``timm.list_models()``.
+        features_only: Return a pyramid of maps; otherwise only the last one
+            (``forward_features``).
+        pretrained: Let timm download its default weights.
+        checkpoint_path: A local file of the model's weights under timm's names.
+        in_channels: Channels of the image.
+        out_indices: Levels of the pyramid to return; None: timm's choice. Needs ``features_only``.
+        init_cfg: Must be None: the weights are named by the two arguments above.
+
+    Raises:
+        InputError: If timm has no such model, or its weights cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        features_only: bool = True,
+        pretrained: bool = False,
+        checkpoint_path: str = "",
+        in_channels: int = 3,
+        out_indices: Sequence[int] | None = None,
+        init_cfg: None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        import timm
+
+        if not timm.is_model(model_name):
+            raise InputError(f"timm {timm.__version__} has no model named {model_name!r}")
+        if out_indices is not None and not features_only:
+            raise ValueError("out_indices needs features_only=True")
+        options: dict = {"in_chans": in_channels}
+        if features_only:
+            options["features_only"] = True
+            if out_indices is not None:
+                options["out_indices"] = tuple(out_indices)
+        if checkpoint_path:
+            _check_file(model_name, checkpoint_path)
+            # This is timm's own path for weights, so it drops the classifier and prunes levels.
+            options["pretrained_cfg_overlay"] = {"file": checkpoint_path}
+        self.features_only = features_only
+        try:
+            self.timm_model = timm.create_model(
+                model_name, pretrained=pretrained or bool(checkpoint_path), **options
+            )
+        except Exception as error:
+            # No base class covers what the hub's clients raise without a network.
+            if not pretrained:
+                raise
+            raise InputError(
+                f"timm could not fetch the weights of {model_name} ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:200]}): check the network, or set "
+                "pretrained=False and checkpoint_path to a local file"
+            ) from error
+
+    def forward(self, inputs: Tensor) -> list[Tensor]:
+        """Compute (B, 3, H, W) -> list of maps (B, C_i, H_i, W_i)."""
+        if self.features_only:
+            return list(self.timm_model(inputs))
+        return [self.timm_model.forward_features(inputs)]
+
+
+def _check_file(model_name: str, path: str) -> None:
+    """Refuse a file that timm would load only in part, without a word.
+
+    Raises:
+        InputError: If the file is missing or is not of this model.
+    """
+    import timm
+
+    with torch.device("meta"):
+        expected = timm.create_model(model_name).state_dict()
+    check_weights(expected, read_weights(path), path)

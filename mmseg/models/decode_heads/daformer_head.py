@@ -1,0 +1,121 @@
+"""Hoyer et al., "DAFormer", CVPR 2022, section 3.2: context-aware multi-level feature fusion."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+
+from .decode_head import BaseDecodeHead
+from .feature_select import resize
+
+
+class LinearEmbedding(nn.Module):
+    """A linear layer on the channels of a map."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(in_channels, channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C, h, w)."""
+        tokens = self.proj(maps.flatten(2).transpose(1, 2))  # (B, N, C)
+        return tokens.transpose(1, 2).unflatten(2, maps.shape[2:])
+
+
+class SeparableASPP(nn.Module):
+    """Parallel depth-wise separable dilated convolutions, joined by a 3x3 bottleneck.
+
+    Args:
+        in_channels: Channels of the fused map.
+        channels: Channels of each branch and of the output.
+        dilations: One branch each; dilation 1 is a plain 1x1 convolution.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        dilations: Sequence[int],
+        norm_cfg: dict | None,
+        act_cfg: dict,
+    ) -> None:
+        super().__init__()
+        layer_cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        self.aspp_modules = nn.ModuleList(
+            ConvModule(in_channels, channels, 1, **layer_cfg)
+            if dilation == 1
+            else DepthwiseSeparableConvModule(
+                in_channels, channels, 3, padding=dilation, dilation=dilation, **layer_cfg
+            )
+            for dilation in dilations
+        )
+        self.bottleneck = ConvModule(len(dilations) * channels, channels, 3, padding=1, **layer_cfg)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C, h, w)."""
+        return self.bottleneck(torch.cat([module(features) for module in self.aspp_modules], dim=1))
+
+
+@MODELS.register_module()
+class DAFormerHead(BaseDecodeHead):
+    """Embed every level, bring all to the size of the first, and fuse them by an ASPP.
+
+    Args:
+        embed_dims: Channels of each level's linear embedding.
+        dilations: Of the ASPP's branches.
+
+    The other arguments are those of :class:`BaseDecodeHead`; the levels are always selected apart
+    (``in_channels`` and ``in_index`` are sequences).
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        num_classes: int,
+        in_index: Sequence[int] = (0, 1, 2, 3),
+        embed_dims: int = 256,
+        dilations: Sequence[int] = (1, 6, 12, 18),
+        dropout_ratio: float = 0.1,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        loss_decode: dict | None = None,
+        ignore_index: int = 255,
+        align_corners: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            channels,
+            num_classes,
+            in_index=in_index,
+            input_transform="multiple_select",
+            dropout_ratio=dropout_ratio,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            loss_decode=loss_decode,
+            ignore_index=ignore_index,
+            align_corners=align_corners,
+            init_cfg=init_cfg,
+        )
+        self.embed_layers = nn.ModuleList(
+            LinearEmbedding(width, embed_dims) for width in self.in_channels
+        )
+        self.fuse_layer = SeparableASPP(
+            embed_dims * len(self.in_channels), channels, dilations, self.norm_cfg, self.act_cfg
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Compute logits (B, C, h, w) at the size of the first level read."""
+        levels = self.select(feats)
+        size = levels[0].shape[2:]
+        embedded = [
+            resize(embed(level), size, self.align_corners)
+            for embed, level in zip(self.embed_layers, levels, strict=True)
+        ]
+        return self.classify(self.fuse_layer(torch.cat(embedded, dim=1)))

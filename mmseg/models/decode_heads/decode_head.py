@@ -1,0 +1,100 @@
+"""What all segmentation heads share."""
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmseg.models.losses import pixel_accuracy
+from mmseg.registry import MODELS
+
+from .feature_select import InputTransform, check_inputs, resize, select_features
+
+
+class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
+    """From feature maps to class logits and to their loss.
+
+    Args:
+        in_channels: Channels of the map read; a sequence with ``input_transform``.
+        channels: Channels before the classifier ``conv_seg``; None: the head makes its logits
+            itself and has neither classifier nor dropout.
+        num_classes: C.
+        in_index: Index of the map in the backbone's list; a sequence with ``input_transform``.
+        input_transform: None reads one map, "resize_concat" resizes all to the first and
+            concatenates them, "multiple_select" hands on a list.
+        dropout_ratio: Probability of dropping a channel before the classifier.
+        conv_cfg: Convolution layer of :class:`mmcv.cnn.ConvModule`.
+        norm_cfg: Its normalisation layer.
+        act_cfg: Its activation; None: ReLU.
+        loss_decode: Loss of logits, label, weight and ``ignore_index``; None: CrossEntropyLoss.
+        ignore_index: Label of pixels that do not count.
+        align_corners: Of every bilinear resize of this head.
+        init_cfg: mmengine's initialisers; None: N(0, 0.01) for the classifier.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        channels: int | None,
+        num_classes: int,
+        in_index: int | Sequence[int] = -1,
+        input_transform: InputTransform | None = None,
+        dropout_ratio: float = 0.1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        loss_decode: dict | None = None,
+        ignore_index: int = 255,
+        align_corners: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        if init_cfg is None and channels is not None:
+            init_cfg = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
+        super().__init__(init_cfg)
+        self.in_channels, self.in_index = check_inputs(in_channels, in_index, input_transform)
+        self.input_transform = input_transform
+        self.channels = channels
+        self.num_classes = num_classes
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg or {"type": "ReLU"}
+        self.ignore_index = ignore_index
+        self.align_corners = align_corners
+        self.loss_decode = MODELS.build(loss_decode or {"type": "CrossEntropyLoss"})
+        if channels is not None:
+            self.dropout = nn.Dropout2d(dropout_ratio)
+            self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
+
+    @abstractmethod
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Compute logits (B, C, h, w) from the backbone's maps."""
+
+    def select(self, feats: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        """What this head reads of the backbone's maps, joined as ``input_transform`` says."""
+        return select_features(feats, self.in_index, self.input_transform, self.align_corners)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Dropout and classifier: (B, channels, h, w) -> (B, C, h, w)."""
+        return self.conv_seg(self.dropout(features))
+
+    def loss_by_feat(
+        self, seg_logits: Tensor, seg_label: Tensor, seg_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Upsample the logits to the label and compare.
+
+        Args:
+            seg_logits: (B, C, h, w).
+            seg_label: (B, H, W) or (B, 1, H, W), any integer dtype.
+            seg_weight: (B, H, W), factor of each pixel's loss.
+
+        Returns:
+            Scalars ``loss_seg`` and ``acc_seg``, the latter in percent.
+        """
+        if seg_label.dim() == 4:
+            seg_label = seg_label.squeeze(1)
+        seg_logits = resize(seg_logits, seg_label.shape[1:], self.align_corners)
+        loss = self.loss_decode(
+            seg_logits, seg_label, weight=seg_weight, ignore_index=self.ignore_index
+        )
+        return {"loss_seg": loss, "acc_seg": pixel_accuracy(seg_logits, seg_label)}

@@ -1,0 +1,89 @@
+"""Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+
+from .decode_head import BaseDecodeHead
+from .feature_select import InputTransform
+
+
+@MODELS.register_module()
+class FCNHead(BaseDecodeHead):
+    """A stack of convolutions and a classifier.
+
+    Args:
+        num_convs: Number of convolutions.
+        kernel_size: Of the convolutions, odd.
+        concat_input: Whether one more convolution joins the stack's output with its input.
+
+    The other arguments are those of :class:`BaseDecodeHead`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        channels: int,
+        num_classes: int,
+        num_convs: int = 2,
+        kernel_size: int = 3,
+        concat_input: bool = True,
+        in_index: int | Sequence[int] = -1,
+        input_transform: InputTransform | None = None,
+        dropout_ratio: float = 0.1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        loss_decode: dict | None = None,
+        ignore_index: int = 255,
+        align_corners: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            channels,
+            num_classes,
+            in_index,
+            input_transform,
+            dropout_ratio,
+            conv_cfg,
+            norm_cfg,
+            act_cfg,
+            loss_decode,
+            ignore_index,
+            align_corners,
+            init_cfg,
+        )
+        if input_transform == "multiple_select":
+            raise ValueError("FCNHead reads one map: input_transform None or 'resize_concat'")
+        if num_convs < 1:
+            raise ValueError(f"num_convs must be at least 1, got {num_convs}")
+        width = self.in_channels if isinstance(self.in_channels, int) else sum(self.in_channels)
+        layer_cfg = {
+            "kernel_size": kernel_size,
+            "padding": kernel_size // 2,
+            "conv_cfg": self.conv_cfg,
+            "norm_cfg": self.norm_cfg,
+            "act_cfg": self.act_cfg,
+        }
+        self.convs = nn.Sequential(
+            *(
+                ConvModule(width if index == 0 else channels, channels, **layer_cfg)
+                for index in range(num_convs)
+            )
+        )
+        self.conv_cat = (
+            ConvModule(width + channels, channels, **layer_cfg) if concat_input else None
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Compute logits (B, C, h, w) at the size of the map read."""
+        inputs = self.select(feats)
+        features = self.convs(inputs)
+        if self.conv_cat is not None:
+            features = self.conv_cat(torch.cat([inputs, features], dim=1))
+        return self.classify(features)

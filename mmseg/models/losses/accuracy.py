@@ -1,0 +1,18 @@
+"""The share of pixels that are right."""
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    """Percentage of all pixels, ignored ones included, whose arg-max equals the label.
+
+    Args:
+        logits: (B, C, H, W).
+        label: (B, H, W), any integer dtype.
+
+    Returns:
+        Scalar float32 tensor in 0..100, on the device of the logits.
+    """
+    return (logits.argmax(dim=1) == label).float().mean() * 100

@@ -1,0 +1,76 @@
+"""Cross-entropy over pixels."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+
+
+def pixel_cross_entropy(
+    logits: Tensor,
+    label: Tensor,
+    weight: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    ignore_index: int = 255,
+) -> Tensor:
+    """Mean cross-entropy over *all* pixels: an ignored one adds 0 to the sum and 1 to the count.
+
+    Computed in float32 at least, whatever autocast does around it.
+
+    Args:
+        logits: (B, C, H, W).
+        label: (B, H, W), classes 0..C-1 or ``ignore_index``, any integer dtype.
+        weight: (B, H, W), factor of each pixel.
+        class_weight: (C,), factor of each class.
+        ignore_index: Label of pixels that do not count.
+
+    Returns:
+        Scalar tensor.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if class_weight is not None:
+            class_weight = class_weight.to(logits.dtype)
+        loss = F.cross_entropy(
+            logits,
+            label.long(),
+            weight=class_weight,
+            ignore_index=ignore_index,
+            reduction="none",
+        )
+        if weight is not None:
+            loss = loss * weight
+        return loss.mean()
+
+
+@MODELS.register_module()
+class CrossEntropyLoss(nn.Module):
+    """:func:`pixel_cross_entropy` with its settings.
+
+    Args:
+        loss_weight: Factor of the loss.
+        class_weight: Factor of each class; None: 1 for all.
+    """
+
+    def __init__(
+        self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        values = None if class_weight is None else torch.as_tensor(class_weight).float()
+        # A setting, not a weight: it stays out of checkpoints.
+        self.register_buffer("class_weight", values, persistent=False)
+
+    def forward(
+        self,
+        pred: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = 255,
+    ) -> Tensor:
+        """Compute the loss of logits (B, C, H, W) for labels (B, H, W); see the function."""
+        loss = pixel_cross_entropy(pred, label, weight, self.class_weight, ignore_index)
+        return self.loss_weight * loss

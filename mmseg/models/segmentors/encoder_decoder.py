@@ -1,0 +1,182 @@
+"""A backbone and a segmentation head."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from torch import Tensor, nn
+
+from mmseg.models.decode_heads import resize
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample, stack_labels
+
+from .inference import predicted_classes, slide, unflip
+
+Mode = Literal["tensor", "predict", "loss"]
+InferenceMode = Literal["whole", "slide"]
+
+
+@MODELS.register_module()
+class EncoderDecoder(BaseModel):
+    """Backbone, decode head and, for training, an optional auxiliary head.
+
+    Args:
+        backbone: Config of the backbone.
+        decode_head: Config of the head that predicts.
+        auxiliary_head: Config of a second head; its losses are added in training.
+        data_preprocessor: Config of a :class:`SegDataPreProcessor`.
+        train_cfg: Accepted for the sake of configs from mmsegmentation; it must be empty.
+        test_cfg: ``mode`` "whole" (default) or "slide" with ``crop_size`` and ``stride``, each
+            (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions.
+        init_cfg: mmengine's initialisers.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        auxiliary_head: dict | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if isinstance(data_preprocessor, dict):
+            data_preprocessor = MODELS.build(data_preprocessor)
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if train_cfg:
+            raise ValueError(f"train_cfg has no settings here, got {train_cfg}")
+        self.test_cfg = dict(test_cfg or {})
+        self._check_test_cfg()
+        #: Whether predictions carry ``seg_logits``.
+        self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build(decode_head)
+        self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
+
+    def _check_test_cfg(self) -> None:
+        mode = self.test_cfg.setdefault("mode", "whole")
+        if mode not in get_args(InferenceMode):
+            raise ValueError(
+                f"test_cfg mode must be one of {list(get_args(InferenceMode))}, got {mode!r}"
+            )
+        known = {"mode", "keep_logits"} | ({"crop_size", "stride"} if mode == "slide" else set())
+        if unknown := sorted(set(self.test_cfg) - known):
+            raise ValueError(f"test_cfg of mode {mode!r} knows {sorted(known)}, got {unknown}")
+        if mode == "slide":
+            for name in ("crop_size", "stride"):
+                value = self.test_cfg.get(name)
+                if value is None or len(value) != 2 or min(value) < 1:
+                    raise ValueError(f"test_cfg {name} must be (height, width), got {value}")
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes predicted."""
+        return self.decode_head.num_classes
+
+    def extract_feat(self, inputs: Tensor) -> list[Tensor]:
+        """Compute (B, 3, H, W) -> the backbone's maps (B, C_i, H_i, W_i)."""
+        return self.backbone(inputs)
+
+    def encode_decode(self, inputs: Tensor) -> Tensor:
+        """Compute (B, 3, H, W) -> logits (B, C, H, W), upsampled bilinearly from the head's."""
+        logits = self.decode_head(self.extract_feat(inputs))
+        return resize(logits, inputs.shape[2:], self.decode_head.align_corners)
+
+    def inference(self, inputs: Tensor, metas: Sequence[dict] | None = None) -> Tensor:
+        """Compute logits on the whole image or in a sliding window, as ``test_cfg`` says.
+
+        Args:
+            inputs: (B, 3, H, W).
+            metas: Metainfo of each image; unused here, for subclasses.
+
+        Returns:
+            (B, C, H, W).
+        """
+        if self.test_cfg["mode"] == "slide":
+            return slide(
+                self.encode_decode, inputs, self.test_cfg["crop_size"], self.test_cfg["stride"]
+            )
+        return self.encode_decode(inputs)
+
+    def predict(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Segment images and bring the result back to their original size and orientation.
+
+        Args:
+            inputs: (B, 3, H, W).
+            data_samples: Their metainfo tells how: ``img_shape`` cuts off padding, ``flip`` and
+                ``flip_direction`` undo a flip, ``ori_shape`` is the size of the result.
+
+        Returns:
+            The same samples with ``pred_sem_seg`` (1, h, w), and ``seg_logits`` (C, h, w) if
+            ``keep_logits`` is set.
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in inputs]
+        metas = [sample.metainfo for sample in data_samples]
+        batch_logits = self.inference(inputs, metas)
+        for index, (sample, meta) in enumerate(zip(data_samples, metas, strict=True)):
+            logits = self.restore(batch_logits[index : index + 1], meta)[0]
+            sample.pred_sem_seg = PixelData(data=predicted_classes(logits))
+            if self.keep_logits:
+                sample.seg_logits = PixelData(data=logits)
+        return list(data_samples)
+
+    def restore(self, logits: Tensor, meta: dict) -> Tensor:
+        """Undo padding, flip and resize of one image.
+
+        Args:
+            logits: (1, C, H, W) at the size of the batch.
+            meta: The image's metainfo.
+
+        Returns:
+            (1, C, h, w) at its ``ori_shape``.
+        """
+        height, width = meta.get("img_shape", logits.shape[2:])[:2]
+        logits = logits[:, :, :height, :width]
+        if meta.get("flip"):
+            logits = unflip(logits, meta.get("flip_direction"))
+        size = meta.get("ori_shape", (height, width))[:2]
+        return resize(logits, size, self.decode_head.align_corners)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of all heads: ``decode.loss_seg``, ``decode.acc_seg`` and so for ``aux``."""
+        feats, label = self.extract_feat(inputs), stack_labels(data_samples)
+        losses = {}
+        for prefix, head in self.supervised_heads().items():
+            parts = head.loss_by_feat(head(feats), label)
+            losses |= {f"{prefix}.{name}": value for name, value in parts.items()}
+        return losses
+
+    def supervised_heads(self) -> dict[str, nn.Module]:
+        """The heads that learn from labels, by their prefix in the log."""
+        heads = {"decode": self.decode_head}
+        return heads if self.auxiliary_head is None else heads | {"aux": self.auxiliary_head}
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[SegDataSample] | None = None,
+        mode: Mode = "tensor",
+    ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
+        """The entry of mmengine's loops.
+
+        Args:
+            inputs: (B, 3, H, W), preprocessed.
+            data_samples: B samples; "loss" needs their labels.
+            mode: "tensor": the head's logits (B, C, h, w); "predict": :meth:`predict`;
+                "loss": :meth:`loss`.
+
+        Raises:
+            ValueError: If ``mode`` is none of these.
+        """
+        if mode == "tensor":
+            return self.decode_head(self.extract_feat(inputs))
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        raise ValueError(f"mode must be one of {list(get_args(Mode))}, got {mode!r}")

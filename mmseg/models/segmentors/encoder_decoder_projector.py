@@ -1,0 +1,49 @@
+"""A segmentor that also projects its features for contrast (SePiCo, figure 2)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+
+from .encoder_decoder import EncoderDecoder
+
+
+@MODELS.register_module()
+class EncoderDecoderProjector(EncoderDecoder):
+    """An :class:`EncoderDecoder` whose auxiliary head is a :class:`ProjHead`.
+
+    Args:
+        backbone: Config of the backbone.
+        decode_head: Config of the head that predicts.
+        auxiliary_head: Config of the projection head.
+        data_preprocessor: See :class:`EncoderDecoder`, as for the arguments that follow.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        auxiliary_head: dict,
+        data_preprocessor: dict | nn.Module | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            backbone,
+            decode_head,
+            auxiliary_head,
+            data_preprocessor,
+            train_cfg,
+            test_cfg,
+            init_cfg,
+        )
+
+    def project(self, feats: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        """Projection features (B, A, h, w) of unit norm; a list of them for several levels."""
+        return self.auxiliary_head(feats)
+
+    def supervised_heads(self) -> dict[str, nn.Module]:
+        """Only the decoder: what the projection learns is up to the adaptation method."""
+        return {"decode": self.decode_head}

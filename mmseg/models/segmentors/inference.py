@@ -1,0 +1,58 @@
+"""Pieces of inference that need no network."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+#: Axes of (..., H, W) that each flip direction reverses.
+FLIP_AXES = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+
+
+def window_starts(length: int, window: int, stride: int) -> Iterator[int]:
+    """Starts of windows that cover 0..length; the last is moved back to end at the border."""
+    last = max(length - window, 0)
+    yield from range(0, last, stride)
+    yield last
+
+
+def slide(
+    function: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    crop_size: tuple[int, int],
+    stride: tuple[int, int],
+) -> Tensor:
+    """Average a function of crops where the crops overlap.
+
+    Args:
+        function: (B, 3, h, w) -> (B, C, h, w).
+        inputs: (B, 3, H, W).
+        crop_size: (h, w); a side longer than the image's is cut to it.
+        stride: (vertical, horizontal) distance of crops.
+
+    Returns:
+        (B, C, H, W).
+    """
+    height, width = inputs.shape[2:]
+    total: Tensor | None = None
+    count = inputs.new_zeros((1, 1, height, width))
+    for top in window_starts(height, crop_size[0], stride[0]):
+        for left in window_starts(width, crop_size[1], stride[1]):
+            rows, columns = slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
+            logits = function(inputs[:, :, rows, columns])
+            if total is None:
+                total = logits.new_zeros((*logits.shape[:2], height, width))
+            total[:, :, rows, columns] += logits
+            count[:, :, rows, columns] += 1
+    return total / count
+
+
+def unflip(maps: Tensor, flip_direction: str | None) -> Tensor:
+    """Undo the flip that a pipeline recorded as ``flip_direction``; None: there was none."""
+    return maps if flip_direction is None else maps.flip(FLIP_AXES[flip_direction])
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Arg-max over the classes: (C, H, W) -> (1, H, W), uint8 where the classes fit."""
+    dtype = torch.uint8 if logits.shape[0] <= 256 else torch.int64
+    return logits.argmax(dim=0, keepdim=True).to(dtype)

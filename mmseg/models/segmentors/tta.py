@@ -1,0 +1,73 @@
+"""Test-time augmentation."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseTTAModel
+from mmengine.structures import PixelData
+from torch import nn
+
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from .encoder_decoder import EncoderDecoder
+from .inference import predicted_classes
+
+
+@MODELS.register_module()
+class SegTTAModel(BaseTTAModel):
+    """Average the class probabilities of several views (flips, scales) of each image.
+
+    The views come from mmcv's ``TestTimeAug`` transform; each is brought back to the original
+    size and orientation before averaging.
+
+    Args:
+        module: A segmentor, or a method around one, or the config of either.
+        data_preprocessor: Config that replaces the module's own, if that is a config.
+
+    Raises:
+        ValueError: If there is no :class:`EncoderDecoder` in the module.
+    """
+
+    def __init__(self, module: nn.Module | dict, data_preprocessor: dict | None = None) -> None:
+        if isinstance(module, dict):
+            if data_preprocessor is not None:
+                module = {**module, "data_preprocessor": data_preprocessor}
+            module = MODELS.build(module)
+        super().__init__(module)
+        segmentors = [part for part in module.modules() if isinstance(part, EncoderDecoder)]
+        if not segmentors:
+            raise ValueError(f"{type(module).__name__} holds no EncoderDecoder to average over")
+        for segmentor in segmentors:
+            segmentor.keep_logits = True
+
+    def merge_preds(
+        self, data_samples_list: Sequence[Sequence[SegDataSample]]
+    ) -> list[SegDataSample]:
+        """Average views.
+
+        Args:
+            data_samples_list: For each image the predictions of its views, with ``seg_logits``.
+
+        Returns:
+            For each image one sample with ``pred_sem_seg`` and, as ``seg_logits``, the logarithm
+            of the mean probabilities, whose softmax is that mean.
+        """
+        return [self._merge(views) for views in data_samples_list]
+
+    @staticmethod
+    def _merge(views: Sequence[SegDataSample]) -> SegDataSample:
+        mean = sum(view.seg_logits.data.float().softmax(dim=0) for view in views) / len(views)
+        merged = SegDataSample(
+            metainfo={
+                name: value
+                for name, value in views[0].metainfo.items()
+                if name in ("img_path", "seg_map_path", "ori_shape")
+            }
+        )
+        if "gt_sem_seg" in views[0]:
+            merged.gt_sem_seg = views[0].gt_sem_seg
+        merged.pred_sem_seg = PixelData(data=predicted_classes(mean))
+        log_mean = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+        merged.seg_logits = PixelData(data=log_mean)
+        return merged

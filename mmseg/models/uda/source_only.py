@@ -1,0 +1,27 @@
+"""The baseline without adaptation."""
+
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from mmseg.registry import MODELS
+
+from .uda_decorator import Losses, UDADecorator
+
+
+@MODELS.register_module()
+class SourceOnly(UDADecorator):
+    """Train the segmentor on the labelled source images alone.
+
+    The same images, augmentation and optimizer as :class:`SePiCo`, so that the difference between
+    the two is the adaptation. Arguments: see :class:`UDADecorator`.
+    """
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration on ``data["source"]``; a target in the batch is not looked at."""
+        image, label = self.images_and_label(data["source"])
+        self.draw_augmentation()
+
+        def source_loss() -> Losses:
+            return self.decode_losses(self.model.extract_feat(self.augment(image)), label)
+
+        return self.train_on({"src": source_loss}, optim_wrapper)

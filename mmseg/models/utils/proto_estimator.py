@@ -1,0 +1,113 @@
+"""Class statistics of projection features: the prototypes of all three variants.
+
+Shapes: C classes, A feature dimensions, N pixels, L memory length.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+
+# Rows handled at a time: bounds the extra memory of the centred squares (16 MB at A = 512).
+_CHUNK = 8192
+
+
+def class_moments(
+    features: Tensor, labels: Tensor, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and biased variance of the features of each class.
+
+    Sums over a class are products with the one-hot labels; the variance is taken about the mean in
+    a second pass, so that it does not cancel.
+
+    Args:
+        features: (N, A) float. labels: (N,); values outside [0, C) belong to no class.
+
+    Returns:
+        (C,), (C, A), (C, A) in the dtype of the features; zeros for classes without a pixel.
+    """
+    classes = torch.arange(num_classes, device=labels.device)
+    one_hot = (labels[:, None] == classes).to(features.dtype)
+    count = one_hot.sum(0)
+    divisor = count.clamp(min=1)[:, None]
+    mean = one_hot.t() @ features / divisor
+    variance = torch.zeros_like(mean)
+    for rows, weight in zip(features.split(_CHUNK), one_hot.split(_CHUNK), strict=True):
+        # Pixels of no class are centred on zero and weigh nothing.
+        variance += weight.t() @ (rows - weight @ mean).square_()
+    return count, mean, variance / divisor
+
+
+@MODELS.register_module()
+class ProtoEstimator(nn.Module):
+    """Running mean and diagonal variance of each class, and a bank of its batch means.
+
+    The statistics of all source pixels seen so far (DistCL needs mean and variance, ProtoCL the
+    mean, BankCL the last ``memory_length`` batch means). All of them are buffers, so that they are
+    saved with the model.
+
+    Args:
+        num_classes: C.
+        feature_dim: A.
+        memory_length: L; 0 keeps no bank. A bank starts with one zero vector a class.
+        ignore_index: label of pixels that belong to no class; must not be a class id.
+    """
+
+    class_mean: Tensor
+    class_variance: Tensor
+    amount: Tensor
+    bank: Tensor
+    bank_count: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int = 512,
+        memory_length: int = 0,
+        ignore_index: int = 255,
+    ) -> None:
+        super().__init__()
+        if 0 <= ignore_index < num_classes:
+            raise ValueError(f"ignore_index {ignore_index} is one of the {num_classes} classes")
+        self.num_classes = num_classes
+        self.memory_length = memory_length
+        self.register_buffer("class_mean", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("class_variance", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("amount", torch.zeros(num_classes))
+        self.register_buffer("bank", torch.zeros(num_classes, memory_length, feature_dim))
+        # Vectors ever written to each bank, a ring: the next one goes to slot count % L.
+        self.register_buffer("bank_count", torch.ones(num_classes, dtype=torch.long))
+
+    @property
+    def bank_length(self) -> Tensor:
+        """(C,) long: filled vectors of each class's bank."""
+        return self.bank_count.clamp(max=self.memory_length)
+
+    @torch.no_grad()
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Fold the pixels of a batch into the statistics (the paper's online estimation).
+
+        With w = n / (n + amount): the variance of the union of old and new pixels is
+        ``(1 - w) old + w new + w (1 - w) (old mean - new mean)^2``.
+
+        Args:
+            features: (N, A); any float dtype, accumulated in float32.
+            labels: (N,); values outside [0, C) are left out. N may be 0.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            count, mean, variance = class_moments(features.float(), labels, self.num_classes)
+            total = count + self.amount
+            weight = (count / total.clamp(min=1))[:, None]
+            shift = self.class_mean - mean
+            self.class_variance.lerp_(variance, weight).add_(weight * (1 - weight) * shift.square())
+            self.class_mean.lerp_(mean, weight)
+            self.amount.copy_(total)
+            if self.memory_length:
+                self._remember(mean, count > 0)
+
+    def _remember(self, mean: Tensor, present: Tensor) -> None:
+        """Write (C, A) batch means into the banks of the classes that are ``present`` (C,)."""
+        rows = torch.arange(self.num_classes, device=mean.device)
+        slot = self.bank_count % self.memory_length
+        self.bank[rows, slot] = torch.where(present[:, None], mean, self.bank[rows, slot])
+        self.bank_count += present

@@ -1,0 +1,182 @@
+"""Checkpoints: read without running code from the file, and put into a model without surprises."""
+
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .errors import InputError
+
+Role = Literal["student", "teacher"]
+ROLES = ("student", "teacher")
+ROLE_PREFIX = {"student": "model.", "teacher": "ema_model."}
+EXTRA_STATE = "_extra_state"  # torch's name for what get_extra_state() returns
+SHOWN_KEYS = 4
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a checkpoint to the CPU with ``weights_only=True``.
+
+    Beyond tensors and plain Python, the file may hold what mmengine and mmcv put into theirs: numpy
+    arrays and scalars, and the histories of logged values.
+
+    Raises:
+        InputError: no such file, an unreadable one, or one that needs other types to be loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}")
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed_globals()):
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(_why_unreadable(path, error)) from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")
+    return checkpoint
+
+
+def _allowed_globals() -> list[Any]:
+    """Names that a checkpoint may use beside torch's own, each with what it stands for."""
+    from mmengine.logging import HistoryBuffer
+
+    allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, slice]
+    allowed += [(_history_statistic, "builtins.getattr")]
+    multiarray = (np._core if hasattr(np, "_core") else np.core).multiarray
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # numpy 1 and 2
+        allowed += [(multiarray._reconstruct, f"{module}._reconstruct")]
+        allowed += [(multiarray.scalar, f"{module}.scalar")]
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
+    return allowed + sorted(dtypes, key=lambda dtype: dtype.__name__)
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics.
+
+    The real one would let a file reach any function.
+    """
+    from mmengine.logging import HistoryBuffer
+
+    if owner is HistoryBuffer and name in ("min", "max", "mean", "current"):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr (for {name}) was not")
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    match = re.search(r"Unsupported global: GLOBAL (.+?) was not", str(error))
+    if match:
+        return (
+            f"{path} needs {match.group(1)} to be loaded, which is not on the list of safe types; "
+            "save its state_dict alone (tensors only) and use that file"
+        )
+    return f"{path} is not a readable checkpoint (damaged or cut off?): fetch or copy it again"
+
+
+def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:
+    """The state dict of a checkpoint: its ``state_dict`` entry, or the checkpoint itself.
+
+    Raises:
+        InputError: there is none.
+    """
+    state = checkpoint.get("state_dict", checkpoint)
+    if not (isinstance(state, Mapping) and state):
+        raise InputError(f"{source} holds no weights")
+    # Counters and the like, which a module keeps beside its weights, are of no use here.
+    weights = {key: v for key, v in state.items() if not str(key).endswith(EXTRA_STATE)}
+    strange = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise InputError(f"{source} holds no state_dict (found {_shown(strange)})")
+    return weights
+
+
+def select_role(
+    state_dict: Mapping[str, Tensor], role: Role, source: str | os.PathLike
+) -> dict[str, Tensor]:
+    """The weights of the student's or the teacher's segmentor, keys without their prefix.
+
+    A state dict without ``model.*`` and ``ema_model.*`` is a segmentor's own: the student.
+
+    Raises:
+        InputError: it holds no such segmentor.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role {role!r} unknown; choose from {list(ROLES)}")
+    prefix = ROLE_PREFIX[role]
+    own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    if own:
+        return own
+    nested = any(key.startswith(tuple(ROLE_PREFIX.values())) for key in state_dict)
+    if role == "student" and not nested:
+        return dict(state_dict)
+    raise InputError(
+        f"{source} holds no {role} (no weights under {prefix}*); "
+        f"test the {'student' if role == 'teacher' else 'teacher'} instead"
+    )
+
+
+def load_weights(
+    model: nn.Module, state_dict: Mapping[str, Tensor], source: str | os.PathLike
+) -> None:
+    """Copy ``state_dict`` into ``model``; every key and every shape must agree.
+
+    Raises:
+        InputError: they do not; the model is left as it was.
+    """
+    own = model.state_dict()
+    both = own.keys() & state_dict.keys()
+    shapes = [
+        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in both
+        and isinstance(own[key], Tensor)  # get_extra_state() may return anything
+        and state_dict[key].shape != own[key].shape
+    ]
+    problems = {
+        "missing": [key for key in own if key not in both],
+        "unexpected": [key for key in state_dict if key not in both],
+        "of another shape": shapes,
+    }
+    found = [f"{len(keys)} {what} ({_shown(keys)})" for what, keys in problems.items() if keys]
+    if found:
+        raise InputError(f"{source} does not fit the model of the config: {'; '.join(found)}")
+    model.load_state_dict(state_dict, strict=True)
+
+
+def load_for_testing(
+    model: nn.Module, state_dict: Mapping[str, Tensor], role: Role, source: str | os.PathLike
+) -> None:
+    """Load one segmentor, and make a domain-adaptation model predict with it.
+
+    Args:
+        model: a segmentor, or a domain-adaptation model that holds one as ``model`` (student) and
+            may hold another as ``ema_model`` (teacher).
+        state_dict: of a segmentor or a domain-adaptation model; what else it holds is for training.
+        role: which one.
+        source: names the file in errors.
+
+    Raises:
+        InputError: the state dict, or the model, has no such segmentor, or they do not fit.
+    """
+    weights = select_role(state_dict, role, source)
+    segmentor = model
+    if isinstance(getattr(model, "model", None), nn.Module):
+        segmentor = getattr(model, ROLE_PREFIX[role][:-1], None)
+        if segmentor is None:
+            raise InputError(f"{type(model).__name__} has no {role}: test the student")
+        model.eval_model = role
+    if getattr(segmentor, "auxiliary_head", None) is None:  # which takes no part in predicting
+        weights = {k: v for k, v in weights.items() if not k.startswith("auxiliary_head.")}
+    load_weights(segmentor, weights, source)
+
+
+def _shown(keys: Iterable[str]) -> str:
+    keys = list(keys)
+    return ", ".join(keys[:SHOWN_KEYS]) + (", ..." if len(keys) > SHOWN_KEYS else "")

@@ -1,0 +1,17 @@
+"""Pictures of labels, predictions and training."""
+
+from .colors import colorize, denormalize, heatmap, overlay
+from .comparison import comparison_picture
+from .layout import legend, panel, save_image, stack
+
+__all__ = [
+    "colorize",
+    "comparison_picture",
+    "denormalize",
+    "heatmap",
+    "legend",
+    "overlay",
+    "panel",
+    "save_image",
+    "stack",
+]

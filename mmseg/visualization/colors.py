@@ -1,0 +1,81 @@
+"""Labels, images and weights as RGB pictures: pure functions of arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Picture = NDArray[np.uint8]  # (H, W, 3), RGB
+Color = tuple[int, int, int]
+
+
+def colorize(
+    label: NDArray[np.integer], palette: Sequence[Sequence[int]], ignore_color: Color = (0, 0, 0)
+) -> Picture:
+    """Give every pixel the colour of its class.
+
+    Args:
+        label: (H, W) class indices; what is outside the palette gets ``ignore_color``.
+        palette: one (red, green, blue) a class.
+        ignore_color: for pixels without a class.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    label = np.asarray(label)
+    colors = np.array([*palette, ignore_color], dtype=np.uint8)
+    known = (label >= 0) & (label < len(palette))
+    return colors[np.where(known, label, len(palette)).astype(np.int64)]
+
+
+def overlay(
+    image: Picture, label: NDArray[np.integer], palette: Sequence[Sequence[int]], opacity: float
+) -> Picture:
+    """Lay the class colours over an image; pixels without a class show the image alone.
+
+    Args:
+        image: (H, W, 3) uint8.
+        label: (H, W) class indices.
+        palette: one (red, green, blue) a class.
+        opacity: of the colours, 0 (image alone) to 1 (colours alone).
+
+    Raises:
+        ValueError: sizes differ, or an opacity outside [0, 1].
+    """
+    label = np.asarray(label)
+    if image.shape[:2] != label.shape:
+        raise ValueError(f"image {image.shape[:2]} and label {label.shape} differ in size")
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity must be in [0, 1], not {opacity}")
+    mixed = (1 - opacity) * image + opacity * colorize(label, palette).astype(np.float32)
+    known = (label >= 0) & (label < len(palette))
+    return np.where(known[..., None], np.rint(mixed), image).astype(np.uint8)
+
+
+def denormalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Picture:
+    """Undo the normalisation of a network's input.
+
+    Args:
+        image: (3, H, W) floats, RGB, on any device.
+        mean: of the three channels, in [0, 255].
+        std: of the three channels.
+
+    Returns:
+        (H, W, 3) uint8; what lies outside [0, 255] is cut off.
+    """
+    values = image.detach().cpu().float().permute(1, 2, 0).numpy()
+    values = values * np.asarray(std, np.float32) + np.asarray(mean, np.float32)
+    return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def heatmap(weights: NDArray[np.floating]) -> Picture:
+    """Weights from dark blue (0) over green to yellow (1).
+
+    Args:
+        weights: (H, W) in [0, 1]; what lies outside is cut off.
+    """
+    import cv2
+
+    levels = np.rint(np.asarray(weights, np.float32).clip(0, 1) * 255).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1].copy()

@@ -1,0 +1,39 @@
+import pytest
+
+from mmseg.apis.test_time_augmentation import tta_pipeline
+from mmseg.utils import InputError
+
+LOAD, PACK = {"type": "LoadImageFromFile"}, {"type": "PackSegInputs"}
+
+
+def branches(pipeline):
+    assert [transform["type"] for transform in pipeline] == ["LoadImageFromFile", "TestTimeAug"]
+    return pipeline[1]["transforms"]
+
+
+def test_scales_are_those_of_the_resize():
+    resize = {"type": "Resize", "scale": (1280, 640), "keep_ratio": True}
+    scales, flips, rest = branches(tta_pipeline([LOAD, resize, PACK]))
+    assert [each["scale"] for each in scales] == [
+        (640, 320),
+        (960, 480),
+        (1280, 640),
+        (1600, 800),
+        (1920, 960),
+        (2240, 1120),
+    ]
+    assert all(each["keep_ratio"] for each in scales)
+    assert [each["prob"] for each in flips] == [0.0, 1.0]
+    assert rest == [PACK]
+    assert resize["scale"] == (1280, 640)
+
+
+def test_without_a_resize_scales_are_those_of_the_image():
+    scales, _, rest = branches(tta_pipeline([LOAD, PACK]))
+    assert [each["scale_factor"] for each in scales] == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+    assert rest == [PACK]
+
+
+def test_a_strange_pipeline_needs_one_of_its_own():
+    with pytest.raises(InputError, match="tta_pipeline"):
+        tta_pipeline([LOAD])

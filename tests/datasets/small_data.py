@@ -1,0 +1,79 @@
+"""Small data sets in the real formats."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmseg.datasets.conversion import convert_gta
+
+SOURCE_PIPELINE = [
+    {"type": "LoadImageFromFile"},
+    {"type": "LoadAnnotations"},
+    {"type": "Resize", "scale": (96, 96), "keep_ratio": True},
+    {"type": "RandomCrop", "crop_size": (32, 32), "cat_max_ratio": 0.75},
+    {"type": "RandomFlip", "prob": 0.5},
+    {"type": "PackSegInputs"},
+]
+TARGET_PIPELINE = [
+    {"type": "LoadImageFromFile"},
+    {"type": "Resize", "scale": (64, 64), "keep_ratio": True},
+    {"type": "RandomFlip", "prob": 0.5},
+    {"type": "PackSegInputs"},
+]
+LABELLED = {"img_path": "images", "seg_map_path": "labels"}
+
+
+def write_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> None:
+    """A random RGB image; ``size`` is (height, width)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+
+
+def write_palette_label(path: Path, label_ids: np.ndarray) -> None:
+    """A label map as GTA has it: the pixels are indices, the palette means nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(label_ids.astype(np.uint8))
+    image.putpalette([(7 * i) % 256 for i in range(768)])
+    image.save(path)
+
+
+def make_gta(root: Path, num: int = 4, convert: bool = True) -> Path:
+    """Images of 48 x 96 pixels; blocks of 8 x 8 pixels are of one random label id."""
+    rng = np.random.default_rng(0)
+    for i in range(num):
+        ids = np.kron(rng.integers(0, 35, (6, 12)), np.ones((8, 8)))
+        write_palette_label(root / f"labels/{i:05d}.png", ids)
+        write_image(root / f"images/{i:05d}.png", (48, 96), rng)
+    if convert:
+        convert_gta(root)
+    return root
+
+
+def make_cityscapes(root: Path, names: dict[str, list[str]]) -> Path:
+    """Images of 32 x 64 pixels, and polygons: road all over, a car of 10 x 6 pixels on top."""
+    rng = np.random.default_rng(1)
+    for split, bases in names.items():
+        for base in bases:
+            write_image(root / f"leftImg8bit/{split}/{base}_leftImg8bit.png", (32, 64), rng)
+            path = root / f"gtFine/{split}/{base}_gtFine_polygons.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(annotation("road", "car")))
+    return root
+
+
+def annotation(under: str, over: str) -> dict:
+    """Two polygons as Cityscapes writes them; the second covers 60 of 2048 pixels."""
+    everything = [[0, 0], [63, 0], [63, 31], [0, 31]]
+    small = [[5, 4], [14, 4], [14, 9], [5, 9]]
+    return {
+        "imgHeight": 32,
+        "imgWidth": 64,
+        "objects": [{"label": under, "polygon": everything}, {"label": over, "polygon": small}],
+    }
+
+
+def cut(path: Path, keep: int) -> None:
+    """Truncate a file to its first ``keep`` bytes; negative counts from the end."""
+    path.write_bytes(path.read_bytes()[:keep])

@@ -1,0 +1,39 @@
+"""The order of training."""
+
+from itertools import islice
+
+import pytest
+
+from mmseg.datasets import UDASampler
+from mmseg.registry import DATA_SAMPLERS
+
+
+def test_positions_count_up_for_ever():
+    sampler = DATA_SAMPLERS.build({"type": "UDASampler", "dataset": range(3), "seed": 7})
+    assert list(islice(sampler, 5)) == [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]
+    assert len(sampler) == 3
+    assert list(islice(sampler, 1)) == [(7, 0)]
+
+
+def test_ranks_share_the_positions(monkeypatch):
+    streams = []
+    for rank in range(3):
+        monkeypatch.setattr("mmseg.datasets.samplers.get_dist_info", lambda rank=rank: (rank, 3))
+        sampler = UDASampler(range(10), seed=1)
+        streams.append([position for _, position in islice(sampler, 3)])
+        sampler.skip(2)
+        assert next(iter(sampler)) == (1, 6 + rank)
+    assert streams == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+
+
+def test_skip_is_absolute():
+    sampler = UDASampler(range(10), seed=1)
+    sampler.skip(2)
+    sampler.skip(5)
+    assert next(iter(sampler)) == (1, 5)
+    with pytest.raises(ValueError, match="negative"):
+        sampler.skip(-1)
+
+
+def test_seed_is_drawn_if_none_is_given():
+    assert UDASampler(range(10)).seed >= 0

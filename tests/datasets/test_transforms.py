@@ -1,0 +1,234 @@
+"""Loading, cropping and packing."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg.datasets import LoadAnnotations, LoadImageFromFile, PackSegInputs, RandomCrop
+from mmseg.datasets.image_files import count_values, read_label
+from mmseg.datasets.transforms.crop import is_balanced
+from mmseg.utils import InputError
+from tests.datasets.small_data import cut, write_image, write_palette_label
+
+
+def _crop(label: np.ndarray, size: tuple[int, int], **results) -> np.ndarray:
+    image = np.zeros((*label.shape, 3), np.uint8)
+    return RandomCrop(size).transform({"img": image, "gt_seg_map": label, **results})["gt_seg_map"]
+
+
+def _load_label(path, shape: tuple[int, int], num_classes: int = 19) -> dict:
+    results = {"seg_map_path": str(path), "img_path": "image.png", "ori_shape": shape}
+    return LoadAnnotations().transform({**results, "num_classes": num_classes})
+
+
+def test_image_is_bgr(tmp_path):
+    Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)).save(tmp_path / "a.png")
+    results = LoadImageFromFile().transform({"img_path": str(tmp_path / "a.png")})
+    assert results["img"].tolist() == [[[3, 2, 1], [6, 5, 4]]]
+    assert results["img_shape"] == results["ori_shape"] == (1, 2)
+
+
+def test_label_values_are_kept(tmp_path):
+    label = np.array([[0, 18, 255], [7, 3, 1]], np.uint8)
+    Image.fromarray(label).save(tmp_path / "grey.png")
+    write_palette_label(tmp_path / "palette.png", label)
+    for name in ("grey.png", "palette.png"):
+        loaded = _load_label(tmp_path / name, (2, 3))["gt_seg_map"]
+        assert loaded.dtype == np.uint8
+        assert (loaded == label).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("keep", [0.5, -20])
+def test_truncated_image_is_named(tmp_path, suffix, keep):
+    path = tmp_path / f"a{suffix}"
+    write_image(path, (40, 60), np.random.default_rng(0))
+    cut(path, int(path.stat().st_size * keep) if keep > 0 else keep)
+    with pytest.raises(InputError, match=f"a{suffix} is truncated"):
+        LoadImageFromFile().transform({"img_path": str(path)})
+
+
+def test_truncation_is_seen_by_a_forgiving_decoder(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(path)
+    cut(path, -20)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.zeros((20, 30), np.uint8))
+    with pytest.raises(InputError, match=r"a\.png is truncated"):
+        _load_label(path, (20, 30))
+
+
+def test_unreadable_images_are_named(tmp_path):
+    path = tmp_path / "a.png"
+    with pytest.raises(InputError, match=r"a\.png cannot be read: No such file"):
+        LoadImageFromFile().transform({"img_path": str(path)})
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.png is empty"):
+        LoadImageFromFile().transform({"img_path": str(path)})
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(InputError, match=r"a\.png cannot be decoded"):
+        LoadImageFromFile().transform({"img_path": str(path)})
+
+
+def test_damage_inside_a_png_is_named(tmp_path):
+    for name, palette in (("grey.png", False), ("palette.png", True)):
+        path = tmp_path / name
+        label = np.random.default_rng(0).integers(0, 19, (64, 64), dtype=np.uint8)
+        write_palette_label(path, label) if palette else Image.fromarray(label).save(path)
+        content = bytearray(path.read_bytes())
+        middle = content.index(b"IDAT") + 500
+        content[middle : middle + 40] = bytes(40)
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{name} cannot be decoded"):
+            read_label(str(path))
+
+
+def test_label_value_outside_the_classes_is_named(tmp_path):
+    Image.fromarray(np.array([[0, 255, 19, 4]], np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png holds the value 19, but there are 19 classes"):
+        _load_label(tmp_path / "a.png", (1, 4))
+    assert _load_label(tmp_path / "a.png", (1, 4), num_classes=20)["gt_seg_map"][0, 2] == 19
+
+
+def test_label_must_fit_the_image(tmp_path):
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png is 6x4 pixels large, its image image\.png 8x4"):
+        _load_label(tmp_path / "a.png", (4, 8))
+
+
+def test_label_must_be_one_8_bit_channel(tmp_path):
+    write_image(tmp_path / "colour.png", (4, 6), np.random.default_rng(0))
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / "deep.png")
+    for name in ("colour.png", "deep.png"):
+        with pytest.raises(InputError, match=f"{name} is no label map"):
+            _load_label(tmp_path / name, (4, 6))
+
+
+def test_load_annotations_needs_labels():
+    with pytest.raises(InputError, match="reads no labels"):
+        LoadAnnotations().transform({"img_path": "a.png", "ori_shape": (4, 4)})
+
+
+def test_counts_of_a_view():
+    label = np.random.default_rng(0).integers(0, 256, (50, 70), dtype=np.uint8)
+    view = label[3:40, 11:60]
+    assert (count_values(view) == np.bincount(view.ravel(), minlength=256)).all()
+
+
+def test_balance():
+    assert is_balanced(np.array([3, 1, 0]), 0.75)
+    assert not is_balanced(np.array([31, 9, 0]), 0.75)
+    assert not is_balanced(np.array([4, 0, 0]), 1.0)
+    assert not is_balanced(np.array([0, 0, 0]), 0.75)
+
+
+def test_crop_moves_on_until_no_class_dominates():
+    # Only boxes that start at columns 3 to 5 see between 2 and 6 of 8 columns of class 1.
+    label = np.zeros((8, 40), np.uint8)
+    label[:, 9:] = 1
+    np.random.seed(0)
+    shares = [(_crop(label, (8, 8)) == 1).mean() for _ in range(200)]
+    balanced = np.mean([0.25 <= share <= 0.75 for share in shares])
+    # One box in 33 is drawn from each column; 5 of them fit: 1 - (28/33)**10 = 0.81.
+    assert 0.7 < balanced < 0.9
+
+
+def test_ignored_pixels_do_not_count_as_a_class():
+    label = np.full((8, 40), 255, np.uint8)
+    label[:, ::8] = 3
+    crop = RandomCrop((8, 8))
+    _, counts = crop._balanced_box(label)
+    assert counts[255] == 0
+    assert counts[3] == 8
+    assert not is_balanced(counts, 0.75)
+
+
+def test_crop_counts_ten_times_at_most(monkeypatch):
+    calls = []
+
+    def counted(label):
+        calls.append(label.base is not None)
+        return count_values(label)
+
+    monkeypatch.setattr("mmseg.datasets.transforms.crop.count_values", counted)
+    label = np.zeros((20, 20), np.uint8)
+    assert _crop(label, (4, 4)).shape == (4, 4)
+    assert calls == [True] * 10
+    _crop(label, (4, 4), rare_class=1, rare_class_min_pixels=2)
+    assert len(calls) == 10 + 100
+
+
+def test_crop_looks_for_the_rare_class():
+    # Two classes everywhere, so every box is balanced; class 2 is in one of 16 places.
+    label = np.tile(np.array([[0, 1]], np.uint8), (32, 16))
+    label[8:16, 8:16] = 2
+    np.random.seed(0)
+    plain, wanted = (
+        np.mean([(_crop(label, (8, 8), **results) == 2).sum() > 16 for _ in range(100)])
+        for results in ({}, {"rare_class": 2, "rare_class_min_pixels": 16})
+    )
+    assert plain < 0.3
+    assert wanted > 0.7
+
+
+def test_rare_class_needs_more_than_the_minimum():
+    label = np.tile(np.array([[0, 1]], np.uint8), (4, 2))
+    label[0, :2] = 5
+    crop = RandomCrop((4, 4))
+    drawn = []
+    crop._draw_box = lambda shape: drawn.append(shape) or (0, 4, 0, 4)
+    crop._choose_box(label, 5, 1.5)
+    assert len(drawn) == 1
+    crop._choose_box(label, 5, 2)
+    assert len(drawn) == 1 + 10
+
+
+def test_small_image_is_cropped_to_what_is_there():
+    label = np.tile(np.array([[0, 1]], np.uint8), (6, 10))
+    results = {"img": np.zeros((6, 20, 3), np.uint8), "gt_seg_map": label}
+    results = RandomCrop((8, 8)).transform(results)
+    assert results["img"].shape == (6, 8, 3)
+    assert results["gt_seg_map"].shape == results["img_shape"] == (6, 8)
+
+
+def test_image_and_label_are_cropped_alike():
+    label = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    results = {"img": np.stack([label] * 3, axis=-1), "gt_seg_map": label}
+    results = RandomCrop((4, 6)).transform(results)
+    assert (results["img"][..., 0] == results["gt_seg_map"]).all()
+
+
+def test_crop_without_label():
+    assert RandomCrop((4, 6)).transform({"img": np.zeros((9, 9, 3))})["img"].shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"crop_size": (0, 4)}, {"crop_size": (4, 4), "cat_max_ratio": 0}]
+)
+def test_crop_checks_its_settings(arguments):
+    with pytest.raises(ValueError, match="must be"):
+        RandomCrop(**arguments)
+
+
+def test_pack_copies_a_flipped_crop():
+    whole = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
+    view, label = whole[2:5, 8:4:-1], whole[2:5, 8:4:-1, 0]
+    packed = PackSegInputs().transform(
+        {"img": view, "gt_seg_map": label, "img_path": "a.png", "img_shape": (3, 4), "flip": True}
+    )
+    inputs, sample = packed["inputs"], packed["data_samples"]
+    assert inputs.shape == (3, 3, 4)
+    assert (inputs.numpy() == view.transpose(2, 0, 1)).all()
+    assert inputs.untyped_storage().nbytes() == 36
+    assert sample.gt_sem_seg.data.shape == (1, 3, 4)
+    assert (sample.gt_sem_seg.data[0].numpy() == label).all()
+    assert sample.gt_sem_seg.data.untyped_storage().nbytes() == 12
+    assert sample.metainfo == {"img_path": "a.png", "img_shape": (3, 4), "flip": True}
+
+
+def test_pack_without_label():
+    packed = PackSegInputs(meta_keys=["img_path"]).transform(
+        {"img": np.zeros((2, 2, 3), np.uint8), "img_path": "a.png", "flip": False}
+    )
+    assert "gt_sem_seg" not in packed["data_samples"]
+    assert packed["data_samples"].metainfo == {"img_path": "a.png"}

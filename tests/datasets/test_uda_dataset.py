@@ -1,0 +1,225 @@
+"""Pairs of source and target images."""
+
+import random
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from mmseg.datasets import UDADataset, UDASampler
+from mmseg.registry import DATASETS
+from mmseg.utils import InputError
+from tests.datasets.small_data import LABELLED, SOURCE_PIPELINE, TARGET_PIPELINE, make_gta
+
+RARE = {"min_pixels": 100, "class_temp": 0.01, "min_crop_ratio": 0.5}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    make_gta(folder / "source")
+    make_gta(folder / "target", num=3, convert=False)
+    return folder
+
+
+def _dataset(root, **arguments) -> UDADataset:
+    source, target = (
+        {
+            "type": "GTADataset",
+            "data_root": str(root / domain),
+            "data_prefix": dict(prefix),
+            "pipeline": pipeline,
+        }
+        for domain, prefix, pipeline in (
+            ("source", LABELLED, SOURCE_PIPELINE),
+            ("target", {"img_path": "images"}, TARGET_PIPELINE),
+        )
+    )
+    arguments = {"source": source, "target": target, "rare_class_sampling": RARE, **arguments}
+    return DATASETS.build({"type": "UDADataset", **arguments})
+
+
+def _equal(one, other) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[k], other[k]) for k in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    fields = {k: v.data for k, v in one.items()}
+    return one.metainfo == other.metainfo and _equal(fields, {k: v.data for k, v in other.items()})
+
+
+def test_sample(root):
+    dataset = _dataset(root)
+    sample = dataset[3, 14]
+    assert sample.keys() == {"source", "target"}
+    assert sample["source"]["inputs"].shape == (3, 32, 32)
+    assert sample["source"]["data_samples"].gt_sem_seg.data.shape == (1, 32, 32)
+    assert sample["target"]["inputs"].shape == (3, 32, 64)
+    assert "gt_sem_seg" not in sample["target"]["data_samples"]
+    assert len(dataset) == 12
+    assert dataset.metainfo["classes"][18] == "bicycle"
+
+
+def test_access_is_stateless(root):
+    dataset = _dataset(root)
+    first = [dataset[5, position] for position in range(8)]
+    again = [_dataset(root)[5, position] for position in reversed(range(8))]
+    assert _equal(first, again[::-1])
+    assert not _equal(first[0], first[1])
+    assert not _equal(first[0], dataset[6, 0])
+    # flips and crops differ between samples, and flips between source and target
+    flips = [[s[d]["data_samples"].flip for d in ("source", "target")] for s in first]
+    assert len({tuple(flip) for flip in flips}) > 2
+
+
+def test_global_generators_are_left_alone(root):
+    dataset = _dataset(root)
+
+    def numbers():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    expected = [numbers(), numbers()]
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    found = [numbers()]
+    before = dataset[5, 1]
+    found.append(numbers())
+    assert found == expected
+    assert _equal(before, dataset[5, 1])
+
+
+def test_generators_are_restored_after_an_error(root, monkeypatch):
+    dataset = _dataset(root)
+    monkeypatch.setattr(dataset.source, "pipeline", lambda info: 1 / 0)
+    state = np.random.get_state()[1].copy()
+    with pytest.raises(ZeroDivisionError):
+        dataset[0, 0]
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_workers_do_not_matter(root):
+    dataset = _dataset(root)
+    batches = []
+    for workers in (0, 2):
+        sampler = UDASampler(dataset, seed=3)
+        loader = DataLoader(
+            dataset, 2, sampler=sampler, num_workers=workers, collate_fn=pseudo_collate
+        )
+        batches.append(list(islice(loader, 4)))
+    assert len(batches[0][0]["source"]["inputs"]) == 2
+    assert batches[0][0]["target"]["inputs"][0].dtype == torch.uint8
+    assert _equal(*batches)
+    sampler = UDASampler(dataset, seed=3)
+    sampler.skip(4)
+    resumed = next(iter(DataLoader(dataset, 2, sampler=sampler, collate_fn=pseudo_collate)))
+    assert _equal(resumed, batches[0][2])
+
+
+def test_rare_class_is_in_the_crop(root, monkeypatch):
+    dataset = _dataset(root)
+    pipeline = dataset.source.pipeline
+    enough = {"wanted": 0, "plain": 0}
+
+    def spy(info):
+        plain = {key: value for key, value in info.items() if not key.startswith("rare_class")}
+        for name, results in (("plain", plain), ("wanted", dict(info))):
+            sample = pipeline(results)
+            found = (sample["data_samples"].gt_sem_seg.data == info["rare_class"]).sum()
+            enough[name] += int(found > info["rare_class_min_pixels"])
+        return sample
+
+    monkeypatch.setattr(dataset.source, "pipeline", spy)
+    for position in range(60):
+        dataset[0, position]
+    assert enough["wanted"] > 50
+    assert enough["plain"] < 40
+
+
+def test_retries_do_not_decode_again(root, monkeypatch):
+    import mmseg.datasets.transforms.crop as crop
+    import mmseg.datasets.transforms.loading as loading
+
+    calls = {"read_image": 0, "read_label": 0, "count_values": 0}
+
+    def counting(module, name):
+        original = getattr(module, name)
+
+        def counted(argument):
+            calls[name] += 1
+            return original(argument)
+
+        monkeypatch.setattr(module, name, counted)
+
+    counting(loading, "read_image")
+    counting(loading, "read_label")
+    counting(crop, "count_values")
+    source = _dataset(root).source
+    info = source.get_data_info(0)
+    source.pipeline({**info, "rare_class": 3, "rare_class_min_pixels": 10_000})
+    assert calls["read_image"] == calls["read_label"] == 1
+    assert calls["count_values"] >= 10
+
+
+def test_crop_is_told_the_class_and_minimum(root, monkeypatch):
+    dataset = _dataset(root)
+    monkeypatch.setattr(dataset.source, "pipeline", lambda info: info)
+    info = dataset[0, 0]["source"]
+    assert info["rare_class"] in dataset.rare_classes.classes
+    assert info["rare_class_min_pixels"] == 50
+    dataset = _dataset(root, rare_class_sampling={**RARE, "min_crop_ratio": 0})
+    monkeypatch.setattr(dataset.source, "pipeline", lambda info: info)
+    assert "rare_class" not in dataset[0, 0]["source"]
+
+
+def test_target_labels_are_never_opened(root, monkeypatch):
+    import builtins
+    import io
+    import os
+
+    dataset = _dataset(root)
+    opened = []
+
+    def spying(original):
+        def spy(path, *args, **kwargs):
+            opened.append(str(path))
+            return original(path, *args, **kwargs)
+
+        return spy
+
+    for module, name in ((builtins, "open"), (io, "open"), (os, "open")):
+        monkeypatch.setattr(module, name, spying(getattr(module, name)))
+    for position in range(6):
+        dataset[0, position]
+    assert any("target/images" in path for path in opened)
+    assert any("source/labels" in path for path in opened)
+    assert not any("target/labels" in path for path in opened)
+
+
+def test_uniform_draws_reach_everything(root):
+    dataset = _dataset(root, rare_class_sampling=None)
+    samples = [dataset[0, position] for position in range(60)]
+    for domain, total in (("source", 4), ("target", 3)):
+        assert len({s[domain]["data_samples"].img_path for s in samples}) == total
+
+
+def test_source_only(root):
+    dataset = _dataset(root, target=None)
+    assert len(dataset) == 4
+    assert dataset[0, 0].keys() == {"source"}
+
+
+def test_input_errors(root):
+    labelled = {"type": "GTADataset", "data_root": str(root / "source"), "data_prefix": LABELLED}
+    with pytest.raises(InputError, match="target of a UDADataset must not read labels"):
+        _dataset(root, target=labelled)
+    with pytest.raises(InputError, match=r"takes min_pixels, class_temp, .*'temperature'"):
+        _dataset(root, rare_class_sampling={"temperature": 1})
+    with pytest.raises(InputError, match="class_temp > 0"):
+        _dataset(root, rare_class_sampling={"class_temp": 0})

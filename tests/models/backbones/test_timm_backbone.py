@@ -1,0 +1,80 @@
+import pytest
+import timm
+import torch
+
+from mmseg.models.backbones import TIMMBackbone
+from mmseg.registry import MODELS
+from mmseg.utils import InputError
+
+
+def test_pyramid():
+    backbone = MODELS.build({"type": "TIMMBackbone", "model_name": "resnet18"})
+    feats = backbone(torch.rand(1, 3, 64, 64))
+    assert [tuple(feat.shape[1:]) for feat in feats] == [
+        (64, 32, 32),
+        (64, 16, 16),
+        (128, 8, 8),
+        (256, 4, 4),
+        (512, 2, 2),
+    ]
+
+
+def test_levels_and_channels_to_choose():
+    backbone = TIMMBackbone("resnet18", in_channels=1, out_indices=(1, 3))
+    feats = backbone(torch.rand(1, 1, 32, 32))
+    assert [feat.shape[1] for feat in feats] == [64, 256]
+
+
+def test_last_map_only():
+    feats = TIMMBackbone("resnet18", features_only=False)(torch.rand(1, 3, 64, 64))
+    assert [tuple(feat.shape) for feat in feats] == [(1, 512, 2, 2)]
+
+
+def test_local_file_with_classifier_and_unused_levels(tmp_path):
+    torch.manual_seed(1)
+    whole = timm.create_model("resnet18").eval()
+    torch.save(whole.state_dict(), tmp_path / "r18.pth")
+    path = str(tmp_path / "r18.pth")
+    backbone = TIMMBackbone("resnet18", checkpoint_path=path, out_indices=(3,)).eval()
+    image = torch.rand(1, 3, 32, 32)
+    expected = whole.layer3(
+        whole.layer2(whole.layer1(whole.maxpool(whole.act1(whole.bn1(whole.conv1(image))))))
+    )
+    torch.testing.assert_close(backbone(image)[0], expected)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(InputError, match="there are no pretrained weights at"):
+        TIMMBackbone("resnet18", checkpoint_path=str(tmp_path / "none.pth"))
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pth")
+    with pytest.raises(InputError, match=r"missing \(bn1\.weight"):
+        TIMMBackbone("resnet18", checkpoint_path=str(tmp_path / "part.pth"))
+
+
+def test_unknown_model():
+    with pytest.raises(InputError, match="no model named 'resnet17'"):
+        TIMMBackbone("resnet17")
+
+
+def test_no_network(monkeypatch):
+    def offline(*_args, **_kwargs):
+        raise ConnectionError("name resolution\nfailed")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(InputError, match=r"ConnectionError: name resolution failed.*network"):
+        TIMMBackbone("resnet18", pretrained=True)
+
+
+def test_nothing_is_fetched_unasked(monkeypatch):
+    asked = []
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda *a, **k: asked.append(k["pretrained"]) or create(*a, **k)
+    )
+    TIMMBackbone("resnet18")
+    assert asked == [False]
+
+
+def test_levels_need_the_pyramid():
+    with pytest.raises(ValueError, match="out_indices needs features_only"):
+        TIMMBackbone("resnet18", features_only=False, out_indices=(0,))

@@ -1,0 +1,101 @@
+"""The contrastive losses against recorded numbers and the plain definition."""
+
+import pytest
+import torch
+
+from mmseg.models.losses.contrastive_loss import ContrastiveLoss, own_bank_similarity
+from mmseg.models.utils import ProtoEstimator
+from tests.golden import load_golden
+
+GOLDEN = load_golden("contrastive_losses.npz")
+CASES = [
+    (statistics, variant, regularized, temperature)
+    for statistics in ("unit", "large")
+    for variant in ("dist", "bank", "proto")
+    for regularized in (0, 1)
+    for temperature in (100, 1)
+]
+
+
+def golden_prototypes(statistics: str) -> ProtoEstimator:
+    length = torch.tensor(GOLDEN[f"{statistics}_bank_len"])
+    prototypes = ProtoEstimator(19, 64, memory_length=int(length.max()))
+    prototypes.class_mean.copy_(torch.tensor(GOLDEN[f"{statistics}_mean"]))
+    prototypes.class_variance.copy_(torch.tensor(GOLDEN[f"{statistics}_covariance"]))
+    banks = torch.tensor(GOLDEN[f"{statistics}_bank"]).split(length.tolist())
+    for slot, vectors in zip(prototypes.bank, banks, strict=True):
+        slot[: len(vectors)] = vectors
+    prototypes.bank_count.copy_(length)
+    return prototypes
+
+
+@pytest.mark.parametrize(("statistics", "variant", "regularized", "temperature"), CASES)
+def test_loss_and_gradient_equal_the_release(statistics, variant, regularized, temperature):
+    name = f"{statistics}_{variant}_reg{regularized}_temp{temperature}"
+    features = torch.tensor(GOLDEN["features"], requires_grad=True)
+    labels = torch.tensor(GOLDEN["labels"])[:, 0]
+    loss_module = ContrastiveLoss(variant, temperature, regularizer_weight=0.7 * regularized)
+    loss = loss_module([features], labels, [golden_prototypes(statistics)])
+    loss.backward()
+    assert loss.item() == pytest.approx(float(GOLDEN[f"{name}_loss"]), rel=1e-5)
+    if f"{name}_grad" in GOLDEN:
+        expected = torch.tensor(GOLDEN[f"{name}_grad"])
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(features.grad, expected, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_the_recorded_gradients_are_all_compared():
+    names = {f"{s}_{v}_reg{r}_temp{t}_grad" for s, v, r, t in CASES}
+    assert {key for key in GOLDEN if key.endswith("_grad")} <= names
+
+
+@pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
+def test_no_valid_pixel_gives_zero_that_backpropagates(variant):
+    features = torch.tensor(GOLDEN["features"], requires_grad=True)
+    labels = torch.full_like(torch.tensor(GOLDEN["labels"])[:, 0], 255)
+    loss = ContrastiveLoss(variant)([features], labels, [golden_prototypes("unit")])
+    loss.backward()
+    assert loss.item() == 0
+    assert features.grad.abs().max() == 0
+
+
+def test_levels_are_summed_with_their_weights():
+    features = torch.tensor(GOLDEN["features"])
+    labels = torch.tensor(GOLDEN["labels"])[:, 0]
+    unit, large = golden_prototypes("unit"), golden_prototypes("large")
+    parts = [
+        ContrastiveLoss(temperature=1.0)([features], labels, [p]).item() for p in (unit, large)
+    ]
+    both = ContrastiveLoss(temperature=1.0, loss_weight=[0.5, 2.0])
+    total = both([features, features], labels, [unit, large]).item()
+    assert total == pytest.approx(0.5 * parts[0] + 2.0 * parts[1], rel=1e-6)
+    with pytest.raises(ValueError, match="2 feature levels"):
+        both([features, features], labels, [unit])
+
+
+@pytest.mark.parametrize("num_pixels", [1, 37, 400])
+def test_own_bank_similarity_is_the_plain_dot_product(num_pixels):
+    generator = torch.Generator().manual_seed(num_pixels)
+    features = torch.randn(num_pixels, 8, generator=generator)
+    labels = torch.randint(0, 5, (num_pixels,), generator=generator) // 2
+    bank = torch.randn(5, 7, 8, generator=generator)
+    expected = torch.stack([bank[y] @ q for q, y in zip(features, labels, strict=True)])
+    torch.testing.assert_close(own_bank_similarity(features, labels, bank), expected)
+
+
+def test_the_loss_stays_in_float32_under_autocast():
+    features = torch.tensor(GOLDEN["features"])
+    labels = torch.tensor(GOLDEN["labels"])[:, 0]
+    loss_module, prototypes = ContrastiveLoss(temperature=1.0), [golden_prototypes("unit")]
+    expected = loss_module([features], labels, prototypes)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = loss_module([features], labels, prototypes)
+    assert loss.dtype == torch.float32
+    assert loss == expected
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(ValueError, match="dist.*bank.*proto"):
+        ContrastiveLoss(variant="both")
+    with pytest.raises(ValueError, match="temperature"):
+        ContrastiveLoss(temperature=0)

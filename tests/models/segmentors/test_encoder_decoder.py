@@ -1,0 +1,210 @@
+"""Inference, prediction and loss of segmentors, on hand-made ones where numbers matter."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+
+from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
+from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, window_starts
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from tests.models.networks import tiny
+
+
+def pixelwise(**test_cfg: object) -> EncoderDecoder:
+    """A segmentor whose logits of a pixel are its two first channels, whatever is around it."""
+    segmentor = MODELS.build(tiny(test_cfg=test_cfg or None))
+    segmentor.extract_feat = lambda inputs: [inputs[:, :2]]
+    segmentor.decode_head.forward = lambda feats: feats[0]
+    return segmentor.eval()
+
+
+def sample(**meta: object) -> SegDataSample:
+    return SegDataSample(metainfo=meta)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "stride", "starts"),
+    [(10, 4, 3, [0, 3, 6]), (10, 4, 4, [0, 4, 6]), (4, 4, 3, [0]), (3, 4, 3, [0])],
+)
+def test_window_starts(length, window, stride, starts):
+    assert list(window_starts(length, window, stride)) == starts
+
+
+def test_slide_equals_whole_where_pixels_do_not_see_each_other():
+    image = torch.rand(2, 3, 11, 17)
+    for crop_size, stride in (((4, 5), (3, 2)), ((11, 17), (1, 1)), ((20, 6), (20, 6))):
+        model = pixelwise(mode="slide", crop_size=crop_size, stride=stride)
+        torch.testing.assert_close(model.inference(image), image[:, :2])
+
+
+def test_slide_averages_overlaps():
+    """A function that answers with the crop's mean: the overlap gets the mean of both means."""
+    image = torch.tensor([0.0, 2.0, 4.0, 6.0]).view(1, 1, 1, 4)
+    means = slide(lambda x: x.mean().expand(1, 1, 1, 3), image, (1, 3), (1, 1))
+    assert means.flatten().tolist() == [2, 3, 3, 4]
+
+
+def test_whole_upsamples_the_head():
+    model = pixelwise()
+    model.decode_head.forward = lambda feats: feats[0][:, :, ::2, ::2]
+    image = torch.rand(1, 3, 4, 6)
+    expected = F.interpolate(image[:, :2, ::2, ::2], (4, 6), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(model.inference(image), expected)
+
+
+def test_predict_cuts_padding_unflips_and_resizes():
+    """The right half of the original is class 1; flipped, it is the left half of the input."""
+    image = torch.zeros(1, 3, 5, 6)
+    image[:, 0] = 1
+    image[:, 1, :, :2] = 2
+    image[:, 1, :, 4:] = 9  # padding, as are the rows from 3 on
+    image[:, 1, 3:] = 9
+    meta = {"img_shape": (3, 4), "ori_shape": (6, 8), "flip": True, "flip_direction": "horizontal"}
+    (result,) = pixelwise().predict(image, [sample(**meta)])
+    assert result.pred_sem_seg.data.dtype == torch.uint8
+    assert result.pred_sem_seg.data.shape == (1, 6, 8)
+    assert result.pred_sem_seg.data[0].tolist() == [[0] * 4 + [1] * 4] * 6
+    assert "seg_logits" not in result
+
+
+def test_predict_resizes_logits_not_classes():
+    """Between logits 3 and -1 the bilinear zero lies beyond the nearest-neighbour border."""
+    image = torch.zeros(1, 3, 1, 2)
+    image[0, 0, 0] = torch.tensor([3.0, -1.0])
+    (result,) = pixelwise(keep_logits=True).predict(image, [sample(ori_shape=(1, 8))])
+    expected = [3, 3, 2.5, 1.5, 0.5, -0.5, -1, -1]
+    assert result.seg_logits.data[0, 0].tolist() == pytest.approx(expected)
+    assert result.pred_sem_seg.data[0, 0].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+
+
+def test_predict_without_samples():
+    results = pixelwise().predict(torch.rand(2, 3, 4, 4))
+    assert [tuple(r.pred_sem_seg.data.shape) for r in results] == [(1, 4, 4)] * 2
+
+
+def test_unflip_directions():
+    flips = {None: (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+    maps = torch.rand(1, 2, 3, 4)
+    for direction, axes in flips.items():
+        assert torch.equal(unflip(maps.flip(axes), direction), maps)
+
+
+def test_many_classes_need_more_than_a_byte():
+    assert predicted_classes(torch.zeros(256, 1, 1)).dtype == torch.uint8
+    assert predicted_classes(torch.eye(300)[299].view(300, 1, 1)).item() == 299
+
+
+def test_forward_modes_and_losses():
+    torch.manual_seed(0)
+    head = tiny()["decode_head"]
+    model = MODELS.build(tiny(auxiliary_head=head)).eval()
+    image = torch.rand(2, 3, 16, 16)
+    samples = [sample(), sample()]
+    for item in samples:
+        item.gt_sem_seg = PixelData(data=torch.randint(0, 5, (1, 16, 16), dtype=torch.uint8))
+    assert model(image).shape == (2, 5, 4, 4)
+    assert len(model(image, samples, mode="predict")) == 2
+    losses = model(image, samples, mode="loss")
+    assert sorted(losses) == [
+        "aux.acc_seg",
+        "aux.loss_seg",
+        "decode.acc_seg",
+        "decode.loss_seg",
+    ]
+    label = torch.stack([item.gt_sem_seg.data[0] for item in samples]).long()
+    expected = F.cross_entropy(model.encode_decode(image), label)
+    torch.testing.assert_close(losses["decode.loss_seg"], expected)
+    assert model.num_classes == 5
+    with pytest.raises(ValueError, match=r"one of \['tensor', 'predict', 'loss'\]"):
+        model(image, mode="train")
+
+
+def test_projector():
+    projector = {"type": "ProjHead", "in_channels": 64, "channels": 7, "norm_cfg": {"type": "BN"}}
+    model = MODELS.build(tiny(type="EncoderDecoderProjector", auxiliary_head=projector))
+    assert isinstance(model, EncoderDecoderProjector)
+    image = torch.rand(1, 3, 16, 16)
+    assert model.project(model.extract_feat(image)).shape == (1, 7, 4, 4)
+    item = sample()
+    item.gt_sem_seg = PixelData(data=torch.zeros(1, 16, 16, dtype=torch.uint8))
+    assert sorted(model.loss(image, [item])) == ["decode.acc_seg", "decode.loss_seg"]
+
+
+def test_preprocessor_from_config():
+    preprocessor = {"type": "SegDataPreProcessor", "mean": [0, 0, 0], "std": [1, 1, 1]}
+    model = MODELS.build(tiny(data_preprocessor=preprocessor)).eval()
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    (result,) = model.test_step({"inputs": [image], "data_samples": [sample(ori_shape=(4, 4))]})
+    assert result.pred_sem_seg.data.shape == (1, 4, 4)
+    assert not any(key.startswith("data_preprocessor") for key in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_cfg": {"mode": "crop"}}, r"mode must be one of \['whole', 'slide'\]"),
+        ({"test_cfg": {"mode": "slide", "stride": (1, 1)}}, "crop_size must be"),
+        ({"test_cfg": {"mode": "slide", "crop_size": (4, 4), "stride": (0, 1)}}, "stride must"),
+        ({"test_cfg": {"mode": "whole", "crop_size": (4, 4)}}, "knows"),
+        ({"train_cfg": {"work_dir": "x"}}, "train_cfg has no settings"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(tiny(**changes))
+
+
+TINY_TRANSFORMER = {
+    "backbone": {
+        "type": "MixVisionTransformer",
+        "embed_dims": (8, 8),
+        "depths": (1, 2),
+        "num_heads": (1, 2),
+        "sr_ratios": (2, 1),
+        "out_indices": (0, 1),
+    },
+    "decode_head": {
+        "type": "DAFormerHead",
+        "in_channels": (8, 8),
+        "in_index": (0, 1),
+        "channels": 8,
+        "num_classes": 5,
+        "embed_dims": 8,
+        "norm_cfg": {"type": "BN"},
+    },
+}
+
+
+@pytest.mark.parametrize("changes", [{}, TINY_TRANSFORMER], ids=["convolutions", "transformer"])
+def test_compiles_without_graph_breaks(changes):
+    """Forward and loss, in training, are one graph each."""
+    model = MODELS.build(tiny(**changes)).train()
+    head = model.decode_head
+
+    def step(image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return head.loss_by_feat(head(model.extract_feat(image)), label)["loss_seg"]
+
+    image, label = torch.rand(2, 3, 32, 32), torch.randint(0, 5, (2, 32, 32))
+    loss = torch.compile(step, backend="eager", fullgraph=True)(image, label)
+    loss.backward()
+    assert loss.isfinite() and head.conv_seg.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("changes", [{}, TINY_TRANSFORMER], ids=["convolutions", "transformer"])
+def test_channels_last_and_autocast(changes):
+    """The memory format changes no number, and the loss is float32 under autocast."""
+    torch.manual_seed(0)
+    model = MODELS.build(tiny(**changes)).eval()
+    image = torch.rand(2, 3, 32, 32)
+    expected = model(image)
+    model = model.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        model(image.contiguous(memory_format=torch.channels_last)), expected, atol=1e-5, rtol=1e-4
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(image)
+        losses = model.decode_head.loss_by_feat(logits, torch.zeros(2, 32, 32, dtype=torch.uint8))
+    assert logits.dtype == torch.bfloat16
+    assert losses["loss_seg"].dtype == losses["acc_seg"].dtype == torch.float32

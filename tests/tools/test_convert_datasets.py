@@ -1,0 +1,190 @@
+"""The converters, from files to files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg.datasets import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, LABEL_ID_TO_TRAIN_ID
+from mmseg.datasets.conversion import convert_cityscapes, convert_gta
+from mmseg.utils import InputError
+from tests.datasets.small_data import (
+    annotation,
+    cut,
+    make_cityscapes,
+    make_gta,
+    write_image,
+    write_palette_label,
+)
+from tools.convert_datasets import convert
+
+ROOT = Path(__file__).parents[2]
+STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")
+
+
+def _statistics(root: Path) -> list:
+    return [json.loads((root / name).read_text()) for name in STATISTICS]
+
+
+def test_class_tables_agree_with_cityscapes():
+    from cityscapesscripts.helpers.labels import labels
+
+    counted = [label for label in labels if 0 <= label.trainId < 255]
+    assert {label.id: label.trainId for label in counted} == LABEL_ID_TO_TRAIN_ID
+    assert tuple(label.name for label in counted) == CITYSCAPES_CLASSES
+    assert [list(label.color) for label in counted] == CITYSCAPES_PALETTE
+
+
+def test_gta_label_ids_become_train_ids(tmp_path):
+    ids = np.arange(35, dtype=np.uint8).repeat(2).reshape(7, 10)
+    write_palette_label(tmp_path / "labels/00001.png", ids)
+    convert_gta(tmp_path)
+    written = Image.open(tmp_path / "labels/00001_labelTrainIds.png")
+    assert written.mode == "L"
+    expected = [LABEL_ID_TO_TRAIN_ID.get(i, 255) for i in range(35) for _ in range(2)]
+    assert np.asarray(written).ravel().tolist() == expected
+
+
+def test_gta_statistics(tmp_path):
+    write_palette_label(tmp_path / "labels/00001.png", np.repeat([[7, 26, 0]], 4, axis=0))
+    write_palette_label(tmp_path / "labels/00002.png", np.repeat([[26, 26]], 3, axis=0))
+    convert_gta(tmp_path)
+    first, second = "labels/00001_labelTrainIds.png", "labels/00002_labelTrainIds.png"
+    assert _statistics(tmp_path) == [
+        [{"0": 4, "13": 4, "file": first}, {"13": 6, "file": second}],
+        {first: {"0": 4, "13": 4}, second: {"13": 6}},
+        {"0": [[first, 4]], "13": [[first, 4], [second, 6]]},
+    ]
+
+
+def test_second_run_skips_but_counts_and_mends(tmp_path):
+    make_gta(tmp_path)
+    before = _statistics(tmp_path)
+    kept, broken = (tmp_path / f"labels/0000{i}_labelTrainIds.png" for i in (0, 1))
+    content, time = broken.read_bytes(), kept.stat().st_mtime_ns
+    cut(broken, -20)
+    for name in STATISTICS:
+        (tmp_path / name).unlink()
+    convert_gta(tmp_path, nproc=2)
+    assert _statistics(tmp_path) == before
+    assert kept.stat().st_mtime_ns == time
+    assert broken.read_bytes() == content
+
+
+@pytest.mark.parametrize("keep", [0.5, -20])
+def test_gta_damaged_files_are_listed_and_the_rest_done(tmp_path, capsys, keep):
+    make_gta(tmp_path, convert=False)
+    damaged = tmp_path / "labels/00002.png"
+    cut(damaged, int(damaged.stat().st_size * keep) if keep > 0 else keep)
+    write_palette_label(tmp_path / "labels/00003.png", np.full((48, 96), 77))
+    status = convert("gta", "GTA", [str(tmp_path), "--nproc", "1"])
+    errors = capsys.readouterr().err
+    assert status == 1
+    assert f"{damaged} is truncated" in errors
+    assert "00003.png holds the value 77, which is no label id" in errors
+    assert "2 of 4 label files" in errors
+    assert sorted(p.name for p in tmp_path.glob("labels/*_labelTrainIds.png")) == [
+        "00000_labelTrainIds.png",
+        "00001_labelTrainIds.png",
+    ]
+    assert not any((tmp_path / name).exists() for name in STATISTICS)
+
+
+def test_gta_colour_image_is_no_label_map(tmp_path):
+    write_image(tmp_path / "labels/00000.png", (4, 6), np.random.default_rng(0))
+    (problem,) = convert_gta(tmp_path).problems
+    assert "00000.png is no label map" in problem
+
+
+def test_gta_label_of_another_size_than_its_image_is_not_drawn(tmp_path):
+    make_gta(tmp_path, convert=False)
+    write_image(tmp_path / "images/00001.png", (48, 90), np.random.default_rng(0))
+    report = convert_gta(tmp_path)
+    assert report.problems == []
+    assert "00001.png is 96x48, its image 90x48" in report.remarks[0]
+    stats, _, samples = _statistics(tmp_path)
+    assert stats[1] == {"file": "labels/00001_labelTrainIds.png"}
+    assert all(name != stats[1]["file"] for files in samples.values() for name, _ in files)
+
+
+def test_cityscapes_label_maps_statistics_and_lists(tmp_path):
+    names = {"train": ["aachen/aachen_1", "bonn/bonn_2"], "val": ["ulm/ulm_3"]}
+    make_cityscapes(tmp_path, names)
+    convert_cityscapes(tmp_path, nproc=2)
+    for split, bases in names.items():
+        for base in bases:
+            path = tmp_path / f"gtFine/{split}/{base}_gtFine_labelTrainIds.png"
+            label = np.asarray(Image.open(path))
+            assert label.shape == (32, 64)
+            assert (label[4:10, 5:15] == 13).all()
+            assert np.bincount(label.ravel())[[0, 13]].tolist() == [2048 - 60, 60]
+        assert (tmp_path / f"{split}.txt").read_text().split() == bases
+    assert (tmp_path / "test.txt").read_text() == ""
+    files = [f"gtFine/train/{base}_gtFine_labelTrainIds.png" for base in names["train"]]
+    assert _statistics(tmp_path) == [
+        [{"0": 1988, "13": 60, "file": file} for file in files],
+        {file: {"0": 1988, "13": 60} for file in files},
+        {"0": [[file, 1988] for file in files], "13": [[file, 60] for file in files]},
+    ]
+
+
+def test_cityscapes_group_labels_are_known(tmp_path):
+    make_cityscapes(tmp_path, {"train": ["aachen/aachen_1"]})
+    path = tmp_path / "gtFine/train/aachen/aachen_1_gtFine_polygons.json"
+    path.write_text(json.dumps(annotation("roadgroup", "license plate")))
+    assert convert_cityscapes(tmp_path).problems == []
+    assert _statistics(tmp_path)[0][0]["0"] == 2048
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"imgHeight": 32, "imgWi', "is no annotation of polygons"),
+        ("[]", "is no annotation of polygons"),
+        ('{"imgHeight": 0, "imgWidth": 0, "objects": []}', "gives no size"),
+        (json.dumps(annotation("road", "unicorn")), "names the label 'unicorn'"),
+    ],
+)
+def test_cityscapes_damaged_polygons_are_listed(tmp_path, content, message):
+    make_cityscapes(tmp_path, {"train": ["aachen/aachen_1", "aachen/aachen_2"]})
+    path = tmp_path / "gtFine/train/aachen/aachen_1_gtFine_polygons.json"
+    path.write_text(content)
+    (problem,) = convert_cityscapes(tmp_path).problems
+    assert str(path) in problem
+    assert message in problem
+    assert len(list(tmp_path.rglob("*_labelTrainIds.png"))) == 1
+    assert not (tmp_path / "train.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("converter", "folder"), [(convert_gta, "labels"), (convert_cityscapes, "gtFine")]
+)
+def test_missing_and_empty_folders(tmp_path, converter, folder):
+    with pytest.raises(InputError, match=f"{folder} does not exist"):
+        converter(tmp_path)
+    (tmp_path / folder).mkdir()
+    with pytest.raises(InputError, match="extract"):
+        converter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command", [["tools/convert_datasets/gta.py"], ["-m", "tools.convert_datasets.gta"]]
+)
+def test_command_lines(tmp_path, command):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, *command, str(tmp_path), "--nproc", "2"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {tmp_path}/labels does not exist: give the folder that holds labels/\n"
+    )

@@ -1,0 +1,39 @@
+"""Command lines that prepare data sets; the work is done by ``mmseg.datasets.conversion``."""
+
+import argparse
+import sys
+
+
+def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
+    """Parse the command line, run ``mmseg.datasets.conversion.convert_<name>``, print its report.
+
+    Returns the exit status: 1 if some files were damaged.
+    """
+    parser = argparse.ArgumentParser(
+        description=f"Write the train-id label maps of {data_set} and the statistics of its "
+        "classes. What is already there is kept."
+    )
+    parser.add_argument("data_root", help=f"folder of the data set, for instance data/{name}")
+    parser.add_argument("--nproc", type=int, default=4, help="processes (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    if arguments.nproc < 1:
+        parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
+
+    # Imported late, so that --help is quick.
+    from mmseg.datasets import conversion
+
+    report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
+    for remark in report.remarks:
+        print(f"note: {remark}")
+    for problem in report.problems:
+        print(f"damaged: {problem}", file=sys.stderr)
+    if report.problems:
+        print(
+            f"error: {len(report.problems)} of {report.num_files} label files are damaged (listed "
+            "above); the others are converted, but no statistics were written: replace or remove "
+            "the damaged ones and run this again",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"{report.num_files} label maps and their statistics are ready in {arguments.data_root}")
+    return 0

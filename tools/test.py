@@ -1,0 +1,103 @@
+"""Test a checkpoint: ``python -m tools.test CONFIG CHECKPOINT --eval mIoU``."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmseg.utils import InputError
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import load_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.test", description=__doc__)
+    add = parser.add_argument
+    add("config", help="config file")
+    add("checkpoint", help="checkpoint file")
+    add("--eval", nargs="+", metavar="METRIC", help="score the predictions; METRIC is mIoU")
+    add("--out", metavar="DIR", help="write raw predictions: 8-bit PNGs of train ids")
+    add("--format-only", action="store_true", help="write predictions to imgfile_prefix")
+    add(
+        "--eval-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="K=V",
+        help="for --format-only: imgfile_prefix=DIR",
+    )
+    add("--show-dir", metavar="DIR", help="write predictions laid over the images")
+    add("--opacity", type=float, default=0.5, help="of the colours in --show-dir (0.5)")
+    add("--aug-test", action="store_true", help="average over six scales and two flips")
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add("--work-dir", metavar="DIR", help="for the scores; default: beside the checkpoint")
+    add(
+        "--cfg-options",
+        "--options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="K=V",
+        help="override settings of the config, for instance test_dataloader.num_workers=4",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, test, print."""
+    args = parse_args(argv)
+    folders = _prediction_folders(args)
+    _check_metrics(args.eval)
+    if not (args.eval or folders or args.show_dir):
+        raise InputError(
+            "nothing to do: choose at least one of --eval, --out, --show-dir, --format-only"
+        )
+    cfg = load_config(args.config, args.cfg_options)
+    from mmseg.apis import Outputs, evaluate, report  # late: --help and bad configs are fast
+
+    outputs = Outputs(
+        metric="mIoU" if args.eval else None,
+        folders=folders,
+        show_dir=Path(args.show_dir) if args.show_dir else None,
+        opacity=args.opacity,
+    )
+    result = evaluate(
+        cfg,
+        args.checkpoint,
+        outputs,
+        role=args.model,
+        aug_test=args.aug_test,
+        device=args.device,
+        work_dir=args.work_dir,
+    )
+    if result:
+        print(report(result))
+    for folder in [*folders, *([outputs.show_dir] if outputs.show_dir else [])]:
+        print(f"wrote {folder}")
+
+
+def _prediction_folders(args: argparse.Namespace) -> tuple[Path, ...]:
+    """Where raw predictions go, by ``--out`` and by ``--format-only``."""
+    unknown = sorted(set(args.eval_options) - {"imgfile_prefix"})
+    if unknown:
+        raise InputError(f"--eval-options {unknown[0]}: unknown; there is imgfile_prefix=DIR")
+    prefix = args.eval_options.get("imgfile_prefix")
+    if args.format_only and args.eval:
+        raise InputError("--format-only reads no labels: leave out --eval, or use --out with it")
+    if args.format_only != bool(prefix):
+        raise InputError("--format-only and --eval-options imgfile_prefix=DIR belong together")
+    if args.out and Path(args.out).suffix in (".pkl", ".pickle"):
+        raise InputError(f"--out {args.out}: predictions are written as PNGs; name a folder")
+    return tuple(Path(folder) for folder in (args.out, prefix) if folder)
+
+
+def _check_metrics(names: list[str] | None) -> None:
+    unknown = [name for name in names or () if name != "mIoU"]
+    if unknown:
+        raise InputError(f"--eval {unknown[0]}: unknown metric; there is mIoU")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,57 @@
+"""Train a config: ``python -m tools.train CONFIG``."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmseg.utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
+    parser.add_argument("config", help="config file (.py or .json)")
+    add_training_options(parser)
+    return parser.parse_args(argv)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """The options that ``run_experiments.py`` shares with this tool."""
+    add = parser.add_argument
+    add("--work-dir", metavar="DIR", help="where checkpoints and logs go")
+    add("--resume", action="store_true", help="go on exactly from the last checkpoint of the run")
+    add("--seed", type=int, metavar="S", help="of data, augmentation and initial weights")
+    add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add("--from-scratch", action="store_true", help="start without ImageNet weights")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="K=V",
+        help="override settings of the config, for instance train_cfg.max_iters=100",
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse and train."""
+    args = parse_args(argv)
+    from mmseg.apis.train import train  # after parsing: --help is fast
+    from mmseg.utils.config import load_config
+
+    cfg = load_config(args.config, args.cfg_options)
+    default_dir = Path("work_dirs") / Path(args.config).stem
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir)
+    randomness = dict(cfg.get("randomness") or {})
+    if args.seed is not None:
+        randomness["seed"] = args.seed
+    if args.deterministic:
+        randomness["deterministic"] = True
+    cfg.randomness = randomness
+    train(cfg, device=args.device, resume=args.resume, from_scratch=args.from_scratch)
+
+
+if __name__ == "__main__":
+    run_main(main)
