@@ -83,6 +83,7 @@ class Experiment:
     stages: tuple[Method, ...] = ("sepico",)
 
 
+TITLES: dict[Method, str] = {"sepico": "SePiCo", "source_only": "source only"}
 TASKS = {
     "toy2city": Task(
         "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", 0, 0
@@ -160,7 +161,8 @@ def generate_experiment_cfgs(exp: int, seed: int | None = None) -> list[dict]:
 
     Returns:
         Dicts for files in ``configs/generated`` (see :func:`config_text`): a ``_base_`` and what
-        differs from it. ``start_from``, if it is there, is the index of the config whose last weights to start with.
+        differs from it, with two keys beside: ``title`` for people and, if the run starts from the
+        last weights of another, ``start_from``, the index of that one.
 
     Raises:
         InputError: there is no such experiment.
@@ -172,9 +174,12 @@ def generate_experiment_cfgs(exp: int, seed: int | None = None) -> list[dict]:
     configs = []
     for stage, method in enumerate(row.stages):
         config = _build(exp, row, method, RECIPES[row.recipe].seed if seed is None else seed)
+        config["title"] = TITLES[method]
         if len(row.stages) > 1:
-            part = "pretrain" if stage == 0 else "continue"
-            config["experiment_name"] = f"{config['experiment_name']}_{part}"
+            part = "continued" if stage else "pretraining"
+            config["experiment_name"] += f"_{part}"
+        if stage == 0 and len(row.stages) > 1:
+            config["title"] = "pretraining"
         if stage > 0:
             config["start_from"] = 0
         configs.append(config)

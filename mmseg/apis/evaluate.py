@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 from mmseg.datasets.image_files import read_image
 from mmseg.evaluation import IoUMetric, PredictionWriter, per_class_table, result_dict
 from mmseg.registry import METRICS, MODELS
-from mmseg.utils import InputError, atomic_path
+from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.visualization import overlay, save_image
 
@@ -87,9 +86,12 @@ def evaluate(
     folder = Path(work_dir) if work_dir else checkpoint.parent
     json_file = folder / _json_name(checkpoint, dataset, role, aug_test)
     model = init_model(cfg, checkpoint, target, role)
-    for each in [*outputs.folders, outputs.show_dir, json_file.parent if metric else None]:
-        if each is not None:
-            check_writable(each)
+    for each in outputs.folders:
+        check_writable(each, "--out or imgfile_prefix")
+    if outputs.show_dir:
+        check_writable(outputs.show_dir, "--show-dir")
+    if metric:
+        check_writable(folder, "--work-dir")
     if aug_test:
         tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
         model = MODELS.build(tta_model).eval()
@@ -139,23 +141,6 @@ def test_loader(cfg: Config, labelled: bool) -> DataLoader:
     if not labelled:
         _drop_labels(loader.dataset)
     return Runner.build_dataloader(loader)
-
-
-def check_writable(folder: Path) -> None:
-    """See that files can be made in a folder, which is made if need be.
-
-    Raises:
-        InputError: they cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {folder} ({error.strerror}): choose another folder "
-            "(for the scores with --work-dir)"
-        ) from error
 
 
 def _drop_labels(dataset: dict[str, Any]) -> None:

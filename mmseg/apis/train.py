@@ -1,6 +1,5 @@
 """Train what a config describes."""
 
-import os
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg.engine.runner import TrainRunner
-from mmseg.utils import InputError
+from mmseg.utils import InputError, check_writable
 from mmseg.utils.config_check import check_config
 
 from .init_model import select_device, without_pretrained
@@ -45,7 +44,7 @@ def train(
         cfg.load_from = str(latest_checkpoint(work_dir))
     if resume or from_scratch:
         cfg.model = without_pretrained(cfg.model)
-    check_writable(work_dir)
+    check_writable(work_dir, "--work-dir")
     runner = TrainRunner.from_cfg(cfg)
     runner.train()
     return runner
@@ -70,18 +69,6 @@ def latest_checkpoint(work_dir: Path) -> Path:
     return found[max(found)]
 
 
-def check_writable(folder: Path) -> None:
-    """Make ``folder``, and see that files can be made in it.
-
-    Raises:
-        InputError: they cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable_{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"cannot write to the work dir {folder} ({error.strerror}): give another --work-dir"
-        ) from error
+def finished(cfg: Config) -> bool:
+    """Whether the last checkpoint in ``cfg.work_dir`` is that of the last iteration."""
+    return (Path(cfg.work_dir) / f"iter_{cfg.train_cfg.max_iters}.pth").is_file()

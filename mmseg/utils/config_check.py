@@ -15,7 +15,7 @@ import mmseg.registry as mmseg_registries
 from .errors import InputError
 
 # Top-level settings that mmseg reads beside those of the Runner.
-_OWN_KEYS = {"exp", "tta_model", "tta_pipeline", "start_from"}
+_OWN_KEYS = {"exp", "tta_model", "tta_pipeline"}
 # What the registry and the Runner take out of a config before its class sees it.
 _NOT_FOR_THE_CLASS = {"type", "_scope_", "_delete_", "priority", "constructor", "paramwise_cfg"}
 # Configs of layers: mmcv takes keys out of these that no layer has.

@@ -6,7 +6,7 @@ is stored (:mod:`.writers`). :mod:`.generate` puts them together.
 """
 
 from .domains import GAME, OVERCAST, Domain
-from .generate import ToySettings, draw_source, draw_target, make_toy_data
+from .generate import ToySettings, draw_source, draw_target, has_toy_data, make_toy_data
 
 __all__ = [
     "GAME",
@@ -15,5 +15,6 @@ __all__ = [
     "ToySettings",
     "draw_source",
     "draw_target",
+    "has_toy_data",
     "make_toy_data",
 ]

@@ -92,6 +92,11 @@ def make_toy_data(root: str | Path, settings: ToySettings | None = None, nproc: 
     return True
 
 
+def has_toy_data(root: str | Path) -> bool:
+    """Whether ``root`` holds a complete toy set, of whatever settings."""
+    return (_read_marker(Path(root)) or {}).get("complete", False)
+
+
 def draw_source(settings: ToySettings, index: int) -> tuple[np.ndarray, Polygons]:
     """Source image ``index``: RGB (H, W, 3) uint8 and its annotation."""
     return _draw("source", settings, index, SOURCE_SIZES[index % len(SOURCE_SIZES)], GAME)

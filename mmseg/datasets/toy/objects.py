@@ -9,9 +9,9 @@ import numpy as np
 from .scene import Thing, disc, front, shadow_under, upright
 
 
-def make_thing(label: str, depth: float, rng: np.random.Generator) -> Thing:
-    """A thing without parts, with a slight tint of its own."""
-    return Thing(label, depth, tint=tuple(rng.normal(1.0, 0.03, 3).tolist()))
+def make_thing(label: str, depth: float, rng: np.random.Generator, tint: float = 0.03) -> Thing:
+    """A thing without parts; its colours get factors of their own with standard deviation ``tint``."""
+    return Thing(label, depth, tint=tuple(rng.normal(1.0, tint, 3).tolist()))
 
 
 def person(x: float, z: float, rng: np.random.Generator, label: str = "person") -> Thing:

@@ -1,0 +1,65 @@
+"""Several checkpoints on the same images: one table and one picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from mmseg.datasets.image_files import read_image, read_label
+from mmseg.evaluation.report import comparison_table
+from mmseg.utils import atomic_path
+from mmseg.visualization import comparison_picture, save_image
+
+from .evaluate import Outputs, evaluate, test_loader
+
+SHOWN_IMAGES = 4
+
+
+def compare(
+    runs: Mapping[str, tuple[Config, Path]], out_dir: Path, device: str = "auto"
+) -> tuple[str, Path]:
+    """Evaluate each run and set the results side by side.
+
+    Args:
+        runs: name -> config and checkpoint; all are tested on the first config's test data.
+        out_dir: gets ``comparison.txt``, ``comparison.png`` and the predictions of each run.
+        device: see :func:`evaluate`.
+
+    Returns:
+        The table of per-class IoU, and the path of the picture: a few images, their ground truth
+        and what each run predicts.
+    """
+    results, folders = {}, {}
+    for name, (cfg, checkpoint) in runs.items():
+        folders[name] = out_dir / "predictions" / name.replace(" ", "_")
+        outputs = Outputs(metric="mIoU", folders=(folders[name],))
+        results[name] = evaluate(cfg, checkpoint, outputs, device=device)
+    first_cfg = next(iter(runs.values()))[0]
+    dataset = test_loader(first_cfg, labelled=True).dataset
+    table = comparison_table(results, dataset.metainfo["classes"])
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out_dir / "comparison.txt") as temporary:
+        temporary.write_text(table + "\n", encoding="utf-8")
+    scores = {name: result["summary"]["mIoU"] for name, result in results.items()}
+    picture = out_dir / "comparison.png"
+    save_image(picture, _picture(dataset, folders, scores))
+    return table, picture
+
+
+def _picture(dataset: Any, folders: dict[str, Path], scores: dict[str, float]) -> np.ndarray:
+    """A few images spread over the data set, with ground truth and predictions."""
+    chosen = np.linspace(0, len(dataset) - 1, min(SHOWN_IMAGES, len(dataset))).round().astype(int)
+    infos = [dataset.get_data_info(int(i)) for i in chosen]
+    return comparison_picture(
+        [read_image(info["img_path"])[..., ::-1] for info in infos],
+        [read_label(info["seg_map_path"]) for info in infos],
+        {
+            name: [read_label(folder / f"{Path(info['img_path']).stem}.png") for info in infos]
+            for name, folder in folders.items()
+        },
+        scores,
+        dataset.metainfo["classes"],
+        dataset.metainfo["palette"],
+    )

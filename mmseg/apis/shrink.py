@@ -1,0 +1,103 @@
+"""A config's small twin: the same method and pipeline in a minute on a CPU."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .init_model import without_pretrained
+
+ITERATIONS = 10
+CROP = 128
+SCALE = (2 * CROP, 9 * CROP // 8)
+CHANNELS = 64
+MIT_B0_CHANNELS = (32, 64, 160, 256)
+VALIDATION_IMAGES = 8
+# Of a rare class in a source image: what 3000 are to the paper's crop.
+MIN_PIXELS = 120
+# Where the toy data has what a real data set would hold.
+TOY_ROOTS = {"GTADataset": "gta", "CityscapesDataset": "cityscapes"}
+
+
+def shrink(cfg: Config, toy_root: Path) -> None:
+    """Change ``cfg`` in place to a few iterations of a small network on small images.
+
+    Network and crops shrink, contrast starts early, panels, checkpoints and evaluation come soon;
+    what is computed stays the same. A data set whose folder is missing is replaced by the toy data
+    of the same format.
+
+    Args:
+        cfg: a whole training config.
+        toy_root: folder of the toy data (``tools/make_toy_data.py``).
+    """
+    cfg.model = _small_model(without_pretrained(cfg.model))
+    _small_schedule(cfg)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if not cfg.get(loader):
+            continue
+        cfg[loader].update(num_workers=0, persistent_workers=False)
+        for dataset in _find(cfg[loader], lambda node: "data_root" in node):
+            _small_dataset(dataset, toy_root)
+    for loader in ("val_dataloader", "test_dataloader"):
+        if cfg.get(loader):
+            cfg[loader].dataset.indices = VALIDATION_IMAGES
+    sampling = cfg.train_dataloader.dataset.get("rare_class_sampling")
+    if sampling:
+        sampling.min_pixels = MIN_PIXELS
+
+
+def _small_schedule(cfg: Config) -> None:
+    old = cfg.train_cfg.max_iters
+    cfg.train_cfg.update(max_iters=ITERATIONS, val_interval=ITERATIONS)
+    for scheduler in cfg.param_scheduler:
+        scheduler.end = max(2, round(scheduler.end * ITERATIONS / old)) + 1
+    for name, interval in (("logger", 2), ("runtime_info", 2), ("checkpoint", ITERATIONS // 2)):
+        cfg.default_hooks[name].interval = interval
+    for hook in cfg.get("custom_hooks", []):
+        if hook.type == "TrainingPanelHook":
+            hook.interval = ITERATIONS // 2
+
+
+def _small_model(model: Any) -> Any:
+    model.data_preprocessor.size = (CROP, CROP)
+    segmentor = model.segmentor
+    heads = [segmentor.decode_head, segmentor.auxiliary_head]
+    if segmentor.backbone.type.startswith("mit_b"):
+        segmentor.backbone.type = "mit_b0"
+        for head in heads:
+            head.in_channels = MIT_B0_CHANNELS
+            head.channels = CHANNELS
+        segmentor.decode_head.embed_dims = CHANNELS
+    elif segmentor.backbone.type == "ResNetV1c":
+        segmentor.backbone.depth = 50
+    segmentor.auxiliary_head.channels = CHANNELS
+    if model.type == "SourceOnly":
+        return model
+    model.prototypes.feature_dim = CHANNELS
+    ratio = CROP / model.crop_size[0]
+    for edge in ("pseudo_weight_ignore_top", "pseudo_weight_ignore_bottom"):
+        model[edge] = round(ratio * model.get(edge, 0))
+    model.crop_size = (CROP, CROP)
+    model.start_contrast_iter = ITERATIONS // 3
+    return model
+
+
+def _small_dataset(dataset: Any, toy_root: Path) -> None:
+    for transform in dataset.get("pipeline", []):
+        if transform.type == "Resize":
+            transform.scale = SCALE
+        elif transform.type == "RandomCrop":
+            transform.crop_size = (CROP, CROP)
+    toy = TOY_ROOTS.get(dataset.type)
+    if toy and not Path(dataset.data_root).exists():
+        dataset.data_root = str(toy_root / toy)
+
+
+def _find(node: Any, wanted: Any) -> list[Any]:
+    """All dicts below ``node`` that are ``wanted``."""
+    if isinstance(node, list | tuple):
+        return [found for child in node for found in _find(child, wanted)]
+    if not isinstance(node, dict):
+        return []
+    own = [node] if wanted(node) else []
+    return own + [found for child in node.values() for found in _find(child, wanted)]
