@@ -224,6 +224,7 @@ def _build(exp: int, row: Experiment, method: Method, seed: int) -> dict:
         },
         "custom_hooks": [
             {"type": "IterationSeedHook"},
+            {"type": "ResumeValidationHook"},
             {"type": "TrainingPanelHook", "interval": recipe.panel_interval},
         ],
         "train_dataloader": {

@@ -29,6 +29,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type="IterationSeedHook"),
+    dict(type="ResumeValidationHook"),
     dict(type="TrainingPanelHook", interval=1000),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=1000)

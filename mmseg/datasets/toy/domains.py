@@ -127,10 +127,10 @@ GAME = Domain()
 """The source: a sunny, crisp, colourful video game."""
 
 OVERCAST_PALETTE: Mapping[str, tuple[Colour, ...]] = {
-    "road": ((122, 124, 132), (110, 114, 124)),
-    "sidewalk": ((158, 156, 160), (146, 146, 152)),
-    "slab line": ((132, 130, 136),),
-    "kerb": ((178, 178, 180),),
+    "road": ((152, 146, 142), (142, 138, 136)),
+    "sidewalk": ((196, 184, 172), (186, 176, 168)),
+    "slab line": ((164, 154, 146),),
+    "kerb": ((214, 210, 204),),
     "terrain": ((128, 138, 82), (142, 134, 94)),
     "vegetation": ((62, 94, 60), (82, 104, 58), (98, 100, 56)),
     "sky": ((176, 194, 216), (222, 228, 236)),
@@ -156,12 +156,12 @@ OVERCAST = Domain(
     shadow=0.15,
     haze=0.008,
     haze_colour=(196, 206, 220),
-    cast=(0.78, 0.88, 1.06),
-    exposure=1.0,
+    cast=(0.86, 0.93, 1.04),
+    exposure=1.05,
     exposure_spread=0.06,
     gamma=1.4,
     blur=0.7,
-    noise=4.5,
-    vignette=0.3,
+    noise=4.0,
+    vignette=0.22,
 )
 """The target: a real camera on a dull, bluish day."""

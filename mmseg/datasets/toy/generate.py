@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from .scene import scene_polygons
 from .writers import Polygons, cityscapes_stem, write_cityscapes, write_gta
 
 MARKER = "toy.json"
-DRAWING = 1
+DRAWING = 2
 """Raise this when scenes of the same settings are drawn differently: old sets are then remade."""
 
 SOURCE_SIZES = ((256, 144), (272, 152), (280, 150), (256, 136))
@@ -87,8 +88,10 @@ def make_toy_data(root: str | Path, settings: ToySettings | None = None, nproc: 
         _write_marker(root, {"complete": True, **recipe})
     except OSError as error:
         raise InputError(
-            f"the toy data cannot be written: {error}; free it or give another folder"
+            f"the toy data cannot be written: {error}: give a folder that can"
         ) from error
+    except BrokenProcessPool as error:
+        raise InputError("a worker process was killed: run again with a smaller --nproc") from error
     return True
 
 

@@ -4,13 +4,15 @@ Every function returns things at the place ``x``, ``z`` in metres; sizes are a l
 life, which keeps them readable in small images.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .scene import Thing, disc, front, shadow_under, upright
 
 
 def make_thing(label: str, depth: float, rng: np.random.Generator, tint: float = 0.03) -> Thing:
-    """A thing without parts; its colours get factors of their own with standard deviation ``tint``."""
+    """A thing without parts, whose colours are off by ``tint`` (standard deviation of a factor)."""
     return Thing(label, depth, tint=tuple(rng.normal(1.0, tint, 3).tolist()))
 
 
@@ -58,7 +60,7 @@ def two_wheeler(
     return [thing, _rider(label, x, z, facing, turn, rng)] if ridden else [thing]
 
 
-def _bicycle(add) -> None:
+def _bicycle(add: Callable[..., None]) -> None:
     for hub in (-0.62, 0.62):
         add(None, disc(hub, 0.42, 0.42))
         add("tyre", disc(hub, 0.42, 0.4), line=0.09)
@@ -70,7 +72,7 @@ def _bicycle(add) -> None:
     add("tyre", [(0.3, 1.22), (0.62, 1.22), (0.62, 1.3), (0.3, 1.3)])
 
 
-def _motorcycle(add) -> None:
+def _motorcycle(add: Callable[..., None]) -> None:
     for hub in (-0.78, 0.8):
         add("tyre", disc(hub, 0.38, 0.38))
         add("chrome", disc(hub, 0.38, 0.17))
@@ -141,8 +143,9 @@ def _traffic_sign(x: float, y: float, z: float, rng: np.random.Generator) -> Thi
         thing.add("sign white", upright(0.5 * triangle + [0, y - 0.06], x, z))
     elif style == 2:
         thing.add("sign blue", front(x - size, x + size, y - size, y + size, z))
-        arrow = np.array([(-0.2, -0.7), (0.2, -0.7), (0.2, 0), (0.5, 0), (0, 0.75), (-0.5, 0)])
-        thing.add("sign white", upright([*(arrow * size + [0, y]), (x * 0 - 0.2 * size, y)], x, z))
+        half = np.array([(0.2, -0.7), (0.2, 0), (0.5, 0), (0, 0.75)])
+        arrow = np.concatenate([half, half[-2::-1] * [-1, 1]])
+        thing.add("sign white", upright(arrow * size + [0, y], x, z))
     else:
         thing.add("sign white", upright(np.array(disc(0, 0, 1.1 * size, corners=4)) + [0, y], x, z))
         thing.add("sign yellow", upright(disc(0, y, 0.8 * size, corners=4), x, z))

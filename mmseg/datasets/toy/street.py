@@ -11,6 +11,8 @@ FAR = 90.0
 """Metres to the end of the street."""
 NEAR = 2.5
 """Metres to where the ground begins, below the lower border of every image."""
+GROUND_TINT = 0.012
+"""Spread of the tints of large areas; more would colour the whole image."""
 DETAILED = 30.0
 """Metres up to which stones and pickets are drawn one by one; further off they are too small."""
 
@@ -46,23 +48,23 @@ class Plan:
 
 def background(camera: Camera, rng: np.random.Generator) -> list[Thing]:
     """Sky with clouds, a skyline, and the grass under everything."""
-    sky = make_thing("sky", 0.0, rng)
+    sky = make_thing("sky", 0.0, rng, GROUND_TINT)
     sky.add("sky", front(-2000, 2000, -50, 2000, 500.0))
     for _ in range(rng.integers(1, 5)):
         x, y, width = rng.uniform(-320, 320), rng.uniform(50, 190), rng.uniform(25, 60)
         for puff in rng.uniform(-0.8, 0.8, 4):
             shape = disc(puff * width, y + rng.uniform(0, 6), 0.5 * width, rng.uniform(6, 15))
             sky.add("cloud", upright(shape, x, 499.0))
-    ground = make_thing("terrain", 0.0, rng)
-    ground.add("terrain", flat(-900, 900, NEAR, 400.0), rng.random())
-    things = [sky, ground]
+    grass = make_thing("terrain", 0.0, rng)
+    grass.add("terrain", flat(-900, 900, NEAR, 400.0), rng.random())
+    things = [sky, grass]
     for x in np.arange(-130, 130, 22):
         if rng.random() < 0.55:
-            house = make_thing("building", 130.0, rng)
+            block = make_thing("building", 130.0, rng)
             height = rng.uniform(9, 24)
-            house.add("building", front(x - 9, x + 11, 0, height, 130.0), rng.random())
-            _windows_front(house, (x - 9, x + 11), height, 129.9)
-            things.append(house)
+            block.add("building", front(x - 9, x + 11, 0, height, 130.0), rng.random())
+            _windows_front(block, (x - 9, x + 11), height, 129.9)
+            things.append(block)
     for x in np.arange(-90, 91, 9.0) + rng.uniform(-3, 3, 21):
         wood = make_thing("vegetation", 100.0, rng)
         leaves(wood, x, 2.0, rng.uniform(6, 10), rng.uniform(3, 7), rng.random(), rng)
@@ -74,7 +76,8 @@ def ground(plan: Plan, rng: np.random.Generator) -> list[Thing]:
     """Sidewalks with slabs, the road with its markings, the cross street."""
     depth = 0.0
     outer = (plan.left - plan.pavement, plan.right + plan.pavement)
-    walk, road = make_thing("sidewalk", depth, rng), make_thing("road", depth, rng)
+    walk = make_thing("sidewalk", depth, rng, GROUND_TINT)
+    road = make_thing("road", depth, rng, GROUND_TINT)
     colour = rng.random(2)
     walk.add("sidewalk", flat(*outer, NEAR, FAR), colour[0])
     for z in NEAR + 1.2 * np.arange(30):
@@ -87,9 +90,9 @@ def ground(plan: Plan, rng: np.random.Generator) -> list[Thing]:
     things = [walk, road]
     if plan.crossing is not None:
         z0, z1 = plan.crossing, plan.crossing + plan.crossing_width
-        across, other = make_thing("sidewalk", depth, rng), make_thing("road", depth, rng)
+        across = Thing("sidewalk", depth, tint=walk.tint)
+        other = Thing("road", depth, tint=road.tint)
         across.add("sidewalk", flat(-150, 150, z0 - 1.5, z1 + 2.0), colour[0])
-        other.tint, across.tint = road.tint, walk.tint
         other.add("road", flat(-150, 150, z0, z1), colour[1])
         other.add("road", flat(plan.left, plan.right, z0 - 3.5, z1 + 3), colour[1])
         if rng.random() < 0.6:

@@ -1,5 +1,7 @@
 """Cars, trucks, buses and trams of a toy street, along it or crossing it."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from .objects import make_thing
@@ -26,7 +28,9 @@ def box(
     return visible
 
 
-def _wheels_along(thing: Thing, x: float, visible: float, half: float, z: float, length: float):
+def _wheels_along(
+    thing: Thing, x: float, visible: float, half: float, z: float, length: float
+) -> None:
     for end in (0.18, 0.8):
         wheel = np.array(disc(0, 0.34, 0.34))
         at = z + end * length
@@ -133,7 +137,13 @@ def vehicle_across(label: str, x: float, z: float, rng: np.random.Generator) -> 
     thing, variant, facing = make_thing(label, z, rng), rng.random(), rng.choice([-1.0, 1.0])
     half = LENGTHS[label] / 2
 
-    def add(kind: str, outline, variant: float = variant, shade: float = 1.0, line=0.0) -> None:
+    def add(
+        kind: str,
+        outline: Sequence,
+        variant: float = variant,
+        shade: float = 1.0,
+        line: float = 0.0,
+    ) -> None:
         thing.add(kind, upright(np.array(outline) * [facing, 1.0], x, z), variant, shade, line)
 
     {"car": _car_side, "truck": _truck_side, "bus": _bus_side, "train": _train_side}[label](add)
@@ -152,7 +162,7 @@ def rect(x0: float, x1: float, y0: float, y1: float) -> list[tuple[float, float]
     return [(x0, y0), (x0, y1), (x1, y1), (x1, y0)]
 
 
-def _car_side(add) -> None:
+def _car_side(add: Callable[..., None]) -> None:
     lower = [(-1.8, 0.3), (-1.85, 0.95), (1.2, 1.0), (1.8, 0.85), (1.85, 0.3)]
     add("car", [(-1.6, 0.9), (-1.15, 1.65), (0.45, 1.65), (1.15, 0.9)], shade=1.1)
     add("car", lower, shade=0.9)
@@ -162,20 +172,20 @@ def _car_side(add) -> None:
     add("tail lamp", rect(-1.84, -1.65, 0.65, 0.85))
 
 
-def _truck_side(add) -> None:
+def _truck_side(add: Callable[..., None]) -> None:
     add("tyre", rect(-2.7, 2.7, 0.35, 0.65))
     add("container", rect(-2.8, 1.3, 0.6, 3.1))
     for at in np.linspace(-2.5, 1.0, 6):
         add("container", rect(at - 0.05, at + 0.05, 0.7, 3.0), shade=0.72)
 
 
-def _truck_cab(add, variant: float) -> None:
+def _truck_cab(add: Callable[..., None], variant: float) -> None:
     add("truck", [(1.4, 0.4), (1.4, 2.45), (2.2, 2.45), (2.75, 1.4), (2.75, 0.4)], variant)
     add("glass", [(1.75, 1.45), (1.75, 2.2), (2.15, 2.2), (2.55, 1.45)])
     add("lamp", rect(2.6, 2.78, 0.6, 0.85))
 
 
-def _bus_side(add) -> None:
+def _bus_side(add: Callable[..., None]) -> None:
     add("bus", rect(-3.2, 3.2, 0.35, 3.0))
     add("bus trim", rect(-3.2, 3.2, 0.35, 0.7))
     for at in np.arange(6):
@@ -185,7 +195,7 @@ def _bus_side(add) -> None:
     add("lamp", rect(3.0, 3.22, 0.75, 1.0))
 
 
-def _train_side(add) -> None:
+def _train_side(add: Callable[..., None]) -> None:
     add("pole", [(-0.5, 3.4), (0.2, 4.2), (0.9, 3.4)], shade=0.7, line=0.1)
     add("tyre", rect(-4.3, 4.3, 0.05, 0.4))
     add("train", [(-4.5, 0.3), (-4.4, 3.3), (-4.1, 3.5), (4.1, 3.5), (4.4, 3.3), (4.5, 0.3)])

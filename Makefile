@@ -1,0 +1,52 @@
+# `make demo`, `make test`, ... first set up .venv from requirements.lock, where that is not done yet.
+
+PYTHON ?= python3
+# Test processes side by side, of one thread each.
+JOBS ?= 2
+
+BIN := .venv/bin
+STAMP := .venv/installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint bench venv clean
+
+help:
+	@echo "make demo    train on toy data without and with adaptation, and compare (CPU, minutes)"
+	@echo "make test    run the tests (JOBS=2 processes)"
+	@echo "make lint    ruff check, ruff format --check"
+	@echo "make bench   run the benchmarks among the tests"
+	@echo "make venv    set up .venv from requirements.lock (PYTHON=python3)"
+	@echo "make clean   remove .venv and caches; data, weights and work_dirs stay"
+
+demo: $(STAMP)
+	$(BIN)/python run_experiments.py --exp 0
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --benchmark-skip
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest --benchmark-only
+
+venv: $(STAMP)
+
+# pip leaves alone what is there in the right version, so running this again downloads nothing.
+# Debian's python3 without its venv package cannot put pip into the new environment: pip itself can.
+$(STAMP): requirements.lock setup.py
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "error: no $(PYTHON) here: install Python 3.10 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: Python 3.10 or newer is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=/path/to/newer/python" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
+		echo "no venv with pip from $(PYTHON): trying without" >&2; \
+		$(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install pip; }
+	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .benchmarks build sepico_mmseg.egg-info
+	find mmseg tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

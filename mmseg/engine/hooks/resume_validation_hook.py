@@ -1,0 +1,25 @@
+"""The evaluation that a checkpoint is too early to know of."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResumeValidationHook(Hook):
+    """Evaluate first thing if the run resumes where an evaluation is due.
+
+    The checkpoint of an iteration is saved before that iteration's evaluation, so without this its
+    scores, and a best checkpoint, would be missing from a run that was interrupted there.
+    """
+
+    # After CheckpointHook has set itself up.
+    priority = "LOWEST"
+
+    def before_train(self, runner: Runner) -> None:
+        """Evaluate if the resumed iteration is on the schedule and not the last one."""
+        loop = runner.train_loop
+        on_schedule = runner.iter >= loop.val_begin and runner.iter % loop.val_interval == 0
+        if 0 < runner.iter < loop.max_iters and on_schedule and runner.val_loop is not None:
+            runner.val_loop.run()

@@ -1,0 +1,29 @@
+"""Install with ``pip install -e .``: `mmseg` is then importable from any folder."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "mmseg" / "__init__.py").read_text())[1]
+
+
+def requirements(name: str) -> list[str]:
+    """The requirements in a file, without comments."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [kept for line in lines if (kept := re.sub(r"(^|\s+)#.*", "", line).strip())]
+
+
+setup(
+    name="sepico-mmseg",
+    version=VERSION,
+    description="SePiCo: semantic-guided pixel contrast for domain adaptive semantic segmentation",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["mmseg", "mmseg.*"]),
+    python_requires=">=3.10",
+    install_requires=requirements("requirements.txt"),
+    extras_require={"dev": requirements("requirements-dev.txt")},
+)

@@ -1,0 +1,35 @@
+"""What tests of the tools share: a small set of toy scenes and a training config on it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the tests marked ``gpu`` where there is no CUDA device."""
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def toy_root(tmp_path_factory) -> Path:
+    """A complete toy set: 12 source, 8 target and 4 validation images."""
+    from mmseg.datasets.toy import ToySettings, make_toy_data
+
+    root = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy_data(root, ToySettings(12, 8, 4, seed=0), nproc=1)
+    return root
+
+
+@pytest.fixture
+def toy_config(toy_root, tmp_path) -> Config:
+    """The demo's SePiCo run on it, shrunken: 10 iterations of 64x64 crops, in ``tmp_path/run``."""
+    from tests.training import small_config
+
+    return small_config(toy_root, tmp_path)

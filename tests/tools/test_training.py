@@ -1,0 +1,182 @@
+"""Training from the command line: what it leaves behind, resuming, reproducibility."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from mmseg.apis.train import train
+from mmseg.utils.checkpoint import load_checkpoint
+from mmseg.utils.config import load_config
+from tests.training import ROOT, own_copy, small_config
+
+TIMINGS = ("time", "data_time", "memory", "eta")
+
+
+def command(*arguments: str | Path) -> list[str]:
+    options = ["--device", "cpu", "--seed", "3", "--deterministic"]
+    return [sys.executable, "-m", "tools.train", *map(str, arguments), *options]
+
+
+def assert_equal(found, expected, path=""):
+    """Bit-equality of everything in two checkpoints."""
+    assert type(found) is type(expected), path
+    if isinstance(found, torch.Tensor):
+        assert torch.equal(found, expected), path
+    elif isinstance(found, dict):
+        assert found.keys() == expected.keys(), path
+        for key in found:
+            assert_equal(found[key], expected[key], f"{path}.{key}")
+    elif isinstance(found, list | tuple):
+        assert len(found) == len(expected), path
+        for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+            assert_equal(a, b, f"{path}[{i}]")
+    else:
+        assert found == expected, path
+
+
+def logged_values(checkpoint: dict) -> dict[str, list[float]]:
+    """All values logged since the start, without what depends on the clock."""
+    histories = checkpoint["message_hub"]["log_scalars"]
+    return {
+        name: history.data[0].tolist()
+        for name, history in histories.items()
+        if name.rsplit("/")[-1] not in TIMINGS
+    }
+
+
+def assert_same_state(found: Path, expected: Path) -> None:
+    a, b = load_checkpoint(found), load_checkpoint(expected)
+    for part in ("state_dict", "optimizer", "param_schedulers"):
+        assert_equal(a[part], b[part], part)
+    values = logged_values(a)
+    assert_equal(values, logged_values(b), "logs")
+    assert {"train/tgt.aux.loss_cl", "train/lr", "val/mIoU"} <= values.keys()
+    assert len(values["train/mix.decode.loss_seg"]) == 20
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted_and_a_second_time(toy_config, tmp_path):
+    cfg = toy_config
+    cfg.train_cfg.update(max_iters=20, val_interval=10)
+    cfg.param_scheduler[0].end = 21
+    cfg.default_hooks.checkpoint.update(interval=10, max_keep_ckpts=2)
+    cfg.train_dataloader.update(num_workers=1)
+    config = tmp_path / "config.json"
+    cfg.dump(config)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    with subprocess.Popen(
+        command(config, "--work-dir", killed), cwd=ROOT, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not (killed / "iter_10.pth").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed / "iter_20.pth").exists()
+
+    subprocess.run(command(config, "--work-dir", killed, "--resume"), cwd=ROOT, check=True)
+    subprocess.run(command(config, "--work-dir", whole), cwd=ROOT, check=True)
+    assert_same_state(killed / "iter_20.pth", whole / "iter_20.pth")
+
+    again = load_config(config)
+    again.work_dir = str(tmp_path / "again")
+    again.experiment_name += "_again"
+    again.randomness = {"seed": 3, "deterministic": True}
+    again.train_dataloader.update(num_workers=0)
+    train(again, device="cpu")
+    assert_same_state(tmp_path / "again" / "iter_20.pth", whole / "iter_20.pth")
+
+
+@pytest.fixture(scope="module")
+def trained(toy_root, tmp_path_factory) -> Path:
+    """The work dir of one short run."""
+    folder = tmp_path_factory.mktemp("trained")
+    cfg = small_config(toy_root, folder)
+    train(cfg, device="cpu")
+    return Path(cfg.work_dir)
+
+
+def test_a_run_leaves_last_and_best_checkpoints_logs_config_and_panels(trained):
+    assert {path.name for path in trained.glob("*.pth")} == {
+        "iter_5.pth",
+        "iter_10.pth",
+        "best_mIoU_iter_10.pth",
+    }
+    assert (trained / "bases.py").is_file()
+    (scalars,) = trained.glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    training = [row for row in rows if "lr" in row]
+    assert [row["step"] for row in training] == [2, 4, 6, 8, 10]
+    expected = {"lr", "time", "memory", "confidence", "ignored_pseudo_labels"}
+    expected |= {"src.decode.loss_seg", "src.aux.loss_cl", "tgt.aux.loss_cl", "mix.decode.acc_seg"}
+    assert expected <= training[-1].keys()
+    assert "tgt.aux.loss_cl" not in training[0]
+    assert {"aAcc", "mIoU", "mAcc"} <= rows[-1].keys()
+    assert list(trained.glob("*/vis_data/events.out.tfevents.*"))
+    panels = sorted(path.name for path in (trained / "debug").iterdir())
+    assert panels == [f"iter_{t:06d}_{i}.png" for t in (1, 5, 10) for i in (0, 1)]
+    assert Image.open(trained / "debug" / panels[0]).size[0] > 300
+
+
+def test_target_labels_are_never_opened_in_training(toy_root, tmp_path):
+    root = own_copy(toy_root, tmp_path)
+    damaged = [*root.glob("cityscapes/gtFine/train/*/*")]
+    assert len(damaged) == 3 * 8 - 8
+    for path in damaged:
+        path.write_bytes(b"not an image")
+        path.chmod(0)
+    cfg = small_config(root, tmp_path)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    train(cfg, device="cpu")
+    assert (tmp_path / "run" / "best_mIoU_iter_2.pth").is_file()
+
+
+def test_source_only_starts_sepico(toy_root, tmp_path):
+    cfg = small_config(toy_root, tmp_path, stage=0)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    runner = train(cfg, device="cpu")
+    assert type(runner.model).__name__ == "SourceOnly"
+    (tmp_path / "second").mkdir()
+    second = small_config(toy_root, tmp_path / "second")
+    second.load_from = str(tmp_path / "run" / "best_mIoU_iter_2.pth")
+    second.train_cfg.update(max_iters=1, val_interval=1)
+    second.optim_wrapper.optimizer.lr = 0.0
+    adapted = train(second, device="cpu").model
+    source = runner.model.model.state_dict()
+    for name, value in adapted.model.named_parameters():
+        assert torch.equal(value, source[name]), name
+    for name, value in adapted.ema_model.named_parameters():
+        assert torch.equal(value, source[name]), name
+
+
+@pytest.mark.slow
+def test_debug_copy_of_an_experiment_then_evaluation(toy_root, tmp_path):
+    """``run_experiments.py --exp 4 --debug`` and ``tools.test`` as a user types them."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    for name in ("gta", "cityscapes"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / name).symlink_to(toy_root / name)
+    run = [sys.executable, ROOT / "run_experiments.py", "--exp", "4", "--debug", "--device", "cpu"]
+    run += ["--cfg-options", "train_cfg.max_iters=4", "train_cfg.val_interval=4"]
+    subprocess.run(run, cwd=tmp_path, env=env, check=True)
+    (work_dir,) = (tmp_path / "work_dirs" / "local-exp4").iterdir()
+    config = work_dir / f"{work_dir.name}.json"
+    checkpoint = work_dir / "best_mIoU_iter_4.pth"
+    test = [sys.executable, "-m", "tools.test", config, checkpoint, "--eval", "mIoU"]
+    printed = subprocess.run(
+        test, cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+    ).stdout
+    assert "CityscapesDataset, 4 images, student" in printed
+    scores = json.loads((work_dir / "best_mIoU_iter_4_cityscapes_eval.json").read_text())
+    assert f"{scores['summary']['mIoU']:.2f}" in printed
+    for generated in (ROOT / "configs" / "generated").glob(f"{work_dir.name}.py"):
+        generated.unlink()

@@ -1,0 +1,54 @@
+"""Small training runs for tests."""
+
+import re
+import shutil
+from pathlib import Path
+
+from mmengine.config import Config
+
+from experiments import config_text, generate_experiment_cfgs
+from mmseg.apis.shrink import shrink
+from mmseg.utils.config import load_config
+
+ROOT = Path(__file__).parents[1]
+CROP = 64
+
+
+def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
+    """A run of experiment 0 on few small images: the last (SePiCo) or the first (source only)."""
+    config = generate_experiment_cfgs(0)[stage]
+    for key in ("title", "start_from"):
+        config.pop(key, None)
+    # Visualizers and message hubs are global by this name.
+    config["experiment_name"] = re.sub(r"\W", "_", str(folder))
+    path = folder / "bases.py"
+    path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
+    cfg = load_config(path)
+    shrink(cfg, toy_root)
+    datasets = [
+        cfg.train_dataloader.dataset.source,
+        cfg.train_dataloader.dataset.get("target"),
+        cfg.val_dataloader.dataset,
+        cfg.test_dataloader.dataset,
+    ]
+    for dataset in filter(None, datasets):
+        name = "gta" if dataset.type == "GTADataset" else "cityscapes"
+        dataset.data_root = str(toy_root / name)
+        for transform in dataset.pipeline:
+            if transform.type == "Resize":
+                transform.scale = (2 * CROP, 9 * CROP // 8)
+            elif transform.type == "RandomCrop":
+                transform.crop_size = (CROP, CROP)
+    cfg.train_dataloader.dataset.rare_class_sampling.min_pixels = 40
+    cfg.model.data_preprocessor.size = (CROP, CROP)
+    if cfg.model.type == "SePiCo":
+        cfg.model.crop_size = (CROP, CROP)
+        cfg.model.pseudo_threshold = 0.1
+    cfg.val_dataloader.dataset.indices = cfg.test_dataloader.dataset.indices = 2
+    cfg.work_dir = str(folder / "run")
+    return cfg
+
+
+def own_copy(toy_root: Path, folder: Path) -> Path:
+    """A copy of the toy set that a test may damage."""
+    return Path(shutil.copytree(toy_root, folder / "toy"))
