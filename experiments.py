@@ -93,11 +93,7 @@ TASKS = {
 _MIT_KEYS = {"norm": {"decay_mult": 0.0}, "pos_block": {"decay_mult": 0.0}}
 NETWORKS = {
     "toy": Network(
-        "daformer_sepaspp_proj_mitb0_toy",
-        "daformer_sepaspp_proj",
-        "mitb0",
-        "[0, 1, 2, 3]",
-        _MIT_KEYS,
+        "daformer_sepaspp_proj_r18v1c_toy", "daformer_sepaspp_proj", "r18v1c", "[0, 1, 2, 3]"
     ),
     "dlv2": Network("dlv2_proj_r101v1c", "dlv2_proj", "r101v1c", "3"),
     "daformer": Network(
@@ -110,7 +106,7 @@ RECIPES = {
     "demo": Recipe(
         max_iters=400,
         seed=0,
-        lr=1e-3,
+        lr=2e-3,
         head_lr_mult=1.0,
         warmup_iters=20,
         val_interval=400,

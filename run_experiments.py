@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from experiments import EXPERIMENTS, config_text, describe, generate_experiment_cfgs
-from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils import InputError, atomic_path, check_writable, undone_on_error
 from mmseg.utils.cli import run_main
 from tools import train as train_tool
 
@@ -62,12 +62,16 @@ def main(argv: list[str] | None = None) -> None:
     """Generate, train, and if there are several runs compare them."""
     args = parse_args(argv)
     runs = [own_run(args)] if args.config else planned_runs(args)
-    if args.dry_run:
+    try:
+        if args.dry_run:
+            for run in runs:
+                print(f"# {run.config.stem}\n{resolve(run, args).pretty_text}")
+            return
         for run in runs:
-            print(f"# {run.config.stem}\n{resolve(run, args).pretty_text}")
-        return
-    for run in runs:
-        train(run, args)
+            train(run, args)
+    except InputError:
+        remove_unused_configs(runs)
+        raise
     if len(runs) > 1:
         report(runs, args.device)
 
@@ -81,7 +85,7 @@ def own_run(args: argparse.Namespace) -> Run:
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """The runs of ``--exp``: new ones, or with ``--resume`` the newest there are.
 
-    Writes their configs. The runs of one experiment share ``--work-dir`` as folders of their own.
+    Writes their configs, unless there is nothing to resume. The runs of one experiment share ``--work-dir`` as folders of their own.
 
     Raises:
         InputError: there is no such experiment, or nothing to resume.
@@ -101,16 +105,24 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
         config["experiment_name"] = unique
         run = Run(GENERATED / f"{unique}.py", work_dir, title)
         run.start_from = None if start_from is None else runs[start_from]
-        check_writable(GENERATED, "a copy of the project that you may write to")
-        with atomic_path(run.config) as temporary:
-            temporary.write_text(config_text(config), encoding="utf-8")
         runs.append(run)
     if args.resume and not any(run.work_dir.is_dir() for run in runs):
         raise InputError(
             f"nothing to resume: no run of experiment {args.exp} in {runs[0].work_dir.parent}; "
             "run it without --resume"
         )
+    check_writable(GENERATED, "a copy of the project that you may write to")
+    for run, config in zip(runs, configs, strict=True):
+        with atomic_path(run.config) as temporary:
+            temporary.write_text(config_text(config), encoding="utf-8")
     return runs
+
+
+def remove_unused_configs(runs: list[Run]) -> None:
+    """Delete the generated configs of runs that have left nothing."""
+    for run in runs:
+        if run.config.parent == GENERATED and not run.work_dir.is_dir():
+            run.config.unlink(missing_ok=True)
 
 
 def newest_run(parent: Path, name: str) -> Path | None:
@@ -123,12 +135,12 @@ def newest_run(parent: Path, name: str) -> Path | None:
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """The config without bases: shrunken for ``--debug``, with the command line's overrides."""
     from mmseg.apis.shrink import shrink  # late, as all that is slow to import: --help is fast
-    from mmseg.utils.config import load_config
+    from mmseg.utils.config import load_config, override
 
     cfg = load_config(run.config)
     if args.debug:
         shrink(cfg, TOY_ROOT)
-    cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     cfg.work_dir = str(run.work_dir)
     return cfg
 
@@ -148,16 +160,17 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if str(TOY_ROOT) in cfg.pretty_text and not has_toy_data(TOY_ROOT):
         print(f"drawing toy data in {TOY_ROOT}")
         make_toy_data(TOY_ROOT)
-    check_writable(run.work_dir, "--work-dir")
-    with atomic_path(run.resolved) as temporary:
-        cfg.dump(temporary)
-    print(f"{run.title}: training {run.resolved}", flush=True)
     arguments = [str(run.resolved), "--device", args.device]
     if args.seed is not None:
         arguments += ["--seed", str(args.seed)]
     flags = {"--resume": resume, "--deterministic": args.deterministic}
     flags["--from-scratch"] = args.from_scratch
-    train_tool.main(arguments + [flag for flag, wanted in flags.items() if wanted])
+    with undone_on_error(run.work_dir, keep=lambda: set(run.work_dir.iterdir()) > {run.resolved}):
+        check_writable(run.work_dir, "--work-dir")
+        with atomic_path(run.resolved) as temporary:
+            cfg.dump(temporary)
+        print(f"{run.title}: training {run.resolved}", flush=True)
+        train_tool.main(arguments + [flag for flag, wanted in flags.items() if wanted])
 
 
 def report(runs: list[Run], device: str) -> None:

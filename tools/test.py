@@ -3,11 +3,9 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import load_config
+from mmseg.utils.config import KeyValues, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -22,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--eval-options",
         nargs="+",
-        action=DictAction,
+        action=KeyValues,
         default={},
         metavar="K=V",
         help="for --format-only: imgfile_prefix=DIR",
@@ -37,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--cfg-options",
         "--options",
         nargs="+",
-        action=DictAction,
+        action=KeyValues,
         default={},
         metavar="K=V",
         help="override settings of the config, for instance test_dataloader.num_workers=4",

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmseg.utils.cli import run_main
+from mmseg.utils.config import KeyValues, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,7 +27,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=KeyValues,
         default={},
         metavar="K=V",
         help="override settings of the config, for instance train_cfg.max_iters=100",
@@ -39,7 +38,6 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
     args = parse_args(argv)
     from mmseg.apis.train import train  # after parsing: --help is fast
-    from mmseg.utils.config import load_config
 
     cfg = load_config(args.config, args.cfg_options)
     default_dir = Path("work_dirs") / Path(args.config).stem

@@ -20,12 +20,16 @@ from torch.utils.data import DataLoader
 from mmseg.datasets.image_files import read_image
 from mmseg.evaluation import IoUMetric, PredictionWriter, per_class_table, result_dict
 from mmseg.registry import METRICS, MODELS
-from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
 from mmseg.utils.checkpoint import Role
+from mmseg.utils.config_check import check_config
 from mmseg.visualization import overlay, save_image
 
 from .init_model import init_model, select_device
 from .test_time_augmentation import with_tta
+
+# The settings that testing reads.
+PARTS = ("model", "test_dataloader", "test_evaluator", "tta_model", "tta_pipeline")
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def evaluate(
     init_default_scope("mmseg")
     checkpoint = Path(checkpoint)
     target = select_device(device)
+    check_config(cfg, PARTS)
     loader = test_loader(with_tta(cfg) if aug_test else cfg, labelled=outputs.metric is not None)
     dataset = loader.dataset
     metric = _metric(cfg, dataset) if outputs.metric else None
@@ -94,7 +99,8 @@ def evaluate(
         check_writable(folder, "--work-dir")
     if aug_test:
         tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
-        model = MODELS.build(tta_model).eval()
+        with built_from_config("tta_model"):
+            model = MODELS.build(tta_model).eval()
     _predict(model, loader, metric, outputs)
     if metric is None:
         return {}
@@ -125,7 +131,7 @@ def test_loader(cfg: Config, labelled: bool) -> DataLoader:
     Raises:
         InputError: there is none, or it has no labels though they are needed.
     """
-    if not cfg.get("test_dataloader"):
+    if not isinstance(cfg.get("test_dataloader"), dict):
         raise InputError("the config has no test_dataloader")
     loader = copy.deepcopy(cfg.test_dataloader)
     loader.setdefault("sampler", {"type": "DefaultSampler", "shuffle": False})
@@ -140,7 +146,8 @@ def test_loader(cfg: Config, labelled: bool) -> DataLoader:
         )
     if not labelled:
         _drop_labels(loader.dataset)
-    return Runner.build_dataloader(loader)
+    with built_from_config("test_dataloader"):
+        return Runner.build_dataloader(loader)
 
 
 def _drop_labels(dataset: dict[str, Any]) -> None:
@@ -165,7 +172,8 @@ def _without_annotations(pipeline: list[Any]) -> list[Any]:
 
 def _metric(cfg: Config, dataset: Any) -> IoUMetric:
     evaluator = cfg.get("test_evaluator") or {"type": "IoUMetric"}
-    metric = METRICS.build(evaluator) if isinstance(evaluator, dict) else None
+    with built_from_config("test_evaluator"):
+        metric = METRICS.build(evaluator) if isinstance(evaluator, dict) else None
     if not isinstance(metric, IoUMetric) or metric.format_only:
         raise InputError(
             "--eval mIoU: the config's test_evaluator must be an IoUMetric that scores"

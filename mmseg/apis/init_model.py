@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmseg.registry import MODELS
-from mmseg.utils import InputError
+from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
 
 
@@ -32,10 +33,11 @@ def init_model(
         InputError: config and checkpoint do not fit, or there is no such segmentor.
     """
     init_default_scope("mmseg")
-    if "model" not in cfg:
+    if not isinstance(cfg.get("model"), dict):
         raise InputError("the config has no model")
     state_dict = weights_of(load_checkpoint(checkpoint), checkpoint)
-    model = MODELS.build(without_pretrained(cfg.model))
+    with built_from_config("model"):
+        model = MODELS.build(without_pretrained(cfg.model))
     load_for_testing(model, state_dict, role, checkpoint)
     model.cfg = cfg
     return model.to(device).eval()
@@ -47,7 +49,7 @@ def without_pretrained(cfg: Any) -> Any:
         result = copy.copy(cfg)
         for key, value in cfg.items():
             result[key] = without_pretrained(value)
-        if isinstance(result.get("init_cfg"), dict) and result["init_cfg"]["type"] == "Pretrained":
+        if _is_pretrained(result.get("init_cfg")):
             result["init_cfg"] = None
         if result.get("pretrained"):
             result["pretrained"] = False
@@ -57,6 +59,21 @@ def without_pretrained(cfg: Any) -> Any:
     if isinstance(cfg, list | tuple):
         return type(cfg)(without_pretrained(value) for value in cfg)
     return cfg
+
+
+def pretrained_files(cfg: Any) -> Iterator[str]:
+    """The local files that ``init_cfg=dict(type="Pretrained", ...)`` name in a model config."""
+    if isinstance(cfg, dict):
+        if _is_pretrained(cfg) and "://" not in cfg["checkpoint"]:
+            yield cfg["checkpoint"]
+        cfg = list(cfg.values())
+    if isinstance(cfg, list | tuple):
+        for value in cfg:
+            yield from pretrained_files(value)
+
+
+def _is_pretrained(init_cfg: Any) -> bool:
+    return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
 
 
 def select_device(name: str) -> torch.device:

@@ -12,6 +12,7 @@ CROP = 128
 SCALE = (2 * CROP, 9 * CROP // 8)
 CHANNELS = 64
 MIT_B0_CHANNELS = (32, 64, 160, 256)
+RESNET18_CHANNELS = 512  # of its last stage
 VALIDATION_IMAGES = 8
 # Of a rare class in a source image: what 3000 are to the paper's crop.
 MIN_PIXELS = 120
@@ -69,7 +70,10 @@ def _small_model(model: Any) -> Any:
             head.channels = CHANNELS
         segmentor.decode_head.embed_dims = CHANNELS
     elif segmentor.backbone.type == "ResNetV1c":
-        segmentor.backbone.depth = 50
+        segmentor.backbone.depth = 18
+        for head in heads:
+            if isinstance(head.in_channels, int):
+                head.in_channels = RESNET18_CHANNELS
     segmentor.auxiliary_head.channels = CHANNELS
     if model.type == "SourceOnly":
         return model

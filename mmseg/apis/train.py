@@ -9,10 +9,13 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg.engine.runner import TrainRunner
-from mmseg.utils import InputError, check_writable
+from mmseg.models.backbones.pretrained import check_is_there
+from mmseg.utils import InputError, built_from_config, check_writable, undone_on_error
 from mmseg.utils.config_check import check_config
 
-from .init_model import select_device, without_pretrained
+from .init_model import pretrained_files, select_device, without_pretrained
+
+NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
 def train(
@@ -29,24 +32,33 @@ def train(
 
     Raises:
         InputError: see :func:`check_config`; no such device; a work dir that cannot be written;
-            nothing to resume; data or weights that are missing or damaged.
+            nothing to resume; data or weights that are missing or damaged. Nothing new is left in
+            the work dir if this is before the first iteration is done.
     """
     cfg = cfg.copy()
     # mmengine picks a device once for the whole process.
     device_utils.DEVICE = select_device(device).type
     init_default_scope("mmseg")
     check_config(cfg)
+    for key in NEEDED:
+        if not isinstance(cfg.get(key), dict):
+            raise InputError(f"the config has no {key}: set {key} = dict(...)")
     if not cfg.get("work_dir"):
         raise InputError("the config has no work_dir: give --work-dir")
     work_dir = Path(cfg.work_dir)
     if resume:
         cfg.resume = True
         cfg.load_from = str(latest_checkpoint(work_dir))
-    if resume or from_scratch:
+    if cfg.get("load_from") or from_scratch:
         cfg.model = without_pretrained(cfg.model)
-    check_writable(work_dir, "--work-dir")
-    runner = TrainRunner.from_cfg(cfg)
-    runner.train()
+    for path in pretrained_files(cfg.model):
+        check_is_there(path)
+    runner = None
+    with undone_on_error(work_dir, keep=lambda: runner is not None and runner.iter > 0):
+        check_writable(work_dir, "--work-dir")
+        with built_from_config("hooks, visualizer or environment"):
+            runner = TrainRunner.from_cfg(cfg)
+        runner.train()
     return runner
 
 

@@ -100,7 +100,8 @@ def _settings(entries: Mapping[str, float]) -> RareClassSampling:
         return RareClassSampling(**entries)
     except (TypeError, ValueError) as error:
         names = ", ".join(field.name for field in fields(RareClassSampling))
-        raise InputError(f"rare_class_sampling takes {names}: {error}") from error
+        reason = str(error).removeprefix("RareClassSampling.__init__() ")
+        raise InputError(f"rare_class_sampling takes {names}: {reason}") from error
 
 
 @contextmanager

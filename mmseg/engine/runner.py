@@ -5,17 +5,48 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import load_checkpoint, load_weights, select_role, weights_of
+
+# What a checkpoint needs beside weights for a run to go on from it.
+RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
 
 
 class TrainRunner(Runner):
     """A Runner that loads checkpoints without running code from them, and whole or not at all.
 
-    mmengine falls back to unrestricted unpickling and skips weights that do not fit.
+    mmengine falls back to unrestricted unpickling and skips weights that do not fit. What cannot be
+    built from the config is an ``InputError``.
     """
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model."""
+        with built_from_config("model"):
+            return super().build_model(model)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop of training with its data."""
+        with built_from_config("train_dataloader or train_cfg"):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop of validation with its data and metric."""
+        with built_from_config("val_dataloader, val_evaluator or val_cfg"):
+            return super().build_val_loop(loop)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """Build the optimizer in its wrapper."""
+        with built_from_config("optim_wrapper"):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedules of the learning rate."""
+        with built_from_config("param_scheduler"):
+            return super().build_param_scheduler(scheduler)
 
     def load_checkpoint(
         self,
@@ -36,6 +67,12 @@ class TrainRunner(Runner):
             InputError: the file cannot be read, or does not fit the model.
         """
         checkpoint = load_checkpoint(filename)
+        lacking = [key for key in RESUMED if key not in checkpoint]
+        if self._resume and lacking:
+            raise InputError(
+                f"{filename} cannot be resumed from, it lacks {', '.join(lacking)}: start a new run "
+                f"from its weights with --cfg-options load_from={filename}"
+            )
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if self._resume:

@@ -21,10 +21,13 @@ def error_line(error: BaseException) -> str:
 
 
 def run_main(main: Callable[[], int | None]) -> None:
-    """Run ``main`` as a program: an :class:`InputError` becomes one line on stderr and status 1."""
+    """Run ``main`` as a program: an :class:`InputError` becomes one line on stderr and status 1.
+
+    So does an ``OSError``, which tells of the machine: a full disk, a folder that is locked.
+    """
     try:
         sys.exit(main())
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

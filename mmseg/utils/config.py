@@ -1,13 +1,35 @@
 """Reading configs."""
 
+import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from .errors import InputError
+
+
+class KeyValues(DictAction):
+    """The values ``K=V`` of an option as a dict; what is none is a usage error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Parse ``values``."""
+        for value in values:
+            key, equals, _ = value.partition("=")
+            if not (equals and all(key.split("."))):
+                raise argparse.ArgumentError(self, f"expected KEY=VALUE, got {value!r}")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError) as error:  # brackets that do not match
+            raise argparse.ArgumentError(self, str(error)) from error
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -28,11 +50,21 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
         raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     if Path(path).suffix == ".json":
         cfg = Config(_with_tuples(cfg.to_dict()), filename=str(path))
-    try:
-        cfg.merge_from_dict(dict(overrides or {}))
-    except (KeyError, TypeError, AssertionError) as error:
-        raise InputError(f"--cfg-options do not fit {path}: {error}") from error
+    override(cfg, overrides or {})
     return cfg
+
+
+def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
+    """Set dotted keys of ``cfg`` in place, as ``--cfg-options`` gives them.
+
+    Raises:
+        InputError: the config has no place for one of them.
+    """
+    try:
+        cfg.merge_from_dict(dict(overrides))
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        reason = error.args[0] if error.args else error
+        raise InputError(f"--cfg-options do not fit {cfg.filename}: {reason}") from error
 
 
 def _with_tuples(node: Any) -> Any:

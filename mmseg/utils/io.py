@@ -1,8 +1,9 @@
 """Files that are either whole or not there."""
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,3 +50,35 @@ def check_writable(folder: str | os.PathLike, option: str) -> None:
         raise InputError(
             f"cannot write to {folder} ({error.strerror}): choose another folder with {option}"
         ) from error
+
+
+@contextmanager
+def undone_on_error(folder: str | os.PathLike, keep: Callable[[], bool]) -> Iterator[None]:
+    """Remove what a block has added to ``folder`` if it ends with an :class:`InputError`.
+
+    A folder that the block made goes as a whole, with parents that it made and left empty. What
+    was there before is not touched.
+
+    Args:
+        keep: asked after an error: is what there is now worth keeping?
+    """
+    folder = Path(folder)
+    before = set(folder.iterdir()) if folder.is_dir() else None
+    new_parents = [parent for parent in folder.absolute().parents if not parent.exists()]
+    try:
+        yield
+    except InputError:
+        if folder.is_dir() and not keep():
+            for path in [folder] if before is None else set(folder.iterdir()) - before:
+                _remove(path)
+            for parent in new_parents:
+                if parent.is_dir() and not any(parent.iterdir()):
+                    parent.rmdir()
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

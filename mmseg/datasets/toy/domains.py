@@ -156,12 +156,12 @@ OVERCAST = Domain(
     shadow=0.15,
     haze=0.008,
     haze_colour=(196, 206, 220),
-    cast=(0.86, 0.93, 1.04),
-    exposure=1.05,
+    cast=(0.7, 0.85, 1.05),
+    exposure=0.85,
     exposure_spread=0.06,
     gamma=1.4,
     blur=0.7,
     noise=4.0,
-    vignette=0.22,
+    vignette=0.3,
 )
-"""The target: a real camera on a dull, bluish day."""
+"""The target: a real camera on a dull, bluish day, underexposed."""

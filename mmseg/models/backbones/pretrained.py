@@ -75,9 +75,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     Raises:
         InputError: If the file is missing or does not hold a plain mapping of tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(_missing_file_message(path))
+    check_is_there(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
@@ -100,6 +98,16 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
             if name.startswith(prefix)
         }
     return weights
+
+
+def check_is_there(path: str | os.PathLike) -> None:
+    """See that a file of pretrained weights exists.
+
+    Raises:
+        InputError: It does not; the message says what to fetch.
+    """
+    if not Path(path).is_file():
+        raise InputError(_missing_file_message(Path(path)))
 
 
 def check_weights(

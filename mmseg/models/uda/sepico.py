@@ -15,6 +15,7 @@ from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.ours_transforms import RandomCrop, crop_boxes
 from mmseg.registry import MODELS
+from mmseg.utils import InputError
 
 from .teacher import switch_off_dropout, teacher_momentum, update_teacher
 from .uda_decorator import EvalModel, Losses, UDADecorator
@@ -225,7 +226,17 @@ class SePiCo(UDADecorator):
 
         Returns:
             Mixed image (B, 3, H, W), label (B, H, W) and pixel weight (B, H, W).
+
+        Raises:
+            InputError: source and target differ in size.
         """
+        if source.shape != target.shape:
+            raise InputError(
+                "source images and target crops must have one size to be mixed, but they have "
+                f"{tuple(source.shape[-2:])} and {tuple(target.shape[-2:])} (h, w): make "
+                "crop_size of the source's RandomCrop, of the model and size of the "
+                "data_preprocessor equal, and no larger than the images"
+            )
         mask = self.mix_mask(source_label)
         image, label = mix(mask, source, target), mix(mask, source_label, pseudo)
         self.show(mix_mask=mask, mixed_image=image, mixed_label=label)

@@ -1,10 +1,15 @@
-# The demo's network: DAFormer's decoder on MiT-B0, decoder and projection of 64 channels.
+# The demo's network: DAFormer's decoder on ResNet-18-V1c, decoder and projection of 64 channels.
 segmentor = dict(
     type="EncoderDecoderProjector",
-    backbone=dict(type="mit_b0", drop_path_rate=0.0),
+    backbone=dict(
+        type="ResNetV1c",
+        depth=18,
+        out_indices=(0, 1, 2, 3),
+        norm_cfg=dict(type="BN", requires_grad=True),
+    ),
     decode_head=dict(
         type="DAFormerHead",
-        in_channels=(32, 64, 160, 256),
+        in_channels=(64, 128, 256, 512),
         in_index=(0, 1, 2, 3),
         embed_dims=64,
         channels=64,
@@ -17,7 +22,7 @@ segmentor = dict(
     ),
     auxiliary_head=dict(
         type="ProjHead",
-        in_channels=(32, 64, 160, 256),
+        in_channels=(64, 128, 256, 512),
         in_index=(0, 1, 2, 3),
         input_transform="resize_concat",
         channels=64,

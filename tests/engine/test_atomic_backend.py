@@ -1,0 +1,35 @@
+"""Checkpoints are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.fileio import get_file_backend
+
+from mmseg.engine import AtomicBackend
+
+
+def test_the_backend_of_checkpoints_is_known_by_name(tmp_path):
+    backend = get_file_backend(backend_args={"backend": "atomic"})
+    assert isinstance(backend, AtomicBackend)
+    path = tmp_path / "new" / "iter_1.pth"
+    backend.put(b"first", str(path))
+    assert backend.get(path) == b"first"
+    backend.put(b"second", path)
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failing_write_leaves_the_previous_version(tmp_path, monkeypatch):
+    path = tmp_path / "last.pth"
+    AtomicBackend().put(b"previous", path)
+    original = Path.write_bytes
+
+    def half(self, data):
+        original(self, data[: len(data) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="disk full"):
+        AtomicBackend().put(b"a longer version", path)
+    assert path.read_bytes() == b"previous"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,137 @@
+"""Parameter groups of the student, and one counted step for several backward passes."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from mmseg.engine.optim import (
+    StudentOptimWrapperConstructor,
+    accumulate_gradient,
+    finish_step,
+    parameter_groups,
+)
+from tests.models.uda.small_methods import sepico
+
+KEYS = {"head": {"lr_mult": 10.0}, "norm": {"decay_mult": 0.0}}
+
+
+class Student(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 1)
+        self.norm = nn.BatchNorm2d(1)
+        self.decode_head = nn.ModuleDict({"conv": nn.Conv2d(1, 1, 1), "norm": nn.BatchNorm2d(1)})
+        self.frozen = nn.Conv2d(1, 1, 1).requires_grad_(False)
+
+
+def names_by_setting(module: nn.Module, groups: list[dict]) -> dict[tuple, set[str]]:
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {
+        (group["lr"], group["weight_decay"]): {names[id(p)] for p in group["params"]}
+        for group in groups
+    }
+
+
+def test_groups_by_learning_rate_and_decay():
+    module = Student()
+    groups = parameter_groups(module, 0.1, 0.01, KEYS)
+    assert len(groups) == 3
+    # Of "head" and "norm", equally long, the first by alphabet counts for the head's norm.
+    head = {
+        f"decode_head.{part}.{name}" for part in ("conv", "norm") for name in ("weight", "bias")
+    }
+    assert names_by_setting(module, groups) == {
+        (0.1, 0.01): {"conv.weight", "conv.bias"},
+        (0.1, 0.0): {"norm.weight", "norm.bias"},
+        (1.0, 0.01): head,
+    }
+
+
+def test_the_longest_key_counts():
+    keys = {"head": {"lr_mult": 10.0}, "decode_head.norm": {"lr_mult": 2.0}}
+    module = Student()
+    groups = names_by_setting(module, parameter_groups(module, 0.1, 0.0, keys))
+    assert groups[(0.2, 0.0)] == {"decode_head.norm.weight", "decode_head.norm.bias"}
+
+
+def test_without_keys_there_is_one_group():
+    (group,) = parameter_groups(Student(), 0.1, 0.01, {})
+    assert len(group["params"]) == 8
+
+
+def test_the_teacher_is_not_optimized():
+    model = sepico()
+    optimizer = {"type": "AdamW", "lr": 0.1, "weight_decay": 0.01}
+    construct = StudentOptimWrapperConstructor({"optimizer": optimizer}, {"custom_keys": KEYS})
+    optim_wrapper = construct(model)
+    assert type(optim_wrapper) is OptimWrapper
+    assert isinstance(optim_wrapper.optimizer, torch.optim.AdamW)
+    groups = optim_wrapper.param_groups
+    optimized = {id(parameter) for group in groups for parameter in group["params"]}
+    assert optimized == {id(parameter) for parameter in model.model.parameters()}
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {(0.1, 0.01), (1.0, 0.01)}
+
+
+def test_the_configs_are_left_as_they_are():
+    wrapper = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1}}
+    construct = StudentOptimWrapperConstructor(wrapper)
+    construct(sepico())
+    assert wrapper == {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1}}
+
+
+def test_unknown_paramwise_options_are_named():
+    with pytest.raises(ValueError, match="bias_lr_mult"):
+        StudentOptimWrapperConstructor({"optimizer": {}}, {"bias_lr_mult": 2.0})
+
+
+def quadratic(weight: nn.Parameter) -> list[torch.Tensor]:
+    """Three losses, whose gradients at w are 2w, 3 and 6w."""
+    return [weight.square().sum(), 3 * weight.sum(), 3 * weight.square().sum()]
+
+
+def wrapper_of(weight: nn.Parameter, accumulative_counts: int = 1) -> OptimWrapper:
+    return OptimWrapper(torch.optim.SGD([weight], lr=0.1), accumulative_counts)
+
+
+def iterate(optim_wrapper: OptimWrapper, weight: nn.Parameter) -> None:
+    for loss in quadratic(weight):
+        accumulate_gradient(optim_wrapper, loss)
+    finish_step(optim_wrapper)
+
+
+def test_losses_one_by_one_are_their_sum_and_count_once():
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optim_wrapper = wrapper_of(weight)
+    for loss in quadratic(weight):
+        accumulate_gradient(optim_wrapper, loss)
+        assert optim_wrapper._inner_count == 0
+    (expected,) = torch.autograd.grad(torch.stack(quadratic(weight)).sum(), weight)
+    assert torch.equal(weight.grad, expected)
+    assert expected.tolist() == [11.0, -13.0]
+    finish_step(optim_wrapper)
+    assert optim_wrapper._inner_count == 1
+    assert weight.grad is None
+    torch.testing.assert_close(weight.detach(), torch.tensor([-0.1, -0.7]))
+
+
+def test_two_iterations_make_one_step_on_their_mean():
+    weight = nn.Parameter(torch.tensor([1.0]))
+    optim_wrapper = wrapper_of(weight, accumulative_counts=2)
+    iterate(optim_wrapper, weight)
+    assert weight.item() == 1
+    assert weight.grad.tolist() == [5.5]
+    iterate(optim_wrapper, weight)
+    assert weight.item() == pytest.approx(1 - 0.1 * 11)
+    assert optim_wrapper._inner_count == 2
+
+
+def test_an_iteration_left_over_steps_alone():
+    weight = nn.Parameter(torch.tensor([1.0]))
+    optim_wrapper = wrapper_of(weight, accumulative_counts=2)
+    optim_wrapper.initialize_count_status(nn.Identity(), 0, 3)
+    for _ in range(2):
+        iterate(optim_wrapper, weight)
+    before = weight.item()
+    iterate(optim_wrapper, weight)
+    assert weight.item() == pytest.approx(before - 0.1 * (8 * before + 3))

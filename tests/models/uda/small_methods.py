@@ -1,0 +1,96 @@
+"""SePiCo and SourceOnly on a network of one or two ResNet-18 stages, and batches for them."""
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.structures import PixelData
+
+from mmseg.engine.optim import StudentOptimWrapperConstructor
+from mmseg.models.uda import SePiCo, SourceOnly, UDADecorator
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from tests.models.networks import tiny
+
+NUM_CLASSES = 5
+PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": (120.0,) * 3, "std": (60.0,) * 3}
+
+
+def projector(levels: int = 1) -> dict:
+    """Config of the tiny segmentor with a projection of 8 channels for each of its levels."""
+    head = {"type": "ProjHead", "in_channels": 64, "channels": 8, "norm_cfg": {"type": "BN"}}
+    if levels == 1:
+        return tiny(type="EncoderDecoderProjector", auxiliary_head=head)
+    head |= {
+        "in_channels": (64, 128),
+        "in_index": (0, 1),
+        "input_transform": "multiple_select",
+    }
+    config = tiny(type="EncoderDecoderProjector", auxiliary_head=head)
+    config["backbone"] |= {
+        "num_stages": 2,
+        "strides": (1, 2),
+        "dilations": (1, 1),
+        "out_indices": (0, 1),
+    }
+    config["decode_head"] |= {"in_channels": 128}
+    return config
+
+
+def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **options) -> SePiCo:
+    """SePiCo with crops of 32 x 32, contrast from the first iteration on, and no augmentation."""
+    config = {
+        "type": "SePiCo",
+        "segmentor": projector(levels),
+        "data_preprocessor": PREPROCESSOR,
+        "contrast": {"type": "ContrastiveLoss", "variant": variant, "temperature": 1.0},
+        "prototypes": {
+            "type": "ProtoEstimator",
+            "num_classes": NUM_CLASSES,
+            "feature_dim": 8,
+            "memory_length": memory_length,
+        },
+        "num_levels": levels,
+        "pseudo_threshold": 0.2,
+        "start_contrast_iter": 0,
+        "crop_size": (32, 32),
+        "strong_augmentation": False,
+    }
+    return MODELS.build(config | options)
+
+
+def source_only(**options) -> SourceOnly:
+    """The baseline on the same network, without augmentation."""
+    config = {
+        "type": "SourceOnly",
+        "segmentor": projector(),
+        "data_preprocessor": PREPROCESSOR,
+        "strong_augmentation": False,
+    }
+    return MODELS.build(config | options)
+
+
+def optimizer_of(model: UDADecorator, lr: float = 0.01) -> OptimWrapper:
+    """Plain SGD on the student."""
+    return StudentOptimWrapperConstructor({"optimizer": {"type": "SGD", "lr": lr}})(model)
+
+
+def labelled(label: torch.Tensor) -> SegDataSample:
+    """A sample with a label (H, W)."""
+    sample = SegDataSample()
+    sample.set_data({"gt_sem_seg": PixelData(data=label[None].byte())})
+    return sample
+
+
+def batch(seed: int = 0) -> dict:
+    """Two random source images of 32 x 32 with labels in blocks of 8, two targets of 32 x 48."""
+    generator = torch.Generator().manual_seed(seed)
+    images = [
+        torch.randint(0, 256, (2, 3, 32, width), generator=generator, dtype=torch.uint8)
+        for width in (32, 48)
+    ]
+    blocks = torch.randint(0, NUM_CLASSES, (2, 4, 4), generator=generator)
+    label = blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    label[:, :3] = 255
+    return {
+        "source": {"inputs": list(images[0]), "data_samples": [labelled(one) for one in label]},
+        "target": {"inputs": list(images[1]), "data_samples": [SegDataSample() for _ in "ab"]},
+    }

@@ -1,0 +1,272 @@
+"""What one iteration does and leaves behind, on a tiny network."""
+
+import copy
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg.models.uda.sepico import PseudoLabel
+from tests.models.uda.small_methods import batch, optimizer_of, sepico
+
+VISUALS = {
+    "source_image": (2, 3, 32, 32),
+    "source_label": (2, 32, 32),
+    "target_image": (2, 3, 32, 48),
+    "teacher_prediction": (2, 32, 48),
+    "crop_boxes": (2, 4),
+    "target_crop": (2, 3, 32, 32),
+    "pseudo_label": (2, 32, 32),
+    "pixel_weight": (2, 32, 32),
+    "mix_mask": (2, 32, 32),
+    "mixed_image": (2, 3, 32, 32),
+    "mixed_label": (2, 32, 32),
+}
+
+
+def perturb(module: nn.Module) -> None:
+    """Make every parameter another one."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+
+
+def values(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def test_the_teacher_is_the_student_of_the_first_iteration_then_its_average():
+    torch.manual_seed(0)
+    model = sepico(alpha=0.6)
+    perturb(model.ema_model)
+    optim_wrapper = optimizer_of(model)
+    students = []
+    expected = None
+    # m = 0, 1/2, then alpha rather than 2/3
+    for t, momentum in enumerate((0.0, 0.5, 0.6)):
+        students.append(values(model.model))
+        model.train_step(batch(t), optim_wrapper)
+        if expected is None:
+            expected = students[0]
+        else:
+            expected = {
+                name: momentum * old + (1 - momentum) * students[t][name]
+                for name, old in expected.items()
+            }
+        for name, parameter in model.ema_model.named_parameters():
+            torch.testing.assert_close(parameter.detach(), expected[name], msg=name)
+            assert parameter.grad is None and not parameter.requires_grad
+    assert model.iteration == 3
+    changed = [name for name, p in students[0].items() if not torch.equal(p, students[1][name])]
+    assert changed
+
+
+def test_buffers_of_the_teacher_are_its_own():
+    """Both normalise by batch statistics, but of other images: running means differ."""
+    torch.manual_seed(0)
+    model = sepico()
+    model.model.backbone.stem[1].running_mean.fill_(7.0)
+    model.train_step(batch(), optimizer_of(model, lr=0.0))
+    student, teacher = (m.backbone.stem[1] for m in (model.model, model.ema_model))
+    assert torch.equal(student.weight, teacher.weight)
+    assert student.running_mean.abs().min() > 1
+    assert teacher.running_mean.abs().max() < 1
+    assert teacher.num_batches_tracked == 3  # whole target, its crop, source
+    assert student.num_batches_tracked == 3  # source, target, mixed
+
+
+def test_the_teacher_in_training_drops_nothing_and_normalises_by_the_batch():
+    model = sepico()
+    model.eval()
+    assert not any(module.training for module in model.modules())
+    model.train()
+    assert not model.ema_model.decode_head.dropout.training
+    assert model.model.decode_head.dropout.training
+    norms = [m for m in model.ema_model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms and all(norm.training for norm in norms)
+
+
+def test_init_weights_makes_the_teacher_a_whole_copy():
+    model = sepico()
+    model.model.backbone.stem[1].running_mean.fill_(7.0)
+    model.init_weights()
+    teacher = model.ema_model.state_dict()
+    assert all(torch.equal(v, teacher[name]) for name, v in model.model.state_dict().items())
+
+
+def test_pixel_weight_is_the_confidence_but_for_the_outer_rows():
+    model = sepico(pseudo_weight_ignore_top=1, pseudo_weight_ignore_bottom=2)
+    weight = model.pixel_weight(PseudoLabel(torch.zeros(1, 6, 2).long(), torch.tensor(0.5)))
+    assert weight.tolist() == [[[row] * 2 for row in (0, 0.5, 0.5, 0.5, 0, 0)]]
+    whole = sepico().pixel_weight(PseudoLabel(torch.zeros(1, 6, 2).long(), torch.tensor(0.5)))
+    assert (whole == 0.5).all()
+
+
+def test_rows_without_weight_are_no_target_of_the_contrast(monkeypatch):
+    model = sepico()
+    seen = []
+    monkeypatch.setattr(model, "contrast_losses", lambda feats, label: seen.append(label) or {})
+    weight = torch.tensor([0.0, 0.5])[None, :, None].expand(2, 2, 32).repeat_interleave(16, 1)
+    model.target_loss(torch.zeros(2, 3, 32, 32), torch.ones(2, 32, 32).long(), weight)
+    assert (seen[0][:, :16] == 255).all() and (seen[0][:, 16:] == 1).all()
+
+
+def test_pseudo_label_and_confidence(monkeypatch):
+    model = sepico(pseudo_threshold=0.6)
+    probability = torch.tensor([[[[0.7, 0.5, 0.1, 0.61]]], [[[0.3, 0.5, 0.9, 0.39]]]])
+    monkeypatch.setattr(
+        model.ema_model, "encode_decode", lambda image: probability.transpose(0, 1).log()
+    )
+    pseudo = model.pseudo_label([torch.zeros(1, 3, 1, 4)])
+    assert pseudo.label[0, 0, [0, 2, 3]].tolist() == [0, 1, 0]
+    assert pseudo.confidence == 0.75
+
+
+def test_contrast_starts_late_but_the_prototypes_at_once():
+    torch.manual_seed(0)
+    model = sepico(start_contrast_iter=1)
+    optim_wrapper = optimizer_of(model)
+    first = model.train_step(batch(0), optim_wrapper)
+    amount = model.prototypes[0].amount.sum()
+    # Source labels at 1/4 are blocks of 2 x 2 cells; three of four rows of the first are ignored.
+    assert amount == 2 * 8 * 7
+    second = model.train_step(batch(1), optim_wrapper)
+    assert model.prototypes[0].amount.sum() == 2 * amount
+    contrast = {"src.aux.loss_cl", "tgt.aux.loss_cl", "tgt.loss"}
+    assert contrast & set(first) == set()
+    assert set(second) - set(first) == contrast
+    assert second["src.loss"] == pytest.approx(
+        (second["src.decode.loss_seg"] + second["src.aux.loss_cl"]).item()
+    )
+
+
+def test_without_self_training_there_is_no_mixed_image():
+    torch.manual_seed(0)
+    model = sepico(enable_self_training=False)
+    log = model.train_step(batch(), optimizer_of(model))
+    assert not [name for name in log if name.startswith("mix")]
+    assert {"src.loss", "tgt.loss"} <= set(log)
+
+
+@pytest.mark.parametrize(("variant", "memory_length"), [("dist", 0), ("bank", 2), ("proto", 0)])
+def test_a_resumed_run_goes_on_as_the_first(variant, memory_length):
+    torch.manual_seed(0)
+    model = sepico(variant=variant, memory_length=memory_length)
+    optim_wrapper = optimizer_of(model)
+    for t in range(2):
+        model.train_step(batch(t), optim_wrapper)
+    state = copy.deepcopy(model.state_dict())
+    resumed = sepico(variant=variant, memory_length=memory_length)
+    resumed.load_state_dict(state)
+    assert resumed.iteration == 2
+    logs = []
+    for one in (model, resumed):
+        torch.manual_seed(7)
+        logs.append(one.train_step(batch(2), optimizer_of(one)))
+    assert logs[0].keys() == logs[1].keys()
+    assert all(torch.equal(value, logs[1][name]) for name, value in logs[0].items())
+    after = resumed.state_dict()
+    for name, value in model.state_dict().items():
+        same = value == after[name]
+        assert same if isinstance(same, bool) else same.all(), name
+    assert {name.split(".")[0] for name in state} == {
+        "model",
+        "ema_model",
+        "prototypes",
+        "_extra_state",
+    }
+
+
+def test_student_or_teacher_predicts_as_asked():
+    torch.manual_seed(0)
+    model = sepico()
+    perturb(model.ema_model)
+    model.eval()
+    image = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        student = model(image)
+        model.eval_model = "teacher"
+        teacher = model(image)
+        assert torch.equal(student, model.model(image))
+        assert torch.equal(teacher, model.ema_model(image))
+    assert not torch.equal(student, teacher)
+
+
+def test_pictures_are_kept_when_asked_for():
+    torch.manual_seed(0)
+    model = sepico()
+    optim_wrapper = optimizer_of(model)
+    model.train_step(batch(), optim_wrapper)
+    assert model.visuals == {}
+    model.keep_visuals = True
+    model.train_step(batch(), optim_wrapper)
+    assert {name: tuple(value.shape) for name, value in model.visuals.items()} == VISUALS
+    visuals = model.visuals
+    assert not any(value.requires_grad for value in visuals.values())
+    for i, (y1, y2, x1, x2) in enumerate(visuals["crop_boxes"].tolist()):
+        crop = visuals["target_image"][i, :, y1:y2, x1:x2]
+        assert torch.equal(visuals["target_crop"][i], crop)
+    mask = visuals["mix_mask"]
+    mixed = torch.where(mask, visuals["source_label"], visuals["pseudo_label"])
+    assert torch.equal(visuals["mixed_label"], mixed)
+    assert 0 < mask.float().mean() < 1
+
+
+def test_without_a_crop_the_target_is_used_whole():
+    torch.manual_seed(0)
+    data = batch()
+    data["target"]["inputs"] = [image[..., :32] for image in data["target"]["inputs"]]
+    model = sepico(pseudo_crop=False)
+    model.keep_visuals = True
+    model.train_step(data, optimizer_of(model))
+    assert set(model.visuals) == set(VISUALS) - {"crop_boxes"}
+    assert torch.equal(model.visuals["target_crop"], model.visuals["target_image"])
+
+
+def test_a_cropped_pseudo_label_is_that_of_the_whole_image():
+    torch.manual_seed(0)
+    model = sepico(regenerate_pseudo_label=False)
+    model.keep_visuals = True
+    model.train_step(batch(), optimizer_of(model))
+    visuals = model.visuals
+    for i, (y1, y2, x1, x2) in enumerate(visuals["crop_boxes"].tolist()):
+        crop = visuals["teacher_prediction"][i, y1:y2, x1:x2]
+        assert torch.equal(visuals["pseudo_label"][i], crop)
+
+
+def test_several_levels_have_statistics_of_their_own():
+    torch.manual_seed(0)
+    model = sepico(levels=2)
+    log = model.train_step(batch(), optimizer_of(model))
+    amounts = [prototypes.amount.sum().item() for prototypes in model.prototypes]
+    # 8 x 8 cells of 4 pixels, 4 x 4 of 8: the rows with 3 of 4, then 3 of 8 ignored pixels
+    assert amounts == [2 * 8 * 7, 2 * 4 * 3]
+    assert log["src.aux.loss_cl"].isfinite()
+    heads = model.model.auxiliary_head.convs
+    assert len(heads) == 2
+    assert all(parameter.abs().max() > 0 for parameter in heads.parameters())
+
+
+@pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
+def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
+    """The meta device has no values: whatever would wait for one, or a size by values, raises."""
+    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), strong_augmentation=True)
+    model.keep_visuals = True
+    optim_wrapper = optimizer_of(model)
+    model.to("meta")
+    # There is no autocast on that device to be switched off.
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
+    # Both augmentations happen; their factors are drawn on the CPU.
+    draw = {"jitter_now": True, "blur_now": True}
+    monkeypatch.setattr(model.augmentation, "draw", lambda: vars(model.augmentation).update(draw))
+    log = model.train_step(batch(), optim_wrapper)
+    assert all(value.is_meta for value in log.values())
+    assert {"src.aux.loss_cl", "tgt.aux.loss_cl", "mix.decode.loss_seg"} <= set(log)
+    with pytest.raises(RuntimeError, match="meta"):
+        log["src.loss"].item()
+
+
+def test_a_bank_needs_a_length():
+    with pytest.raises(ValueError, match="memory_length"):
+        sepico(variant="bank")
