@@ -67,7 +67,7 @@ def test_the_teacher_is_not_optimized():
     optim_wrapper = construct(model)
     assert type(optim_wrapper) is OptimWrapper
     assert isinstance(optim_wrapper.optimizer, torch.optim.AdamW)
-    groups = optim_wrapper.param_groups
+    groups = optim_wrapper.optimizer.param_groups
     optimized = {id(parameter) for group in groups for parameter in group["params"]}
     assert optimized == {id(parameter) for parameter in model.model.parameters()}
     assert {(group["lr"], group["weight_decay"]) for group in groups} == {(0.1, 0.01), (1.0, 0.01)}

@@ -1,4 +1,4 @@
-"""The projection head of SePiCo, section 3.3: features in which pixels are contrasted."""
+"""The projection head of SePiCo: features in which pixels are contrasted."""
 
 from collections.abc import Sequence
 from itertools import pairwise

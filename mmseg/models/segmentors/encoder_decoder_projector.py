@@ -1,4 +1,4 @@
-"""A segmentor that also projects its features for contrast (SePiCo, figure 2)."""
+"""A segmentor that also projects its features for contrast (SePiCo)."""
 
 from collections.abc import Sequence
 
