@@ -85,7 +85,8 @@ def own_run(args: argparse.Namespace) -> Run:
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """The runs of ``--exp``: new ones, or with ``--resume`` the newest there are.
 
-    Writes their configs, unless there is nothing to resume. The runs of one experiment share ``--work-dir`` as folders of their own.
+    Writes their configs, if they can run. The runs of one experiment share ``--work-dir`` as
+    folders of their own.
 
     Raises:
         InputError: there is no such experiment, or nothing to resume.

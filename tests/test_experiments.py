@@ -6,6 +6,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +17,14 @@ from torch.optim import SGD
 
 from experiments import (
     EXPERIMENTS,
-    config_text,
     describe,
     generate_experiment_cfgs,
     poly_with_warmup,
 )
 from mmseg.utils import InputError
 from mmseg.utils.config_check import check_config
-from run_experiments import GENERATED
 from tests.golden import DATA, load_golden
+from tests.training import written
 
 SAME = {
     "log_config.interval": "default_hooks.logger.interval",
@@ -153,22 +153,10 @@ NOT_OURS = {
 WHOLE = {*SAME, *PIPELINES}
 
 
-def resolved(exp: int) -> tuple[dict, Config]:
+def resolved(exp: int, folder: Path) -> tuple[dict, Config]:
     """The release's settings of an experiment, and ours without bases."""
     old = json.loads((DATA / "original_configs" / f"exp{exp}.json").read_text())
-    config = generate_experiment_cfgs(exp)[0]
-    config.pop("title")
-    return old, _load(config)
-
-
-def _load(config: dict) -> Config:
-    path = GENERATED / f"test_{config['exp']}.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(config_text(config))
-    try:
-        return Config.fromfile(path)
-    finally:
-        path.unlink()
+    return old, Config.fromfile(written(generate_experiment_cfgs(exp)[0], folder))
 
 
 def leaves(node: Any, path: str = "") -> dict[str, Any]:
@@ -222,8 +210,8 @@ def translated(pipeline: list[dict], labelled: bool) -> list[dict]:
 
 
 @pytest.mark.parametrize("exp", range(1, 7))
-def test_every_setting_equals_the_release(exp):
-    old, cfg = resolved(exp)
+def test_every_setting_equals_the_release(exp, tmp_path):
+    old, cfg = resolved(exp, tmp_path)
     settings = leaves({k: v for k, v in old.items() if k != "optimizer"})
     for path, value in settings.items():
         if path in SAME:
@@ -239,8 +227,8 @@ def test_every_setting_equals_the_release(exp):
 
 
 @pytest.mark.parametrize("exp", range(1, 7))
-def test_settings_that_are_written_otherwise(exp):
-    old, cfg = resolved(exp)
+def test_settings_that_are_written_otherwise(exp, tmp_path):
+    old, cfg = resolved(exp, tmp_path)
     normalize = next(s for s in old["gta_train_pipeline"] if s["type"] == "Normalize")
     pad = next(s for s in old["gta_train_pipeline"] if s["type"] == "Pad")
     assert value_at(cfg, "model.data_preprocessor") == {
@@ -272,13 +260,12 @@ def test_settings_that_are_written_otherwise(exp):
 
 
 @pytest.mark.parametrize("exp", sorted(EXPERIMENTS))
-def test_configs_pass_the_check_and_tell_how_to_run_them(exp):
+def test_configs_pass_the_check_and_tell_how_to_run_them(exp, tmp_path):
     for config in generate_experiment_cfgs(exp):
-        for key in ("title", "start_from"):
-            config.pop(key, None)
-        text = config_text(config)
-        assert text.startswith(f"# {describe(exp)}\n# python run_experiments.py --exp {exp}\n")
-        check_config(_load(config))
+        path = written(config, tmp_path)
+        head = f"# {describe(exp)}\n# python run_experiments.py --exp {exp}\n"
+        assert path.read_text().startswith(head)
+        check_config(Config.fromfile(path))
 
 
 @pytest.mark.parametrize("max_iters", [40000, 60000])

@@ -14,16 +14,20 @@ ROOT = Path(__file__).parents[1]
 CROP = 64
 
 
+def written(config: dict, folder: Path) -> Path:
+    """A config of ``generate_experiment_cfgs`` as a file outside of ``configs/generated``."""
+    config = {key: value for key, value in config.items() if key not in ("title", "start_from")}
+    path = folder / "bases.py"
+    path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
+    return path
+
+
 def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
     """A run of experiment 0 on few small images: the last (SePiCo) or the first (source only)."""
     config = generate_experiment_cfgs(0)[stage]
-    for key in ("title", "start_from"):
-        config.pop(key, None)
     # Visualizers and message hubs are global by this name.
     config["experiment_name"] = re.sub(r"\W", "_", str(folder))
-    path = folder / "bases.py"
-    path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
-    cfg = load_config(path)
+    cfg = load_config(written(config, folder))
     shrink(cfg, toy_root)
     datasets = [
         cfg.train_dataloader.dataset.source,

@@ -70,8 +70,8 @@ class TrainRunner(Runner):
         lacking = [key for key in RESUMED if key not in checkpoint]
         if self._resume and lacking:
             raise InputError(
-                f"{filename} cannot be resumed from, it lacks {', '.join(lacking)}: start a new run "
-                f"from its weights with --cfg-options load_from={filename}"
+                f"{filename} cannot be resumed from, it lacks {', '.join(lacking)}: start "
+                f"a new run from its weights with --cfg-options load_from={filename}"
             )
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
     try:
         cfg.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        reason = error.args[0] if error.args else error
-        raise InputError(f"--cfg-options do not fit {cfg.filename}: {reason}") from error
+        reason = textwrap.shorten(str(error.args[0] if error.args else error), 200)
+        raise InputError(f"--cfg-options do not fit the config: {reason}") from error
 
 
 def _with_tuples(node: Any) -> Any:

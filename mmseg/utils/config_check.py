@@ -116,7 +116,7 @@ def _check_keys(node: dict, accepted: Collection[str | None], complaint: str) ->
 
 def _accepted_keys(*targets: Callable) -> set[str | None]:
     """Keyword names of classes or functions; None among them if one takes any."""
-    return {name for target in targets for name in _keywords(target)}
+    return {name for target in targets for name in _keywords(target)} - {"self"}
 
 
 def _keywords(target: Callable) -> Iterator[str | None]:

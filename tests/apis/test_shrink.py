@@ -4,20 +4,15 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from experiments import EXPERIMENTS, config_text, generate_experiment_cfgs
+from experiments import EXPERIMENTS, generate_experiment_cfgs
 from mmseg.apis.shrink import shrink
 from mmseg.registry import MODELS
 from mmseg.utils.config_check import check_config
-from tests.training import ROOT
+from tests.training import written
 
 
 def small_twin(exp: int, toy_root, tmp_path) -> Config:
-    config = generate_experiment_cfgs(exp)[-1]
-    for key in ("title", "start_from"):
-        config.pop(key, None)
-    path = tmp_path / "bases.py"
-    path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(written(generate_experiment_cfgs(exp)[-1], tmp_path))
     shrink(cfg, toy_root)
     return cfg
 

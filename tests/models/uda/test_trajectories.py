@@ -135,15 +135,14 @@ def norm_of(module: torch.nn.Module) -> float:
     return torch.stack([p.detach().norm() for p in module.parameters()]).norm().item()
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_six_iterations_equal_the_release(name, monkeypatch):
+def check_trajectory(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, variant, self_training = name.split("_")
-    model = build(network, variant, self_training.endswith("1"))
+    model = build(network, variant, self_training.endswith("1")).to(device)
     weights_by_name(model.model)
     optim_wrapper = optimizer_of(model, network)
     for t, expected in enumerate(GOLDEN[name]):
         data, mask = iteration_data(t)
-        monkeypatch.setattr(model, "mix_mask", lambda label, mask=mask: mask)
+        monkeypatch.setattr(model, "mix_mask", lambda label, mask=mask: mask.to(label.device))
         values = {key: value.item() for key, value in model.train_step(data, optim_wrapper).items()}
         prototypes = model.prototypes[0]
         values |= {
@@ -161,3 +160,16 @@ def test_six_iterations_equal_the_release(name, monkeypatch):
         ours_alone = set(values) - set(expected)
         assert ours_alone == {"confidence", "ignored_pseudo_labels"}
     assert model.iteration == 6
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_six_iterations_equal_the_release(name, monkeypatch):
+    check_trajectory(name, "cpu", monkeypatch)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["mitb0_dist_selftraining1", "mitb0_bank_selftraining1"])
+def test_the_same_on_a_gpu(name, monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    check_trajectory(name, "cuda", monkeypatch)
