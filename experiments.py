@@ -59,6 +59,7 @@ class Recipe:
     batch_size: int = 2
     val_interval: int = 1000
     log_interval: int = 50
+    checkpoint_interval: int = 1000
     panel_interval: int = 1000
     alpha: float = 0.999
     pseudo_threshold: float = 0.968
@@ -111,6 +112,7 @@ RECIPES = {
         warmup_iters=20,
         val_interval=400,
         log_interval=20,
+        checkpoint_interval=100,
         panel_interval=100,
         alpha=0.99,
         pseudo_threshold=0.9,
@@ -216,13 +218,9 @@ def _build(exp: int, row: Experiment, method: Method, seed: int) -> dict:
         "default_hooks": {
             "runtime_info": {"interval": recipe.log_interval},
             "logger": {"interval": recipe.log_interval},
-            "checkpoint": {"interval": recipe.val_interval},
+            "checkpoint": {"interval": recipe.checkpoint_interval},
+            "panels": {"interval": recipe.panel_interval},
         },
-        "custom_hooks": [
-            {"type": "IterationSeedHook"},
-            {"type": "ResumeValidationHook"},
-            {"type": "TrainingPanelHook", "interval": recipe.panel_interval},
-        ],
         "train_dataloader": {
             "batch_size": recipe.batch_size,
             "dataset": {"rare_class_sampling": {"class_temp": recipe.rcs_temperature}},
@@ -263,6 +261,7 @@ def config_text(config: dict) -> str:
     It opens with the command that runs it and the published result.
     """
     exp = config["exp"]
+    config = {key: value for key, value in config.items() if key not in ("title", "start_from")}
     lines = [f"# {describe(exp)}", f"# python run_experiments.py --exp {exp}"]
     text = Config(config).pretty_text
     return "\n".join(lines) + "\n" + re.sub(rf"'({_REFERENCE})'", r"\1", text)

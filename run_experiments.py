@@ -66,57 +66,80 @@ def main(argv: list[str] | None = None) -> None:
         if args.dry_run:
             for run in runs:
                 print(f"# {run.config.stem}\n{resolve(run, args).pretty_text}")
-            return
-        for run in runs:
-            train(run, args)
-    except InputError:
+        else:
+            for run in runs:
+                train(run, args)
+    finally:
         remove_unused_configs(runs)
-        raise
-    if len(runs) > 1:
+    if len(runs) > 1 and not args.dry_run:
         report(runs, args.device)
 
 
 def own_run(args: argparse.Namespace) -> Run:
     """The run of ``--config``."""
+    from mmseg.utils.config import load_config
+
     config = Path(args.config)
-    return Run(config, Path(args.work_dir or Path("work_dirs") / config.stem), config.stem)
+    own = load_config(config).get("work_dir") if not args.debug else None
+    default = Path("work_dirs") / (config.stem + ("_debug" if args.debug else ""))
+    return Run(config, Path(args.work_dir or own or default), config.stem)
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
-    """The runs of ``--exp``: new ones, or with ``--resume`` the newest there are.
+    """The runs of ``--exp``: new ones, or with ``--resume`` those of the newest start.
 
-    Writes their configs, if they can run. The runs of one experiment share ``--work-dir`` as
-    folders of their own.
+    The runs of one start share date and suffix; in ``--work-dir`` they are folders of their own.
+    Writes the configs of new runs.
 
     Raises:
         InputError: there is no such experiment, or nothing to resume.
     """
-    runs: list[Run] = []
     configs = generate_experiment_cfgs(args.exp, args.seed)
-    stamp = time.strftime("%y%m%d_%H%M")
-    for config in configs:
-        name = config["experiment_name"] + ("_debug" if args.debug else "")
-        title, parent = config.pop("title"), Path("work_dirs") / f"local-exp{args.exp}"
-        found = newest_run(parent, name) if args.resume and not args.work_dir else None
-        unique = found.name if found else f"{stamp}_{name}_{secrets.token_hex(3)[:5]}"
-        work_dir = found or parent / unique
+    parent = Path("work_dirs") / f"local-exp{args.exp}"
+    names = [config["experiment_name"] + ("_debug" if args.debug else "") for config in configs]
+    stamp, token = time.strftime("%y%m%d_%H%M"), secrets.token_hex(3)[:5]
+    if args.resume and not args.work_dir:
+        stamp, token = newest_start(parent, names[0])
+    runs: list[Run] = []
+    for config, name in zip(configs, names, strict=True):
+        unique = f"{stamp}_{name}_{token}"
+        work_dir = parent / unique
         if args.work_dir:
-            work_dir = Path(args.work_dir) / (title if len(configs) > 1 else "")
-        start_from = config.pop("start_from", None)
-        config["experiment_name"] = unique
-        run = Run(GENERATED / f"{unique}.py", work_dir, title)
-        run.start_from = None if start_from is None else runs[start_from]
-        runs.append(run)
-    if args.resume and not any(run.work_dir.is_dir() for run in runs):
-        raise InputError(
-            f"nothing to resume: no run of experiment {args.exp} in {runs[0].work_dir.parent}; "
-            "run it without --resume"
-        )
-    check_writable(GENERATED, "a copy of the project that you may write to")
-    for run, config in zip(runs, configs, strict=True):
-        with atomic_path(run.config) as temporary:
-            temporary.write_text(config_text(config), encoding="utf-8")
+            work_dir = Path(args.work_dir) / (config["title"] if len(configs) > 1 else "")
+        stored = stored_config(work_dir) if args.resume else None
+        start_from = config.get("start_from")
+        start = None if start_from is None else runs[start_from]
+        runs.append(Run(stored or GENERATED / f"{unique}.py", work_dir, config["title"], start))
+        if not stored:
+            check_writable(GENERATED, "a copy of the project that you may write to")
+            with atomic_path(runs[-1].config) as temporary:
+                temporary.write_text(config_text(config | {"experiment_name": unique}))
     return runs
+
+
+def stored_config(work_dir: Path) -> Path | None:
+    """The config that a run has left in its work dir, beside the scores of its checkpoints."""
+    found = (path for path in work_dir.glob("*.json") if not path.stem.endswith("_eval"))
+    return next(found, None)
+
+
+def newest_start(parent: Path, name: str) -> tuple[str, str]:
+    """Date and suffix of the latest run of this name that has a checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    pattern = re.compile(rf"(\d{{6}}_\d{{4}})_{re.escape(name)}_([0-9a-f]{{5}})")
+    found = [
+        (path.stat().st_mtime, match.groups())
+        for path in parent.glob("*")
+        if (match := pattern.fullmatch(path.name)) and any(path.glob("iter_*.pth"))
+    ]
+    if not found:
+        raise InputError(
+            f"nothing to resume: no run in {parent} has a checkpoint; run it without --resume"
+        )
+    return max(found)[1]
 
 
 def remove_unused_configs(runs: list[Run]) -> None:
@@ -126,20 +149,13 @@ def remove_unused_configs(runs: list[Run]) -> None:
             run.config.unlink(missing_ok=True)
 
 
-def newest_run(parent: Path, name: str) -> Path | None:
-    """The latest work dir of a run of this name, by the date in its own."""
-    pattern = re.compile(rf"\d{{6}}_\d{{4}}_{re.escape(name)}_[0-9a-f]{{5}}")
-    found = [path for path in parent.glob("*") if pattern.fullmatch(path.name)]
-    return max(found, key=lambda path: (path.name[:11], path.stat().st_mtime), default=None)
-
-
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """The config without bases: shrunken for ``--debug``, with the command line's overrides."""
     from mmseg.apis.shrink import shrink  # late, as all that is slow to import: --help is fast
     from mmseg.utils.config import load_config, override
 
     cfg = load_config(run.config)
-    if args.debug:
+    if args.debug and run.config != run.resolved:
         shrink(cfg, TOY_ROOT)
     override(cfg, args.cfg_options)
     cfg.work_dir = str(run.work_dir)
@@ -156,22 +172,19 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if resume and finished(cfg):
         print(f"{run.title}: finished before, in {run.work_dir}")
         return
-    if run.start_from is not None and not resume:
-        cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
     if str(TOY_ROOT) in cfg.pretty_text and not has_toy_data(TOY_ROOT):
         print(f"drawing toy data in {TOY_ROOT}")
         make_toy_data(TOY_ROOT)
-    arguments = [str(run.resolved), "--device", args.device]
-    if args.seed is not None:
-        arguments += ["--seed", str(args.seed)]
-    flags = {"--resume": resume, "--deterministic": args.deterministic}
-    flags["--from-scratch"] = args.from_scratch
     with undone_on_error(run.work_dir, keep=lambda: set(run.work_dir.iterdir()) > {run.resolved}):
         check_writable(run.work_dir, "--work-dir")
-        with atomic_path(run.resolved) as temporary:
-            cfg.dump(temporary)
+        if not resume:
+            if run.start_from is not None:
+                cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
+            with atomic_path(run.resolved) as temporary:
+                cfg.dump(temporary)
         print(f"{run.title}: training {run.resolved}", flush=True)
-        train_tool.main(arguments + [flag for flag, wanted in flags.items() if wanted])
+        own = {"work_dir": str(run.work_dir), "resume": resume}
+        train_tool.run(run.resolved, argparse.Namespace(**{**vars(args), **own}))
 
 
 def report(runs: list[Run], device: str) -> None:

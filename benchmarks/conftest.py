@@ -1,5 +1,6 @@
 """Two threads for every benchmark, and a table in Markdown of what was measured."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -89,7 +90,10 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash.get(ROWS, [])
     if not rows:
         return
-    terminalreporter.section(f"medians, {NUM_THREADS} threads, torch {torch.__version__}")
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    terminalreporter.section(
+        f"medians, {NUM_THREADS} threads, torch {torch.__version__}, load average {load}"
+    )
     terminalreporter.write_line("| what | time | compared with | times as fast | |")
     terminalreporter.write_line("|---|---|---|---|---|")
     for row in rows:

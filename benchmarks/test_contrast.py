@@ -60,7 +60,7 @@ def test_bank_against_the_double_loop(measure):
         f"BankCL, N = 12800, {C} x {L} vectors, A = {A}",
         lambda: step(features, ours),
         than=("loop over pairs of classes", lambda: step(features, loop)),
-        rounds=3,
+        rounds=5,
     )
     assert row.ratio > MIN_RATIO
 

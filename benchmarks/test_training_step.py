@@ -18,8 +18,6 @@ BASES = Path(__file__).parents[1] / "configs" / "_base_"
 def demo_config(folder: Path, stage: int) -> Config:
     """A stage of experiment 0 as ``run_experiments.py`` would train it."""
     config = generate_experiment_cfgs(0)[stage]
-    for key in ("title", "start_from"):
-        config.pop(key, None)
     path = folder / "config.py"
     path.write_text(config_text(config).replace("../_base_", str(BASES)))
     return load_config(path)

@@ -92,7 +92,7 @@ SAME = {
     "uda.blur": "model.blur",
     "uda.color_jitter_strength": "model.color_jitter_strength",
     "uda.color_jitter_probability": "model.color_jitter_threshold",
-    "uda.debug_img_interval": "custom_hooks.2.interval",
+    "uda.debug_img_interval": "default_hooks.panels.interval",
     "uda.pseudo_random_crop": "model.pseudo_crop",
     "uda.cat_max_ratio": "model.cat_max_ratio",
     "uda.crop_size": "model.crop_size",
@@ -239,6 +239,7 @@ def test_settings_that_are_written_otherwise(exp, tmp_path):
         "size": pad["size"],
         "pad_val": pad["pad_val"],
         "seg_pad_val": pad["seg_pad_val"],
+        "non_blocking": True,
     }
     weights = {
         "open-mmlab://resnet101_v1c": "pretrained/resnet101_v1c.pth",

@@ -16,7 +16,6 @@ CROP = 64
 
 def written(config: dict, folder: Path) -> Path:
     """A config of ``generate_experiment_cfgs`` as a file outside of ``configs/generated``."""
-    config = {key: value for key, value in config.items() if key not in ("title", "start_from")}
     path = folder / "bases.py"
     path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
     return path

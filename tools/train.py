@@ -37,18 +37,29 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
     args = parse_args(argv)
+    run(Path(args.config), args)
+
+
+def run(config: Path, args: argparse.Namespace) -> None:
+    """Train ``config`` with the options of :func:`add_training_options`.
+
+    A run that is resumed goes on with the config that it left in its work dir.
+    """
     from mmseg.apis.train import train  # after parsing: --help is fast
 
-    cfg = load_config(args.config, args.cfg_options)
-    default_dir = Path("work_dirs") / Path(args.config).stem
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir)
-    randomness = dict(cfg.get("randomness") or {})
-    if args.seed is not None:
-        randomness["seed"] = args.seed
-    if args.deterministic:
-        randomness["deterministic"] = True
-    cfg.randomness = randomness
-    train(cfg, device=args.device, resume=args.resume, from_scratch=args.from_scratch)
+    work_dir = args.work_dir
+    if args.resume and work_dir and (Path(work_dir) / config.name).is_file():
+        config = Path(work_dir) / config.name
+    cfg = load_config(config, args.cfg_options)
+    cfg.work_dir = work_dir or cfg.get("work_dir") or str(Path("work_dirs") / config.stem)
+    train(
+        cfg,
+        device=args.device,
+        resume=args.resume,
+        from_scratch=args.from_scratch,
+        seed=args.seed,
+        deterministic=args.deterministic,
+    )
 
 
 if __name__ == "__main__":

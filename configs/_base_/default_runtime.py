@@ -26,12 +26,10 @@ default_hooks = dict(
         rule="greater",
         backend_args=dict(backend="atomic"),
     ),
+    iteration_seed=dict(type="IterationSeedHook"),
+    resume_validation=dict(type="ResumeValidationHook"),
+    panels=dict(type="TrainingPanelHook", interval=1000),
 )
-custom_hooks = [
-    dict(type="IterationSeedHook"),
-    dict(type="ResumeValidationHook"),
-    dict(type="TrainingPanelHook", interval=1000),
-]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -5,6 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.utils import InputError
+
 from .init_model import without_pretrained
 
 ITERATIONS = 10
@@ -31,6 +33,11 @@ def shrink(cfg: Config, toy_root: Path) -> None:
         cfg: a whole training config.
         toy_root: folder of the toy data (``tools/make_toy_data.py``).
     """
+    if "auxiliary_head" not in cfg.get("model", {}).get("segmentor", {}):
+        raise InputError(
+            "--debug shrinks the model of a domain-adaptation method with an "
+            "EncoderDecoderProjector; this config has another one: set its sizes with --cfg-options"
+        )
     cfg.model = _small_model(without_pretrained(cfg.model))
     _small_schedule(cfg)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
@@ -52,11 +59,8 @@ def _small_schedule(cfg: Config) -> None:
     cfg.train_cfg.update(max_iters=ITERATIONS, val_interval=ITERATIONS)
     for scheduler in cfg.param_scheduler:
         scheduler.end = max(2, round(scheduler.end * ITERATIONS / old)) + 1
-    for name, interval in (("logger", 2), ("runtime_info", 2), ("checkpoint", ITERATIONS // 2)):
-        cfg.default_hooks[name].interval = interval
-    for hook in cfg.get("custom_hooks", []):
-        if hook.type == "TrainingPanelHook":
-            hook.interval = ITERATIONS // 2
+    for name, interval in (("logger", 2), ("runtime_info", 2), ("checkpoint", 5), ("panels", 5)):
+        cfg.default_hooks.setdefault(name, {}).interval = interval
 
 
 def _small_model(model: Any) -> Any:

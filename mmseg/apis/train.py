@@ -1,8 +1,10 @@
 """Train what a config describes."""
 
+import os
 import re
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.device import utils as device_utils
 from mmengine.registry import init_default_scope
@@ -10,56 +12,118 @@ from mmengine.runner import Runner
 
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
-from mmseg.utils import InputError, built_from_config, check_writable, undone_on_error
+from mmseg.utils import (
+    InputError,
+    atomic_path,
+    built_from_config,
+    check_writable,
+    undone_on_error,
+)
 from mmseg.utils.config_check import check_config
 
 from .init_model import pretrained_files, select_device, without_pretrained
 
+# A file in the work dir that holds the number of iterations of a complete run.
+FINISHED = "finished"
 NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
 def train(
-    cfg: Config, device: str = "auto", resume: bool = False, from_scratch: bool = False
+    cfg: Config,
+    device: str = "auto",
+    resume: bool = False,
+    from_scratch: bool = False,
+    seed: int | None = None,
+    deterministic: bool = False,
 ) -> Runner:
     """Train, evaluate on schedule, and leave checkpoints and logs in ``cfg.work_dir``.
 
     Args:
-        cfg: a whole config; it is not changed. Its resolved copy is stored in the work dir under
-            the name of its file.
+        cfg: a whole config; it is not changed. A copy without bases is stored in the work dir
+            under the name of its file.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         resume: go on from the work dir's last checkpoint exactly as if nothing had happened.
         from_scratch: leave out the ImageNet weights that the config names.
+        seed: instead of the config's; one is drawn if neither names one.
+        deterministic: two runs of one seed are bit-equal on one kind of device.
 
     Raises:
-        InputError: see :func:`check_config`; no such device; a work dir that cannot be written;
-            nothing to resume; data or weights that are missing or damaged. Nothing new is left in
-            the work dir if this is before the first iteration is done.
+        InputError: see :func:`check_config`; no such device; a work dir that cannot be written or
+            holds another run; nothing to resume; data or weights that are missing or damaged.
+            Nothing new is left in the work dir if this is before the first iteration is done.
     """
     cfg = cfg.copy()
     # mmengine picks a device once for the whole process.
     device_utils.DEVICE = select_device(device).type
     init_default_scope("mmseg")
     check_config(cfg)
+    _check_parts(cfg)
+    _set_randomness(cfg, seed, deterministic, resume)
+    if from_scratch:
+        cfg.model = without_pretrained(cfg.model)
+    work_dir = Path(cfg.work_dir)
+    checkpoint = latest_checkpoint(work_dir) if resume else None
+    if not resume and any(work_dir.glob("iter_*.pth")):
+        raise InputError(
+            f"{work_dir} holds the checkpoints of another run: --resume goes on with it, "
+            "--work-dir chooses another folder"
+        )
+    runner = None
+    with undone_on_error(work_dir, keep=lambda: runner is not None and runner.started):
+        check_writable(work_dir, "--work-dir")
+        _store(cfg)
+        _choose_weights(cfg, checkpoint)
+        with built_from_config("hooks, visualizer or environment"):
+            runner = TrainRunner.from_cfg(cfg)
+        runner.train()
+    (work_dir / FINISHED).write_text(str(runner.iter))
+    return runner
+
+
+def _check_parts(cfg: Config) -> None:
     for key in NEEDED:
         if not isinstance(cfg.get(key), dict):
             raise InputError(f"the config has no {key}: set {key} = dict(...)")
     if not cfg.get("work_dir"):
         raise InputError("the config has no work_dir: give --work-dir")
-    work_dir = Path(cfg.work_dir)
-    if resume:
-        cfg.resume = True
-        cfg.load_from = str(latest_checkpoint(work_dir))
-    if cfg.get("load_from") or from_scratch:
+    if cfg.get("launcher", "none") != "none":
+        raise InputError(f"launcher {cfg.launcher!r}: training on several devices is not supported")
+
+
+def _set_randomness(cfg: Config, seed: int | None, deterministic: bool, resume: bool) -> None:
+    randomness = dict(cfg.get("randomness") or {})
+    own = randomness.get("seed")
+    if seed is not None:
+        if resume and own not in (None, seed):
+            raise InputError(f"the run to resume has seed {own}, not {seed}: leave out --seed")
+        randomness["seed"] = seed
+    elif own is None:
+        randomness["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
+    if deterministic:
+        randomness["deterministic"] = True
+    if randomness.get("deterministic"):
+        # Read by cuBLAS when the first CUDA context is made.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cfg.randomness = randomness
+
+
+def _store(cfg: Config) -> None:
+    """Write the config, before it names a checkpoint to resume, into its work dir."""
+    with atomic_path(Path(cfg.work_dir) / Path(cfg.filename or "config.py").name) as temporary:
+        cfg.dump(temporary)
+
+
+def _choose_weights(cfg: Config, checkpoint: Path | None) -> None:
+    """What the run starts with: a checkpoint to resume, that of another run, or ImageNet's."""
+    cfg.resume = checkpoint is not None
+    if checkpoint:
+        cfg.load_from = str(checkpoint)
+        for unfinished in checkpoint.parent.glob(".iter_*.pth"):
+            unfinished.unlink()
+    if cfg.get("load_from"):
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):
         check_is_there(path)
-    runner = None
-    with undone_on_error(work_dir, keep=lambda: runner is not None and runner.iter > 0):
-        check_writable(work_dir, "--work-dir")
-        with built_from_config("hooks, visualizer or environment"):
-            runner = TrainRunner.from_cfg(cfg)
-        runner.train()
-    return runner
 
 
 def latest_checkpoint(work_dir: Path) -> Path:
@@ -82,5 +146,6 @@ def latest_checkpoint(work_dir: Path) -> Path:
 
 
 def finished(cfg: Config) -> bool:
-    """Whether the last checkpoint in ``cfg.work_dir`` is that of the last iteration."""
-    return (Path(cfg.work_dir) / f"iter_{cfg.train_cfg.max_iters}.pth").is_file()
+    """Whether the run in ``cfg.work_dir`` was trained and evaluated to its last iteration."""
+    note = Path(cfg.work_dir) / FINISHED
+    return note.is_file() and note.read_text() == str(cfg.train_cfg.max_iters)

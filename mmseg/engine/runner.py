@@ -23,6 +23,14 @@ class TrainRunner(Runner):
     built from the config is an ``InputError``.
     """
 
+    @property
+    def started(self) -> bool:
+        """Whether an iteration has been done, in this process or before."""
+        return isinstance(self._train_loop, BaseLoop) and self.iter > 0
+
+    def dump_config(self) -> None:
+        """Nothing: ``mmseg.apis.train`` stores the config before it names a checkpoint to load."""
+
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""
         with built_from_config("model"):

@@ -33,8 +33,9 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
+    allowed = _allowed_globals()
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed_globals()):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
@@ -50,8 +51,8 @@ def _allowed_globals() -> list[Any]:
 
     allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, slice]
     allowed += [(_history_statistic, "builtins.getattr")]
-    multiarray = (np._core if hasattr(np, "_core") else np.core).multiarray
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # numpy 1 and 2
+    multiarray = np._core.multiarray
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # files of numpy 1 and 2
         allowed += [(multiarray._reconstruct, f"{module}._reconstruct")]
         allowed += [(multiarray.scalar, f"{module}.scalar")]
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}

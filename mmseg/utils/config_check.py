@@ -30,6 +30,7 @@ _NOT_FOR_THE_CLASS = {
     "constructor",
     "paramwise_cfg",
     "convert_to_iter_based",
+    "override",
 }
 # Configs of layers and their initialisation: others take keys out of these before a class sees it.
 _LOOSE_CONFIGS = {"norm_cfg", "act_cfg", "conv_cfg", "upsample_cfg", "override"}
@@ -104,13 +105,15 @@ def _check_untyped(node: dict, path: str, name: str) -> None:
             raise InputError(f"{path} has no setting {key!r}: did you mean {meant[0]!r}?")
 
 
-def _check_keys(node: dict, accepted: Collection[str | None], complaint: str) -> None:
-    if None in accepted:
-        return
+def _check_keys(node: dict, accepted: set[str | None], complaint: str) -> None:
+    takes_any = None in accepted
+    names = accepted - {None}
     for key in node:
-        if key not in _NOT_FOR_THE_CLASS and key not in accepted:
-            meant = difflib.get_close_matches(key, accepted, 1)
-            hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(accepted)}"
+        if key in _NOT_FOR_THE_CLASS or key in names:
+            continue
+        meant = difflib.get_close_matches(key, names, 1, cutoff=0.9 if takes_any else 0.6)
+        if meant or not takes_any:
+            hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(names)}"
             raise InputError(f"{complaint} {key!r}: {hint}")
 
 

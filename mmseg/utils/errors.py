@@ -16,6 +16,8 @@ class InputError(ValueError):
 def built_from_config(what: str) -> Iterator[None]:
     """Turn the complaints of constructors about their arguments into an :class:`InputError`.
 
+    Other errors are left alone: who changes the code wants to see where it fails.
+
     Args:
         what: is built in the block.
     """
@@ -23,6 +25,7 @@ def built_from_config(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise InputError(f"the config's {what} cannot be built: {reason}") from error
+    except (ValueError, TypeError) as error:
+        if type(error) is TypeError and "argument" not in str(error):
+            raise
+        raise InputError(f"the config's {what} cannot be built: {error}") from error

@@ -111,7 +111,7 @@ def test_wrong_interval():
 
 @pytest.mark.parametrize(
     ("iteration", "val_begin", "evaluations"),
-    [(0, 1, 0), (10, 1, 1), (15, 1, 0), (10, 15, 0), (20, 1, 1), (30, 1, 0)],
+    [(0, 1, 0), (10, 1, 1), (15, 1, 0), (10, 15, 0), (20, 1, 1), (30, 1, 1)],
 )
 def test_evaluation_due_where_a_run_resumes(iteration, val_begin, evaluations):
     calls = []

@@ -28,6 +28,7 @@ data_preprocessor = dict(
     size=(640, 640),
     pad_val=0,
     seg_pad_val=255,
+    non_blocking=True,
 )
 train_dataloader = dict(
     batch_size=2,

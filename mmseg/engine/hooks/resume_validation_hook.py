@@ -18,8 +18,8 @@ class ResumeValidationHook(Hook):
     priority = "LOWEST"
 
     def before_train(self, runner: Runner) -> None:
-        """Evaluate if the resumed iteration is on the schedule and not the last one."""
+        """Evaluate if the resumed iteration is on the schedule, or the last one."""
         loop = runner.train_loop
-        on_schedule = runner.iter >= loop.val_begin and runner.iter % loop.val_interval == 0
-        if 0 < runner.iter < loop.max_iters and on_schedule and runner.val_loop is not None:
+        due = runner.iter % loop.val_interval == 0 or runner.iter == loop.max_iters
+        if runner.iter >= max(loop.val_begin, 1) and due and runner.val_loop is not None:
             runner.val_loop.run()

@@ -83,43 +83,52 @@ def bank_contrast(
     """
     num_classes, capacity, _ = bank.shape
     valid = labels != ignore_index
-    safe_labels = labels.where(valid, torch.zeros_like(labels))
+    labels = labels.where(valid, torch.zeros_like(labels))
+    bank = bank / temperature
 
-    bank_mean = bank.sum(1) / bank_length[:, None]
-    logits = features @ bank_mean.t() / temperature
-    positive = F.one_hot(safe_labels, num_classes).bool()
+    logits = features @ (bank.sum(1) / bank_length[:, None]).t()
+    positive = F.one_hot(labels, num_classes).bool()
     negatives = logits.masked_fill(positive, -math.inf).logsumexp(1, keepdim=True)
 
-    similarity = own_bank_similarity(features, safe_labels, bank) / temperature
-    length = bank_length[safe_labels][:, None]
-    filled = torch.arange(capacity, device=bank.device) < length
-    # -log(e^s / (e^s + n)) = softplus(log n - s)
-    loss = (F.softplus(negatives - similarity) * filled).sum(1) / length[:, 0]
-    return loss * valid
+    row, class_of_block, block = class_blocks(labels, num_classes)
+    features, negatives = (
+        values.new_zeros(len(class_of_block) * block, values.shape[1])
+        .index_copy_(0, row, values)
+        .unflatten(0, (-1, block))
+        for values in (features, negatives)
+    )
+    filled = torch.arange(capacity, device=bank.device) < bank_length[:, None]
+    share = filled.to(bank.dtype) / bank_length[:, None]
+    # -log(e^s / (e^s + n)) = softplus(log n - s), averaged over the filled vectors
+    own_bank = bank[class_of_block].transpose(1, 2)
+    loss = F.softplus(negatives - features @ own_bank)
+    loss = loss @ share[class_of_block][:, :, None]
+    return loss.flatten().index_select(0, row) * valid
 
 
-def own_bank_similarity(features: Tensor, labels: Tensor, bank: Tensor) -> Tensor:
-    """Dot products of each pixel with every bank vector of its own class.
+def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]:
+    """Places for pixels in equally long blocks of one class each.
 
-    Pixels are sorted by class into blocks of one class each, so that one batched matrix product
-    does N * L * A work instead of N * C * L * A. The number of blocks depends on N and C alone:
-    no count has to come back from the device.
+    In blocks, one batched matrix product of pixels with their own class's bank does N * L * A work
+    instead of N * C * L * A. The number of blocks depends on N and C alone: no count has to come
+    back from the device.
 
     Args:
-        features: (N, A). labels: (N,) in [0, C). bank: (C, L, A).
+        labels: (N,) in [0, C).
 
     Returns:
-        (N, L).
+        Each pixel's row (N,) among the K * block rows, the class of each of the K blocks (K,), and
+        the length of a block.
     """
-    num_pixels, num_classes = len(labels), len(bank)
-    block = max(16, num_pixels // 128)
+    num_pixels = len(labels)
+    block = max(16, num_pixels // 64)
     num_blocks = num_pixels // block + num_classes
     # Blocks that each class fills, and the first of them.
     count = torch.zeros(num_classes, dtype=torch.long, device=labels.device)
     count.scatter_add_(0, labels, torch.ones_like(labels))
     blocks_end = ((count + block - 1) // block).cumsum(0)
     blocks_start = F.pad(blocks_end, (1, 0))[:-1]
-    # Each pixel's row among the padded rows: its class's first block, then its rank in the class.
+    # A pixel's row: its class's first block, then its rank in the class.
     order = labels.argsort(stable=True)
     sorted_labels = labels[order]
     rank = torch.arange(num_pixels, device=labels.device) - (count.cumsum(0) - count)[sorted_labels]
@@ -129,10 +138,7 @@ def own_bank_similarity(features: Tensor, labels: Tensor, bank: Tensor) -> Tenso
     class_of_block = torch.searchsorted(
         blocks_end, torch.arange(num_blocks, device=labels.device), right=True
     ).clamp_(max=num_classes - 1)
-    padded = features.new_zeros(num_blocks * block, features.shape[1])
-    padded = padded.index_copy(0, row, features).view(num_blocks, block, -1)
-    similarity = padded @ bank[class_of_block].transpose(1, 2)
-    return similarity.flatten(0, 1)[row]
+    return row, class_of_block, block
 
 
 def prototype_regularizer(

@@ -51,7 +51,6 @@ class SePiCo(UDADecorator):
         regenerate_pseudo_label: pseudo-label the crop afresh rather than crop the pseudo-label.
         color_jitter_strength, color_jitter_threshold, blur, strong_augmentation: see
             :class:`UDADecorator`.
-        ignore_index: label of pixels that count for nothing.
 
     Attributes:
         iteration: t, counted from 0 over restarts.
@@ -79,7 +78,6 @@ class SePiCo(UDADecorator):
         color_jitter_threshold: float = 0.2,
         blur: bool = True,
         strong_augmentation: bool = True,
-        ignore_index: int = 255,
     ) -> None:
         super().__init__(
             segmentor,
@@ -106,7 +104,9 @@ class SePiCo(UDADecorator):
             else None
         )
         self.regenerate_pseudo_label = regenerate_pseudo_label
-        self.ignore_index = ignore_index
+        self.ignore_index = self.contrast.ignore_index
+        if 0 <= self.ignore_index < self.prototypes[0].num_classes:
+            raise ValueError(f"ignore_index {self.ignore_index} of the contrast is a class")
         self.iteration = 0
         self.keep_visuals = False
         self.visuals: dict[str, Tensor] = {}

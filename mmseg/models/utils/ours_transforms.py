@@ -29,7 +29,8 @@ def box_class_counts(label: Tensor, boxes: Tensor, num_classes: int) -> Tensor:
     columns = ((x >= boxes[:, 2:3]) & (x < boxes[:, 3:])).float()
     classes = torch.arange(num_classes, device=label.device)
     one_hot = (label == classes[:, None, None]).float()
-    return ((rows @ one_hot) * columns).sum(-1).t()
+    with torch.autocast(label.device.type, enabled=False):  # half precision cannot count
+        return ((rows @ one_hot) * columns).sum(-1).t()
 
 
 def class_balance_score(counts: Tensor, cat_max_ratio: float) -> Tensor:

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from mmseg.registry import MODELS
 
-# Rows whose centred squares are made at a time: 2 MB at A = 512, which a core's cache holds.
-_CHUNK = 1024
+# Rows whose centred squares are made at a time: 2 MB at A = 512, which the cache of a CPU core
+# holds; on other devices few large kernels are better.
+_CPU_CHUNK, _CHUNK = 1024, 16384
 
 
 def class_moments(
@@ -32,7 +33,8 @@ def class_moments(
     divisor = count.clamp(min=1)[:, None]
     mean = one_hot.t() @ features / divisor
     variance = torch.zeros_like(mean)
-    for rows, weight in zip(features.split(_CHUNK), one_hot.split(_CHUNK), strict=True):
+    chunk = _CPU_CHUNK if features.device.type == "cpu" else _CHUNK
+    for rows, weight in zip(features.split(chunk), one_hot.split(chunk), strict=True):
         # Pixels of no class are centred on zero and weigh nothing.
         variance += weight.t() @ (rows - weight @ mean).square_()
     return count, mean, variance / divisor
@@ -50,7 +52,6 @@ class ProtoEstimator(nn.Module):
         num_classes: C.
         feature_dim: A.
         memory_length: L; 0 keeps no bank. A bank starts with one zero vector a class.
-        ignore_index: label of pixels that belong to no class; must not be a class id.
     """
 
     class_mean: Tensor
@@ -59,16 +60,8 @@ class ProtoEstimator(nn.Module):
     bank: Tensor
     bank_count: Tensor
 
-    def __init__(
-        self,
-        num_classes: int,
-        feature_dim: int = 512,
-        memory_length: int = 0,
-        ignore_index: int = 255,
-    ) -> None:
+    def __init__(self, num_classes: int, feature_dim: int = 512, memory_length: int = 0) -> None:
         super().__init__()
-        if 0 <= ignore_index < num_classes:
-            raise ValueError(f"ignore_index {ignore_index} is one of the {num_classes} classes")
         self.num_classes = num_classes
         self.memory_length = memory_length
         self.register_buffer("class_mean", torch.zeros(num_classes, feature_dim))

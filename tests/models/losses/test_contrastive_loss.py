@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg.models.losses.contrastive_loss import ContrastiveLoss, own_bank_similarity
+from mmseg.models.losses.contrastive_loss import ContrastiveLoss, bank_contrast, class_blocks
 from mmseg.models.utils import ProtoEstimator
 from tests.golden import load_golden
 
@@ -73,14 +73,32 @@ def test_levels_are_summed_with_their_weights():
         both([features, features], labels, [unit])
 
 
-@pytest.mark.parametrize("num_pixels", [1, 37, 400])
-def test_own_bank_similarity_is_the_plain_dot_product(num_pixels):
+@pytest.mark.parametrize("num_pixels", [1, 37, 400, 3000])
+def test_blocks_hold_every_pixel_once_and_one_class_each(num_pixels):
     generator = torch.Generator().manual_seed(num_pixels)
-    features = torch.randn(num_pixels, 8, generator=generator)
     labels = torch.randint(0, 5, (num_pixels,), generator=generator) // 2
-    bank = torch.randn(5, 7, 8, generator=generator)
-    expected = torch.stack([bank[y] @ q for q, y in zip(features, labels, strict=True)])
-    torch.testing.assert_close(own_bank_similarity(features, labels, bank), expected)
+    row, class_of_block, block = class_blocks(labels, 6)
+    assert len(row.unique()) == num_pixels
+    assert row.min() >= 0 and row.max() < len(class_of_block) * block
+    assert torch.equal(class_of_block[row // block], labels)
+
+
+@pytest.mark.parametrize("num_pixels", [1, 37, 400])
+def test_bank_contrast_is_the_plain_definition(num_pixels):
+    generator = torch.Generator().manual_seed(num_pixels)
+    features = torch.randn(num_pixels, 8, generator=generator).double()
+    labels = torch.randint(0, 5, (num_pixels,), generator=generator) // 2
+    bank = torch.randn(5, 7, 8, generator=generator).double()
+    length = torch.tensor([1, 7, 3, 6, 2])
+    bank *= (torch.arange(7) < length[:, None])[:, :, None]
+    expected = []
+    for q, y in zip(features, labels.tolist(), strict=True):
+        similarity = [bank[c, : length[c]] @ q / 0.5 for c in range(5)]
+        negative = sum(similarity[c].mean().exp() for c in range(5) if c != y)
+        own = similarity[y].exp()
+        expected.append(-(own / (own + negative)).log().mean())
+    loss = bank_contrast(features, labels, bank, length, 0.5, 255)
+    torch.testing.assert_close(loss, torch.stack(expected), rtol=1e-7, atol=1e-8)
 
 
 def test_the_loss_stays_in_float32_under_autocast():

@@ -26,6 +26,13 @@ def test_scores_and_choice_equal_the_release(case):
     assert chosen.tolist() == golden[f"chosen_{case}"].tolist()
 
 
+def test_counts_are_exact_under_autocast():
+    label = torch.zeros(1000, 700).long()
+    boxes = torch.tensor([[0, 999, 0, 697]])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert box_class_counts(label, boxes, 2).tolist() == [[999 * 697, 0]]
+
+
 def test_the_first_of_equal_boxes_wins():
     label = torch.zeros(1, 8, 8).long()
     boxes = torch.tensor([[[0, 4, 0, 4], [2, 6, 2, 6]]])

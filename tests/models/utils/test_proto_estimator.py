@@ -1,6 +1,5 @@
 """The class statistics against recorded numbers and a plain computation."""
 
-import pytest
 import torch
 
 from mmseg.models.utils import ProtoEstimator, class_moments
@@ -76,8 +75,3 @@ def test_everything_is_in_the_state_dict():
         prototypes.update(more, torch.arange(6) % 2)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
-
-
-def test_ignore_index_must_not_be_a_class():
-    with pytest.raises(ValueError, match="ignore_index 3"):
-        ProtoEstimator(19, 4, ignore_index=3)

@@ -1,0 +1,115 @@
+"""Launching, resuming and comparing the runs of an experiment."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import run_experiments
+from mmseg.apis.train import finished
+from mmseg.utils import InputError
+from mmseg.utils.config import load_config
+
+
+@pytest.fixture
+def place(toy_root, tmp_path, monkeypatch) -> Path:
+    """An empty folder with toy data to run experiments in; generated configs stay there too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    shutil.copytree(toy_root, tmp_path / "data" / "toy")
+    bases = Path(run_experiments.__file__).parent / "configs" / "_base_"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "_base_").symlink_to(bases)
+    monkeypatch.setattr(run_experiments, "GENERATED", tmp_path / "configs" / "generated")
+    return tmp_path
+
+
+def launch(*arguments: str) -> None:
+    options = ["train_cfg.max_iters=2", "train_cfg.val_interval=2"]
+    options += ["default_hooks.checkpoint.interval=1", "val_dataloader.dataset.indices=1"]
+    shared = ["--debug", "--device", "cpu", "--cfg-options", *options]
+    run_experiments.main([*arguments, *shared])
+
+
+def runs_of(place: Path, title: str) -> list[Path]:
+    return sorted(
+        path for path in (place / "work_dirs" / "local-exp0").iterdir() if title in path.name
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
+    launch("--exp", "0", "--seed", "1")
+    out = capsys.readouterr().out
+    assert "Both started from the same weights" in out
+    (pretraining,) = runs_of(place, "pretraining")
+    (sepico,) = runs_of(place, "_sepico_")
+    (source_only,) = [p for p in runs_of(place, "source_only") if p != pretraining]
+    names = [path.name for path in (pretraining, source_only, sepico)]
+    assert len({name[:11] for name in names}) == len({name[-5:] for name in names}) == 1
+    for path in (source_only, sepico):
+        cfg = load_config(path / f"{path.name}.json")
+        assert cfg.load_from == str((pretraining / "iter_2.pth").relative_to(place))
+        assert cfg.randomness == {"seed": 1}
+        assert finished(cfg)
+    assert (sepico / "comparison.png").is_file()
+
+    # As if it had been killed before the evaluation of the second run, and the third never began.
+    shutil.rmtree(sepico)
+    (source_only / "finished").unlink()
+    recorded = (source_only / f"{source_only.name}.json").read_text()
+    launch("--exp", "0", "--seed", "1", "--resume")
+    out = capsys.readouterr().out
+    assert f"pretraining: finished before, in {pretraining.relative_to(place)}" in out
+    assert f"source only: training {source_only.relative_to(place)}" in out
+    assert sepico.is_dir()
+    assert (source_only / f"{source_only.name}.json").read_text() == recorded
+    assert len(runs_of(place, "")) == 3
+
+
+def test_a_resumed_run_keeps_its_settings_and_a_used_folder_is_refused(place):
+    shared = ["--exp", "2", "--work-dir", "mine"]
+    run_experiments.main(
+        [*shared, "--seed", "7", "--debug", "--device", "cpu", "--cfg-options", "model.alpha=0.5"]
+        + ["train_cfg.max_iters=1", "train_cfg.val_interval=1", "val_dataloader.dataset.indices=1"]
+        + ["default_hooks.checkpoint.interval=1"]
+    )
+    (record,) = Path("mine").glob("*.json")
+    before = load_config(record)
+    assert (before.model.alpha, before.randomness.seed) == (0.5, 7)
+    assert not before.resume
+    with pytest.raises(InputError, match="mine holds the checkpoints of another run"):
+        launch(*shared)
+    Path("mine/finished").unlink()
+    run_experiments.main([*shared, "--resume", "--debug", "--device", "cpu"])
+    after = load_config(record)
+    assert after.to_dict() == before.to_dict()
+    assert finished(after)
+    with pytest.raises(InputError, match="the run to resume has seed 7, not 8"):
+        os.remove("mine/finished")
+        run_experiments.main([*shared, "--resume", "--debug", "--device", "cpu", "--seed", "8"])
+
+
+def test_dry_run_prints_a_config_and_leaves_nothing(place, capsys):
+    run_experiments.main(["--exp", "4", "--dry-run"])
+    text = capsys.readouterr().out
+    (place / "printed.py").write_text(text)
+    cfg = load_config(place / "printed.py")
+    assert cfg.model.segmentor.backbone.type == "mit_b5"
+    assert cfg.train_cfg.max_iters == 40000
+    assert not list((place / "configs" / "generated").iterdir())
+    assert not (place / "work_dirs").exists()
+
+
+def test_only_starts_with_a_checkpoint_are_resumed(place):
+    names = ["250101_0000_run_aaaaa", "250102_0000_run_bbbbb", "250103_0000_run_debug_ccccc"]
+    for age, name in enumerate(names):
+        folder = place / "runs" / name
+        folder.mkdir(parents=True)
+        if "bbbbb" not in name:
+            (folder / "iter_5.pth").touch()
+        os.utime(folder, (age, age))
+    assert run_experiments.newest_start(place / "runs", "run") == ("250101_0000", "aaaaa")
+    with pytest.raises(InputError, match="nothing to resume"):
+        run_experiments.newest_start(place / "runs", "other")

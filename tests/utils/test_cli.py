@@ -1,0 +1,60 @@
+import pytest
+
+from mmseg.utils import InputError
+from mmseg.utils.cli import error_line, run_main
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("a file is missing"), "a file is missing"),
+        (InputError("two\n  lines "), "two lines"),
+        (
+            InputError(
+                "Caught InputError in DataLoader worker process 0.\n"
+                "Original Traceback (most recent call last):\n"
+                '  File "worker.py", line 1, in f\n'
+                "    raise InputError(x)\n"
+                "mmseg.utils.errors.InputError: a.png is cut: fetch it anew\n"
+            ),
+            "a.png is cut: fetch it anew",
+        ),
+        (
+            InputError("Caught\nOriginal Traceback (most recent call last):\nOther: the end"),
+            "Other: the end",
+        ),
+    ],
+)
+def test_error_line(error, line):
+    assert error_line(error) == line
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "printed"),
+    [
+        (InputError("no such thing"), 1, "error: no such thing\n"),
+        (OSError(28, "No space left", "a.pth"), 1, "error: [Errno 28] No space left: 'a.pth'\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_errors_of_the_user_end_the_program_with_a_line(capsys, error, status, printed):
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: _raise(error))
+    assert stop.value.code == status
+    assert capsys.readouterr().err == printed
+
+
+def test_errors_of_ours_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_main(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("status", [None, 0, 3])
+def test_the_status_is_passed_on(status):
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: status)
+    assert stop.value.code == status
