@@ -164,7 +164,7 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
 
 def train(run: Run, args: argparse.Namespace) -> None:
     """Make toy data if the run is on it, store the resolved config, and train it."""
-    from mmseg.apis.train import finished, latest_checkpoint
+    from mmseg.apis.train import check_unused, finished, latest_checkpoint
     from mmseg.datasets.toy import has_toy_data, make_toy_data
 
     cfg = resolve(run, args)
@@ -178,6 +178,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
     with undone_on_error(run.work_dir, keep=lambda: set(run.work_dir.iterdir()) > {run.resolved}):
         check_writable(run.work_dir, "--work-dir")
         if not resume:
+            check_unused(run.work_dir)
             if run.start_from is not None:
                 cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
             with atomic_path(run.resolved) as temporary:

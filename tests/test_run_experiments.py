@@ -81,6 +81,7 @@ def test_a_resumed_run_keeps_its_settings_and_a_used_folder_is_refused(place):
     assert not before.resume
     with pytest.raises(InputError, match="mine holds the checkpoints of another run"):
         launch(*shared)
+    assert list(Path("mine").glob("*.json")) == [record]
     Path("mine/finished").unlink()
     run_experiments.main([*shared, "--resume", "--debug", "--device", "cpu"])
     after = load_config(record)

@@ -63,11 +63,8 @@ def train(
         cfg.model = without_pretrained(cfg.model)
     work_dir = Path(cfg.work_dir)
     checkpoint = latest_checkpoint(work_dir) if resume else None
-    if not resume and any(work_dir.glob("iter_*.pth")):
-        raise InputError(
-            f"{work_dir} holds the checkpoints of another run: --resume goes on with it, "
-            "--work-dir chooses another folder"
-        )
+    if not resume:
+        check_unused(work_dir)
     runner = None
     with undone_on_error(work_dir, keep=lambda: runner is not None and runner.started):
         check_writable(work_dir, "--work-dir")
@@ -78,6 +75,19 @@ def train(
         runner.train()
     (work_dir / FINISHED).write_text(str(runner.iter))
     return runner
+
+
+def check_unused(work_dir: Path) -> None:
+    """See that no other run has left its checkpoints in ``work_dir``.
+
+    Raises:
+        InputError: one has.
+    """
+    if any(work_dir.glob("iter_*.pth")):
+        raise InputError(
+            f"{work_dir} holds the checkpoints of another run: --resume goes on with it, "
+            "--work-dir chooses another folder"
+        )
 
 
 def _check_parts(cfg: Config) -> None:

@@ -12,7 +12,10 @@ def _build(error):
     ("error", "message"),
     [
         (ValueError("depth must be 18"), "the config's model cannot be built: depth must be 18"),
-        (KeyError("type"), "the config's model cannot be built: KeyError: 'type'"),
+        (
+            TypeError("missing 1 required argument: 'depth'"),
+            "the config's model cannot be built: missing 1 required argument: 'depth'",
+        ),
         (InputError("as it is"), "as it is"),
     ],
 )
