@@ -1,7 +1,6 @@
 """Two threads for every benchmark, and a table in Markdown of what was measured."""
 
 import os
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ NUM_THREADS = 2
 
 @dataclass
 class Row:
-    """One line of the table; medians, and the fastest round, in seconds."""
+    """One line of the table; times are of the fastest round, in seconds."""
 
     name: str
     seconds: float
-    fastest: float
     baseline: str = ""
     baseline_seconds: float = 0.0
     note: str = ""
@@ -54,8 +52,8 @@ def two_threads():
 def measure(benchmark, request) -> Callable[..., Row]:
     """``measure(name, run)``: time a function, and with ``than=(name, function)`` a baseline too.
 
-    The two take turns, so that whatever else the machine does weighs on both. The table shows
-    medians; a bound on a time is on the fastest round, the one least disturbed.
+    The two take turns, so that whatever else the machine does weighs on both, and the fastest
+    round of each counts, the one least disturbed.
     """
 
     def measure(
@@ -75,11 +73,10 @@ def measure(benchmark, request) -> Callable[..., Row]:
         benchmark.pedantic(
             run, setup=time_baseline if than else None, rounds=rounds, warmup_rounds=1
         )
-        times = benchmark.stats.stats.data
-        row = Row(name, statistics.median(times), min(times), note=note)
+        row = Row(name, benchmark.stats.stats.min, note=note)
         if than:
             # The first one is the warm-up's.
-            row.baseline, row.baseline_seconds = than[0], statistics.median(baseline_times[1:])
+            row.baseline, row.baseline_seconds = than[0], min(baseline_times[1:])
         request.config.stash.setdefault(ROWS, []).append(row)
         return row
 
@@ -92,7 +89,7 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     terminalreporter.section(
-        f"medians, {NUM_THREADS} threads, torch {torch.__version__}, load average {load}"
+        f"fastest round, {NUM_THREADS} threads, torch {torch.__version__}, load average {load}"
     )
     terminalreporter.write_line("| what | time | compared with | times as fast | |")
     terminalreporter.write_line("|---|---|---|---|---|")

@@ -45,5 +45,5 @@ def test_update_of_the_statistics(measure):
         lambda: prototypes.update(features, labels),
         note=f"{megabytes:.0f} MB extra; the authors' release, as reported: 13 s, 6 GB",
     )
-    assert row.fastest < MAX_SECONDS
+    assert row.seconds < MAX_SECONDS
     assert megabytes < MAX_MB

@@ -1,0 +1,31 @@
+"""How tests see a tool fail."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import pytest
+
+from mmseg.utils.cli import run_main
+from tools import train as train_tool
+
+
+def error_of(main, *arguments: str | Path) -> str:
+    """What follows ``error:``, the one thing on stderr, when ``main`` fails with status 1."""
+    # Only stderr: loggers keep the stdout that they find, so it must outlive the test.
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, pytest.raises(SystemExit) as stop:
+        run_main(lambda: main([str(argument) for argument in arguments]))
+    assert stop.value.code == 1
+    (line,) = stderr.getvalue().splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def train_error(config: Path, *arguments: str | Path, new: tuple[str, ...] = ()) -> str:
+    """The error of ``tools.train``; nothing but ``new`` appears beside the config."""
+    before = {path.name for path in config.parent.iterdir()}
+    work_dir = config.parent / "deep" / "run"
+    options = ["--work-dir", work_dir, "--device", "cpu", *arguments]
+    message = error_of(train_tool.main, config, *options)
+    assert {path.name for path in config.parent.iterdir()} == before | set(new)
+    return message
