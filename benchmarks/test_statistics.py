@@ -1,6 +1,5 @@
 """The class statistics of one iteration: two source crops at a quarter of 640 x 640."""
 
-import json
 import subprocess
 import sys
 
@@ -11,10 +10,12 @@ from mmseg.models.utils import ProtoEstimator
 N, A, C = 51200, 512, 19
 MAX_SECONDS, MAX_MB = 0.4, 250
 
-# A process of its own, whose peak nothing else has raised. What was resident before is the least
-# that the peak can include, so the difference is the extra memory or more.
+# A process of its own, whose peak nothing else has raised. (ru_maxrss would start from the peak of
+# the process that started it.) The peak is at least what was resident before, so the difference is
+# the extra memory or more.
 MEMORY = f"""
-import json, resource
+import re
+from pathlib import Path
 import torch
 from mmseg.models.utils import ProtoEstimator
 
@@ -22,18 +23,20 @@ torch.set_num_threads(2)
 prototypes = ProtoEstimator({C}, {A}, memory_length=200)
 features, labels = torch.randn({N}, {A}), torch.randint(0, {C}, ({N},))
 prototypes.update(features[:64], labels[:64])
-with open("/proc/self/statm") as statm:
-    before = int(statm.read().split()[1]) * resource.getpagesize() / 1e6
+status = Path("/proc/self/status")
+before = status.read_text()
 prototypes.update(features, labels)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-print(json.dumps(peak - before))
+after = status.read_text()
+resident = int(re.search(r"VmRSS:\\s+(\\d+)", before)[1])
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", after)[1])
+print((peak - resident) * 1024 / 1e6)
 """
 
 
 def extra_megabytes() -> float:
     """Peak memory of one update beside its inputs (Linux)."""
     command = [sys.executable, "-c", MEMORY]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def test_update_of_the_statistics(measure):

@@ -64,4 +64,5 @@ def test_sepico_step_against_source_only(measure, tmp_path):
         "SePiCo training step of the demo, 2 x 128 x 128",
         sepico,
         than=("source only", source_only),
+        rounds=5,
     )
