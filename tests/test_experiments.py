@@ -137,7 +137,7 @@ NOT_OURS = {
     r"find_unused_parameters|use_ddp_wrapper|n_gpus|optimizer_config": "belongs to the launcher",
     r"model\.pretrained": COMPARED_ELSEWHERE,
     r"model\.train_cfg": "empty",
-    r"model\.backbone\.(style|num_stages)": ONLY_CHOICE,
+    r"model\.backbone\.(style|num_stages)": "the defaults of ResNetV1c; MiT has no such choice",
     r"model\.decode_head\.init_cfg.*": "N(0, 0.01), the head's own default",
     r"model\.decode_head\.decoder_params\.(embed_cfg|embed_neck_cfg).*": ONLY_CHOICE,
     r"model\.decode_head\.decoder_params\.fusion_cfg\.(type|sep|pool|act_cfg.*)": ONLY_CHOICE,
@@ -188,8 +188,8 @@ def plain(node: Any) -> Any:
 
 def translated(pipeline: list[dict], labelled: bool) -> list[dict]:
     """A pipeline of the release as ours: it normalises and pads on the device, after packing."""
-    steps, test = [], pipeline[1]["type"] == "MultiScaleFlipAug"
-    if test:
+    steps = []
+    if pipeline[1]["type"] == "MultiScaleFlipAug":
         scale = pipeline[1]["img_scale"]
         assert pipeline[1]["flip"] is False
         assert pipeline[1]["transforms"][0] == {"type": "Resize", "keep_ratio": True}

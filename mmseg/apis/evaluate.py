@@ -91,12 +91,7 @@ def evaluate(
     folder = Path(work_dir) if work_dir else checkpoint.parent
     json_file = folder / _json_name(checkpoint, dataset, role, aug_test)
     model = init_model(cfg, checkpoint, target, role)
-    for each in outputs.folders:
-        check_writable(each, "--out or imgfile_prefix")
-    if outputs.show_dir:
-        check_writable(outputs.show_dir, "--show-dir")
-    if metric:
-        check_writable(folder, "--work-dir")
+    _check_folders(outputs, folder)
     if aug_test:
         tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
         with built_from_config("tta_model"):
@@ -148,6 +143,15 @@ def test_loader(cfg: Config, labelled: bool) -> DataLoader:
         _drop_labels(loader.dataset)
     with built_from_config("test_dataloader"):
         return Runner.build_dataloader(loader)
+
+
+def _check_folders(outputs: Outputs, score_folder: Path) -> None:
+    for each in outputs.folders:
+        check_writable(each, "--out or imgfile_prefix")
+    if outputs.show_dir:
+        check_writable(outputs.show_dir, "--show-dir")
+    if outputs.metric:
+        check_writable(score_folder, "--work-dir")
 
 
 def _drop_labels(dataset: dict[str, Any]) -> None:

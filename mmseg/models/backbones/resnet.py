@@ -174,35 +174,21 @@ class ResNetV1c(Backbone):
 
         block, depths = ARCHITECTURES[depth]
         width = BASE_CHANNELS
-        self.stages: list[str] = []
-        for stage in range(num_stages):
-            channels = BASE_CHANNELS * 2**stage
+        self.stages = [f"layer{stage + 1}" for stage in range(num_stages)]
+        for stage, name in enumerate(self.stages):
             dilation = dilations[stage]
             contracted = dilation // 2 if contract_dilation and dilation > 1 else dilation
-            layer = nn.Sequential()
-            for index in range(depths[stage]):
-                stride = strides[stage] if index == 0 else 1
-                out_channels = channels * block.expansion
-                downsample = None
-                if stride != 1 or width != out_channels:
-                    downsample = nn.Sequential(
-                        nn.Conv2d(width, out_channels, 1, stride, bias=False),
-                        _norm(norm_cfg, out_channels),
-                    )
-                layer.append(
-                    block(
-                        width,
-                        channels,
-                        stride,
-                        contracted if index == 0 else dilation,
-                        style,
-                        norm_cfg,
-                        downsample,
-                    )
-                )
-                width = out_channels
-            self.stages.append(f"layer{stage + 1}")
-            self.add_module(self.stages[-1], layer)
+            layer = _make_stage(
+                block,
+                width,
+                BASE_CHANNELS * 2**stage,
+                strides[stage],
+                [contracted] + [dilation] * (depths[stage] - 1),
+                style,
+                norm_cfg,
+            )
+            width = BASE_CHANNELS * 2**stage * block.expansion
+            self.add_module(name, layer)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -234,6 +220,31 @@ class ResNetV1c(Backbone):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+def _make_stage(
+    block: type,
+    width: int,
+    channels: int,
+    stride: int,
+    dilations: Sequence[int],
+    style: Style,
+    norm_cfg: dict,
+) -> nn.Sequential:
+    """Residual blocks, one a dilation; the first has the stride and projects its shortcut."""
+    out_channels = channels * block.expansion
+    layer = nn.Sequential()
+    for index, dilation in enumerate(dilations):
+        own_stride = stride if index == 0 else 1
+        downsample = None
+        if own_stride != 1 or width != out_channels:
+            downsample = nn.Sequential(
+                nn.Conv2d(width, out_channels, 1, own_stride, bias=False),
+                _norm(norm_cfg, out_channels),
+            )
+        layer.append(block(width, channels, own_stride, dilation, style, norm_cfg, downsample))
+        width = out_channels
+    return layer
 
 
 def _make_stem(in_channels: int, norm_cfg: dict) -> nn.Sequential:

@@ -83,26 +83,23 @@ def bank_contrast(
     """
     num_classes, capacity, _ = bank.shape
     valid = labels != ignore_index
-    labels = labels.where(valid, torch.zeros_like(labels))
+    row, class_of_block, block = class_blocks(labels.where(valid, 0), num_classes)
+    pixels = features.new_zeros(len(class_of_block) * block, features.shape[1])
+    pixels = pixels.index_copy_(0, row, features).unflatten(0, (-1, block))
+
+    # Each block of pixels meets the bank of its own class and the means of all banks.
     bank = bank / temperature
+    bank_mean = bank.sum(1) / bank_length[:, None]
+    vectors = torch.cat([bank, bank_mean.expand(num_classes, -1, -1)], dim=1)
+    similarity = pixels @ vectors.index_select(0, class_of_block).transpose(1, 2)
+    own, all_means = similarity.split([capacity, num_classes], dim=2)
+    is_own = F.one_hot(class_of_block, num_classes).bool()[:, None]
+    negatives = all_means.masked_fill(is_own, -math.inf).logsumexp(2, keepdim=True)
 
-    logits = features @ (bank.sum(1) / bank_length[:, None]).t()
-    positive = F.one_hot(labels, num_classes).bool()
-    negatives = logits.masked_fill(positive, -math.inf).logsumexp(1, keepdim=True)
-
-    row, class_of_block, block = class_blocks(labels, num_classes)
-    features, negatives = (
-        values.new_zeros(len(class_of_block) * block, values.shape[1])
-        .index_copy_(0, row, values)
-        .unflatten(0, (-1, block))
-        for values in (features, negatives)
-    )
+    # -log(e^s / (e^s + n)) = softplus(log n - s), averaged over the filled vectors
     filled = torch.arange(capacity, device=bank.device) < bank_length[:, None]
     share = filled.to(bank.dtype) / bank_length[:, None]
-    # -log(e^s / (e^s + n)) = softplus(log n - s), averaged over the filled vectors
-    own_bank = bank[class_of_block].transpose(1, 2)
-    loss = F.softplus(negatives - features @ own_bank)
-    loss = loss @ share[class_of_block][:, :, None]
+    loss = F.softplus(negatives - own) @ share[class_of_block][:, :, None]
     return loss.flatten().index_select(0, row) * valid
 
 
@@ -110,8 +107,8 @@ def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]
     """Places for pixels in equally long blocks of one class each.
 
     In blocks, one batched matrix product of pixels with their own class's bank does N * L * A work
-    instead of N * C * L * A. The number of blocks depends on N and C alone: no count has to come
-    back from the device.
+    instead of N * C * L * A. On a device the number of blocks depends on N and C alone, so that no
+    count has to come back from it.
 
     Args:
         labels: (N,) in [0, C).
@@ -122,12 +119,14 @@ def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]
     """
     num_pixels = len(labels)
     block = max(16, num_pixels // 64)
-    num_blocks = num_pixels // block + num_classes
     # Blocks that each class fills, and the first of them.
     count = torch.zeros(num_classes, dtype=torch.long, device=labels.device)
     count.scatter_add_(0, labels, torch.ones_like(labels))
     blocks_end = ((count + block - 1) // block).cumsum(0)
     blocks_start = F.pad(blocks_end, (1, 0))[:-1]
+    # As many as there can be; on a CPU, which has not to be waited for, as many as there are.
+    on_cpu = labels.device.type == "cpu"
+    num_blocks = int(blocks_end[-1]) if on_cpu else num_pixels // block + num_classes
     # A pixel's row: its class's first block, then its rank in the class.
     order = labels.argsort(stable=True)
     sorted_labels = labels[order]
