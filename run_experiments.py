@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from experiments import EXPERIMENTS, config_text, describe, generate_experiment_cfgs
-from mmseg.utils import InputError, atomic_path, check_writable, undone_on_error
+from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import run_main
 from tools import train as train_tool
 
@@ -82,7 +82,10 @@ def own_run(args: argparse.Namespace) -> Run:
     config = Path(args.config)
     own = load_config(config).get("work_dir") if not args.debug else None
     default = Path("work_dirs") / (config.stem + ("_debug" if args.debug else ""))
-    return Run(config, Path(args.work_dir or own or default), config.stem)
+    run = Run(config, Path(args.work_dir or own or default), config.stem)
+    if args.resume and run.resolved.is_file():
+        run.config = run.resolved
+    return run
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
@@ -163,8 +166,8 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
 
 
 def train(run: Run, args: argparse.Namespace) -> None:
-    """Make toy data if the run is on it, store the resolved config, and train it."""
-    from mmseg.apis.train import check_unused, finished, latest_checkpoint
+    """Make toy data if the run is on it, and train."""
+    from mmseg.apis.train import finished, latest_checkpoint
     from mmseg.datasets.toy import has_toy_data, make_toy_data
 
     cfg = resolve(run, args)
@@ -175,17 +178,12 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if str(TOY_ROOT) in cfg.pretty_text and not has_toy_data(TOY_ROOT):
         print(f"drawing toy data in {TOY_ROOT}")
         make_toy_data(TOY_ROOT)
-    with undone_on_error(run.work_dir, keep=lambda: set(run.work_dir.iterdir()) > {run.resolved}):
-        check_writable(run.work_dir, "--work-dir")
-        if not resume:
-            check_unused(run.work_dir)
-            if run.start_from is not None:
-                cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
-            with atomic_path(run.resolved) as temporary:
-                cfg.dump(temporary)
-        print(f"{run.title}: training {run.resolved}", flush=True)
-        own = {"work_dir": str(run.work_dir), "resume": resume}
-        train_tool.run(run.resolved, argparse.Namespace(**{**vars(args), **own}))
+    if run.start_from is not None and not resume:
+        cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
+    print(f"{run.title}: training {run.resolved}", flush=True)
+    # Training stores it under this name.
+    cfg = Config(cfg.to_dict(), cfg_text=cfg.pretty_text, filename=str(run.resolved))
+    train_tool.run(cfg, args, resume)
 
 
 def report(runs: list[Run], device: str) -> None:

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config
+from mmseg.utils.config import KeyValues, load_config, override
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,27 +37,27 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse and train."""
+    """Parse and train; a run that is resumed goes on with the config in its work dir."""
     args = parse_args(argv)
-    run(Path(args.config), args)
+    config = Path(args.config)
+    cfg = load_config(config)
+    work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / config.stem)
+    stored = Path(work_dir) / config.name
+    if args.resume and stored.is_file():
+        cfg = load_config(stored)
+    override(cfg, args.cfg_options)
+    cfg.work_dir = work_dir
+    run(cfg, args, args.resume)
 
 
-def run(config: Path, args: argparse.Namespace) -> None:
-    """Train ``config`` with the options of :func:`add_training_options`.
-
-    A run that is resumed goes on with the config that it left in its work dir.
-    """
+def run(cfg: Config, args: argparse.Namespace, resume: bool) -> None:
+    """Train ``cfg`` with the options of :func:`add_training_options`."""
     from mmseg.apis.train import train  # after parsing: --help is fast
 
-    work_dir = args.work_dir
-    if args.resume and work_dir and (Path(work_dir) / config.name).is_file():
-        config = Path(work_dir) / config.name
-    cfg = load_config(config, args.cfg_options)
-    cfg.work_dir = work_dir or cfg.get("work_dir") or str(Path("work_dirs") / config.stem)
     train(
         cfg,
         device=args.device,
-        resume=args.resume,
+        resume=resume,
         from_scratch=args.from_scratch,
         seed=args.seed,
         deterministic=args.deterministic,

@@ -131,24 +131,29 @@ def load_weights(
     Raises:
         InputError: they do not; the model is left as it was.
     """
-    own = model.state_dict()
-    both = own.keys() & state_dict.keys()
+    found = mismatches(model.state_dict(), state_dict)
+    if found:
+        raise InputError(f"{source} does not fit the model of the config: {found}")
+    model.load_state_dict(state_dict, strict=True)
+
+
+def mismatches(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """What keeps ``given`` from being loaded into ``own``: the first keys, empty if nothing."""
+    both = own.keys() & given.keys()
     shapes = [
-        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
+        f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
         for key in own
         if key in both
         and isinstance(own[key], Tensor)  # get_extra_state() may return anything
-        and state_dict[key].shape != own[key].shape
+        and given[key].shape != own[key].shape
     ]
     problems = {
         "missing": [key for key in own if key not in both],
-        "unexpected": [key for key in state_dict if key not in both],
+        "unexpected": [key for key in given if key not in both],
         "of another shape": shapes,
     }
     found = [f"{len(keys)} {what} ({_shown(keys)})" for what, keys in problems.items() if keys]
-    if found:
-        raise InputError(f"{source} does not fit the model of the config: {'; '.join(found)}")
-    model.load_state_dict(state_dict, strict=True)
+    return "; ".join(found)
 
 
 def load_for_testing(

@@ -16,6 +16,7 @@ from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.training import ROOT, own_copy, small_config
+from tools import train as train_tool
 
 TIMINGS = ("time", "data_time", "memory", "eta")
 
@@ -125,6 +126,26 @@ def test_a_run_leaves_last_and_best_checkpoints_logs_config_and_panels(trained):
     panels = sorted(path.name for path in (trained / "debug").iterdir())
     assert panels == [f"iter_{t:06d}_{i}.png" for t in (1, 5, 10) for i in (0, 1)]
     assert Image.open(trained / "debug" / panels[0]).size[0] > 300
+
+
+def test_resuming_needs_no_option_of_the_first_run(toy_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy_config.pop("work_dir")
+    toy_config.pop("randomness")
+    toy_config.train_cfg.update(max_iters=1, val_interval=1)
+    toy_config.default_hooks.checkpoint.interval = 1
+    toy_config.dump("mine.json")
+    train_tool.main(["mine.json", "--device", "cpu", "--cfg-options", "model.alpha=0.5"])
+    stored = Path("work_dirs/mine/mine.json")
+    first = load_config(stored)
+    assert first.model.alpha == 0.5
+    train_tool.main(
+        ["mine.json", "--device", "cpu", "--resume", "--cfg-options", "train_cfg.max_iters=2"]
+    )
+    assert Path("work_dirs/mine/iter_2.pth").is_file()
+    second = load_config(stored)
+    assert second.randomness == first.randomness
+    assert (second.model.alpha, second.train_cfg.max_iters) == (0.5, 2)
 
 
 def test_target_labels_are_never_opened_in_training(toy_root, tmp_path):

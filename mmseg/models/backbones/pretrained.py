@@ -1,16 +1,15 @@
 """Starting a backbone from weights learned on ImageNet."""
 
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.utils import InputError
+from mmseg.utils.checkpoint import load_checkpoint, mismatches
 
 #: What a classification checkpoint holds beside the backbone.
 CLASSIFIER_PREFIXES = ("head.", "fc.")
@@ -76,19 +75,10 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
         InputError: If the file is missing or does not hold a plain mapping of tensors.
     """
     check_is_there(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(
-            f"cannot read the pretrained weights {path}: it is damaged, or holds more than plain "
-            f"tensors ({str(error).strip().splitlines()[0] if str(error).strip() else 'empty'}); "
-            "fetch it again"
-        ) from error
+    content = load_checkpoint(path)
     for wrapper in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+        if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path} holds a {type(content).__name__}, not weights by name")
     weights = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     prefix = "backbone."
     if any(name.startswith(prefix) for name in weights):
@@ -119,27 +109,13 @@ def check_weights(
         InputError: Naming the first few entries that are missing, unexpected or misshapen.
     """
     # Files from before torch 0.4.1 have no such counters; nothing reads them.
-    counter = "num_batches_tracked"
-    missing = [name for name in expected if name not in weights and not name.endswith(counter)]
-    unexpected = [name for name in weights if name not in expected]
-    misshapen = [
-        f"{name} {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
-        for name, value in weights.items()
-        if name in expected and value.shape != expected[name].shape
-    ]
-    problems = [
-        f"{len(names)} {label} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for label, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshapen),
-        )
-        if names
-    ]
-    if problems:
-        raise InputError(
-            f"the pretrained weights {path} are not those of this backbone: {'; '.join(problems)}"
-        )
+    needed = {
+        name: value
+        for name, value in expected.items()
+        if name in weights or not name.endswith("num_batches_tracked")
+    }
+    if found := mismatches(needed, weights):
+        raise InputError(f"the pretrained weights {path} are not those of this backbone: {found}")
 
 
 def _missing_file_message(path: Path) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmseg.engine.optim import accumulate_gradient, finish_step
 from mmseg.models.utils.dacs_transforms import StrongAugmentation
 from mmseg.registry import MODELS
+from mmseg.structures import stack_labels
 
 EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
@@ -78,8 +79,7 @@ class UDADecorator(BaseModel):
     def images_and_label(self, domain: dict) -> tuple[Tensor, Tensor]:
         """Normalised images (B, 3, H, W) and long labels (B, H, W) of a labelled domain."""
         batch = self.data_preprocessor(domain, training=True)
-        label = torch.stack([sample.gt_sem_seg.data[0] for sample in batch["data_samples"]])
-        return batch["inputs"], label.long()
+        return batch["inputs"], stack_labels(batch["data_samples"]).squeeze(1).long()
 
     def decode_losses(
         self, feats: list[Tensor], label: Tensor, weight: Tensor | None = None

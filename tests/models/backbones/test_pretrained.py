@@ -102,7 +102,9 @@ def test_file_of_another_network(tmp_path):
     with pytest.raises(InputError) as error:
         resnet(tmp_path / "mit_b5.pth").init_weights()
     message = str(error.value)
-    assert "missing (stem.0.weight, stem.1.weight, stem.1.bias, ...)" in message
+    assert (
+        "missing (stem.0.weight, stem.1.weight, stem.1.bias, stem.1.running_mean, ...)" in message
+    )
     assert "1 unexpected (patch_embed1.proj.weight)" in message
 
 

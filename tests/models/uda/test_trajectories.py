@@ -11,6 +11,7 @@ from mmseg.models.uda import SePiCo
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from tests.golden import load_golden, weights_by_name
+from tests.models.networks import DLV2
 
 GOLDEN = load_golden("trajectories.json")
 BN = {"type": "BN", "requires_grad": True}
@@ -38,28 +39,9 @@ NETWORKS = {
         },
     },
     "r50": {
-        "backbone": {
-            "type": "ResNetV1c",
-            "depth": 50,
-            "strides": (1, 2, 1, 1),
-            "dilations": (1, 1, 2, 4),
-            "contract_dilation": True,
-            "norm_cfg": BN,
-        },
-        "decode_head": {
-            "type": "DLV2Head",
-            "in_channels": 2048,
-            "in_index": 3,
-            "dilations": (6, 12, 18, 24),
-            "num_classes": 19,
-        },
-        "auxiliary_head": {
-            "type": "ProjHead",
-            "in_channels": 2048,
-            "in_index": 3,
-            "channels": 48,
-            "norm_cfg": BN,
-        },
+        "backbone": {**DLV2["backbone"], "depth": 50},
+        "decode_head": DLV2["decode_head"],
+        "auxiliary_head": {**DLV2["auxiliary_head"], "channels": 48},
     },
 }
 OPTIMIZERS = {
