@@ -39,6 +39,9 @@ class SegDataSample(BaseDataElement):
     gt_sem_seg = _pixel_field("gt_sem_seg", "Ground truth; ``.data`` is (1, H, W) uint8.")
     pred_sem_seg = _pixel_field("pred_sem_seg", "Predicted classes; ``.data`` is (1, H, W) uint8.")
     seg_logits = _pixel_field("seg_logits", "Logits; ``.data`` is (C, H, W) float.")
+    seg_confidence = _pixel_field(
+        "seg_confidence", "Probability of the prediction; ``.data`` is (1, H, W) float32 in [0, 1]."
+    )
 
 
 def stack_labels(data_samples: Sequence[SegDataSample]) -> Tensor:

@@ -1,7 +1,7 @@
 """Whole networks: backbone and heads, inference, test-time augmentation."""
 
-from .encoder_decoder import EncoderDecoder
+from .encoder_decoder import EncoderDecoder, segmentors_of
 from .encoder_decoder_projector import EncoderDecoderProjector
 from .tta import SegTTAModel
 
-__all__ = ["EncoderDecoder", "EncoderDecoderProjector", "SegTTAModel"]
+__all__ = ["EncoderDecoder", "EncoderDecoderProjector", "SegTTAModel", "segmentors_of"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from mmseg.models.decode_heads import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 
-from .inference import predicted_classes, slide, unflip
+from .inference import confidence, predicted_classes, slide, unflip
 
 Mode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
@@ -28,7 +29,9 @@ class EncoderDecoder(BaseModel):
         data_preprocessor: Config of a :class:`SegDataPreProcessor`.
         train_cfg: Accepted for the sake of configs from mmsegmentation; it must be empty.
         test_cfg: ``mode`` "whole" (default) or "slide" with ``crop_size`` and ``stride``, each
-            (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions.
+            (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions;
+            ``class_weight``, one factor a class, is applied to the probabilities at test
+            resolution, before they are upsampled (SePiCo on Dark Zurich).
         init_cfg: mmengine's initialisers.
     """
 
@@ -51,9 +54,17 @@ class EncoderDecoder(BaseModel):
         self._check_test_cfg()
         #: Whether predictions carry ``seg_logits``.
         self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
+        #: Whether predictions carry ``seg_confidence``.
+        self.keep_confidence = False
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
         self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
+        weight = self.test_cfg.get("class_weight")
+        if weight is not None and len(weight) != self.num_classes:
+            raise ValueError(
+                f"test_cfg class_weight needs one factor for each of {self.num_classes} classes, "
+                f"got {len(weight)}"
+            )
 
     def _check_test_cfg(self) -> None:
         mode = self.test_cfg.setdefault("mode", "whole")
@@ -61,7 +72,8 @@ class EncoderDecoder(BaseModel):
             raise ValueError(
                 f"test_cfg mode must be one of {list(get_args(InferenceMode))}, got {mode!r}"
             )
-        known = {"mode", "keep_logits"} | ({"crop_size", "stride"} if mode == "slide" else set())
+        known = {"mode", "keep_logits", "class_weight"}
+        known |= {"crop_size", "stride"} if mode == "slide" else set()
         if unknown := sorted(set(self.test_cfg) - known):
             raise ValueError(f"test_cfg of mode {mode!r} knows {sorted(known)}, got {unknown}")
         if mode == "slide":
@@ -111,19 +123,33 @@ class EncoderDecoder(BaseModel):
                 ``flip_direction`` undo a flip, ``ori_shape`` is the size of the result.
 
         Returns:
-            The same samples with ``pred_sem_seg`` (1, h, w), and ``seg_logits`` (C, h, w) if
-            ``keep_logits`` is set.
+            The same samples with ``pred_sem_seg`` (1, h, w); ``seg_logits`` (C, h, w) if
+            ``keep_logits`` is set, whose softmax are the probabilities predicted from;
+            ``seg_confidence`` (1, h, w), the largest of these, if ``keep_confidence`` is set.
         """
         if data_samples is None:
             data_samples = [SegDataSample() for _ in inputs]
         metas = [sample.metainfo for sample in data_samples]
-        batch_logits = self.inference(inputs, metas)
+        batch_scores = self.class_scores(self.inference(inputs, metas))
+        weighted = self.test_cfg.get("class_weight") is not None
         for index, (sample, meta) in enumerate(zip(data_samples, metas, strict=True)):
-            logits = self.restore(batch_logits[index : index + 1], meta)[0]
-            sample.pred_sem_seg = PixelData(data=predicted_classes(logits))
+            scores = self.restore(batch_scores[index : index + 1], meta)[0]
+            sample.pred_sem_seg = PixelData(data=predicted_classes(scores))
+            if not (self.keep_logits or self.keep_confidence):
+                continue
+            logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if weighted else scores
             if self.keep_logits:
                 sample.seg_logits = PixelData(data=logits)
+            if self.keep_confidence:
+                sample.seg_confidence = PixelData(data=confidence(logits))
         return list(data_samples)
+
+    def class_scores(self, logits: Tensor) -> Tensor:
+        """What the arg-max is taken of: the logits (B, C, H, W) or weighted probabilities."""
+        weight = self.test_cfg.get("class_weight")
+        if weight is None:
+            return logits
+        return logits.float().softmax(1) * logits.new_tensor(weight).view(-1, 1, 1)
 
     def restore(self, logits: Tensor, meta: dict) -> Tensor:
         """Undo padding, flip and resize of one image.
@@ -180,3 +206,8 @@ class EncoderDecoder(BaseModel):
         if mode == "loss":
             return self.loss(inputs, data_samples)
         raise ValueError(f"mode must be one of {list(get_args(Mode))}, got {mode!r}")
+
+
+def segmentors_of(module: nn.Module) -> list[EncoderDecoder]:
+    """The segmentors in a module, which may be one itself: of a method, student and teacher."""
+    return [part for part in module.modules() if isinstance(part, EncoderDecoder)]

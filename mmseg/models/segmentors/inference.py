@@ -56,3 +56,9 @@ def predicted_classes(logits: Tensor) -> Tensor:
     """Arg-max over the classes: (C, H, W) -> (1, H, W), uint8 where the classes fit."""
     dtype = torch.uint8 if logits.shape[0] <= 256 else torch.int64
     return logits.argmax(dim=0, keepdim=True).to(dtype)
+
+
+def confidence(logits: Tensor) -> Tensor:
+    """Probability of the most probable class: (C, H, W) -> (1, H, W) float32 in [0, 1]."""
+    logits = logits.float()
+    return (logits.amax(0, keepdim=True) - logits.logsumexp(0, keepdim=True)).exp()

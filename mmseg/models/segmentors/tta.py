@@ -10,8 +10,8 @@ from torch import nn
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from .encoder_decoder import EncoderDecoder
-from .inference import predicted_classes
+from .encoder_decoder import segmentors_of
+from .inference import confidence, predicted_classes
 
 
 @MODELS.register_module()
@@ -35,7 +35,7 @@ class SegTTAModel(BaseTTAModel):
                 module = {**module, "data_preprocessor": data_preprocessor}
             module = MODELS.build(module)
         super().__init__(module)
-        segmentors = [part for part in module.modules() if isinstance(part, EncoderDecoder)]
+        segmentors = segmentors_of(module)
         if not segmentors:
             raise ValueError(f"{type(module).__name__} holds no EncoderDecoder to average over")
         for segmentor in segmentors:
@@ -70,4 +70,6 @@ class SegTTAModel(BaseTTAModel):
         merged.pred_sem_seg = PixelData(data=predicted_classes(mean))
         log_mean = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
         merged.seg_logits = PixelData(data=log_mean)
+        if "seg_confidence" in views[0]:
+            merged.seg_confidence = PixelData(data=confidence(log_mean))
         return merged

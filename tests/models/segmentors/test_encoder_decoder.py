@@ -208,3 +208,37 @@ def test_channels_last_and_autocast(changes):
         losses = model.decode_head.loss_by_feat(logits, torch.zeros(2, 32, 32, dtype=torch.uint8))
     assert logits.dtype == torch.bfloat16
     assert losses["loss_seg"].dtype == losses["acc_seg"].dtype == torch.float32
+
+
+def weighted_example(class_weight: list[float] | None = None) -> SegDataSample:
+    """One pixel of probabilities 0.75, 0.25 and one of 0.25, 0.75; 1x2 becomes 1x4."""
+    image = torch.zeros(1, 3, 1, 2)
+    image[0, 0, 0] = torch.tensor([3.0, 1.0]).log()
+    image[0, 1, 0] = torch.tensor([1.0, 3.0]).log()
+    model = pixelwise(keep_logits=True)
+    model.test_cfg["class_weight"] = class_weight
+    model.keep_confidence = True
+    return model.predict(image, [sample(ori_shape=(1, 4))])[0]
+
+
+def test_class_weights_scale_probabilities_before_upsampling():
+    """Worked out by hand: (0.75, 0.25) x (1, 2) and its mirror, then bilinear, then arg-max."""
+    result = weighted_example(class_weight=[1.0, 2.0])
+    assert result.pred_sem_seg.data[0].tolist() == [[0, 1, 1, 1]]
+    weighted = torch.tensor([[0.75, 0.625, 0.375, 0.25], [0.5, 0.75, 1.25, 1.5]])
+    torch.testing.assert_close(result.seg_logits.data[:, 0].exp(), weighted)
+    top = weighted.amax(0) / weighted.sum(0)
+    torch.testing.assert_close(result.seg_confidence.data[0, 0], top)
+
+
+def test_without_class_weights_logits_are_upsampled():
+    result = weighted_example()
+    assert result.pred_sem_seg.data[0].tolist() == [[0, 0, 1, 1]]
+    third = torch.tensor(3.0**0.5)  # a quarter of the way, the logits differ by half of log 3
+    expected = torch.tensor([0.75, third / (1 + third), third / (1 + third), 0.75])
+    torch.testing.assert_close(result.seg_confidence.data[0, 0], expected)
+
+
+def test_class_weights_must_fit_the_classes():
+    with pytest.raises(ValueError, match="one factor for each of"):
+        pixelwise(class_weight=[1.0])
