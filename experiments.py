@@ -25,6 +25,9 @@ class Task:
         source, target, split: names for people; ``split`` is what published results are on.
         ignore_top, ignore_bottom: rows of the target crop without pseudo-labels.
         uda: file in ``configs/_base_/uda`` for SePiCo on this task.
+        class_weights: whether classes weigh differently in the pseudo-labels, in the decoder's loss
+            and in testing; the network's file is then the one that ends with ``_night``.
+        best: the score of the checkpoint that is kept as the best one.
     """
 
     dataset: str
@@ -34,6 +37,8 @@ class Task:
     ignore_top: int = 15
     ignore_bottom: int = 120
     uda: str = "sepico"
+    class_weights: bool = False
+    best: str = "mIoU"
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,46 @@ class Experiment:
 
 TITLES: dict[Method, str] = {"sepico": "SePiCo", "source_only": "source only"}
 TASKS = {
+    "gta2cs": Task("uda_gta_to_cityscapes_640x640", "GTA", "Cityscapes", "val"),
+    "syn2cs": Task(
+        "uda_synthia_to_cityscapes_640x640",
+        "SYNTHIA",
+        "Cityscapes",
+        "val, 16 classes",
+        best="mIoU16",
+    ),
+    "cs2dz": Task(
+        "uda_cityscapes_to_dark_zurich_640x640",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        ignore_top=0,
+        ignore_bottom=0,
+        uda="sepico_dark",
+        class_weights=True,
+    ),
     "toy2city": Task(
         "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", 0, 0
     ),
-    "gta2cs": Task("uda_gta_to_cityscapes_640x640", "GTA", "Cityscapes", "val"),
+    "toysyn2city": Task(
+        "uda_toy_synthia_to_toy_cityscapes_128x128",
+        "toy SYNTHIA",
+        "toy Cityscapes",
+        "val, 16 classes",
+        ignore_top=0,
+        ignore_bottom=0,
+        best="mIoU16",
+    ),
+    "toycity2dark": Task(
+        "uda_toy_cityscapes_to_toy_dark_zurich_128x128",
+        "toy Cityscapes",
+        "toy Dark Zurich",
+        "val",
+        ignore_top=0,
+        ignore_bottom=0,
+        uda="sepico_dark",
+        class_weights=True,
+    ),
 }
 _MIT_KEYS = {"norm": {"decay_mult": 0.0}, "pos_block": {"decay_mult": 0.0}}
 NETWORKS = {
@@ -103,6 +144,7 @@ NETWORKS = {
 }
 RECIPES = {
     "paper": Recipe(),
+    "paper by night": Recipe(max_iters=60000, seed=42),
     # A small network on small images without ImageNet weights, on a CPU: faster in every sense.
     "demo": Recipe(
         max_iters=400,
@@ -121,16 +163,29 @@ RECIPES = {
         feature_dim=64,
     ),
 }
-EXPERIMENTS = {
-    0: Experiment(
-        "toy2city", "toy", "dist", "demo", stages=("source_only", "source_only", "sepico")
-    ),
+_DEMO_STAGES: tuple[Method, ...] = ("source_only", "source_only", "sepico")
+EXPERIMENTS: dict[int | str, Experiment] = {
+    0: Experiment("toy2city", "toy", "dist", "demo", stages=_DEMO_STAGES),
     1: Experiment("gta2cs", "dlv2", "dist", published_miou=61.0),
     2: Experiment("gta2cs", "dlv2", "bank", published_miou=59.8),
     3: Experiment("gta2cs", "dlv2", "proto", published_miou=58.8),
     4: Experiment("gta2cs", "daformer", "dist", published_miou=70.3),
     5: Experiment("gta2cs", "daformer", "bank", published_miou=68.7),
     6: Experiment("gta2cs", "daformer", "proto", published_miou=68.5),
+    7: Experiment("cs2dz", "dlv2", "dist", "paper by night", published_miou=45.4),
+    8: Experiment("cs2dz", "daformer", "dist", "paper by night", published_miou=54.2),
+    9: Experiment("syn2cs", "dlv2", "dist", published_miou=58.1),
+    10: Experiment("syn2cs", "dlv2", "bank", published_miou=57.4),
+    11: Experiment("syn2cs", "dlv2", "proto", published_miou=56.8),
+    12: Experiment("syn2cs", "daformer", "dist", published_miou=64.3),
+    13: Experiment("syn2cs", "daformer", "bank", published_miou=63.3),
+    14: Experiment("syn2cs", "daformer", "proto", published_miou=62.9),
+    15: Experiment("cs2dz", "dlv2", "bank", "paper by night", published_miou=44.1),
+    16: Experiment("cs2dz", "dlv2", "proto", "paper by night", published_miou=42.6),
+    17: Experiment("cs2dz", "daformer", "bank", "paper by night", published_miou=53.3),
+    18: Experiment("cs2dz", "daformer", "proto", "paper by night", published_miou=52.7),
+    "synthia-demo": Experiment("toysyn2city", "toy", "dist", "demo", stages=_DEMO_STAGES),
+    "night-demo": Experiment("toycity2dark", "toy", "dist", "demo", stages=_DEMO_STAGES),
 }
 VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
 # A value that a config takes over from its bases; config_text writes it as mmengine reads it.
@@ -139,18 +194,20 @@ _REFERENCE = r"\{\{_base_\.\w+\}\}"
 MEMORY_LENGTH = {"dist": 0, "bank": 200, "proto": 0}
 
 
-def describe(exp: int) -> str:
+def describe(exp: int | str) -> str:
     """One line on an experiment for people."""
     row = EXPERIMENTS[exp]
     task, network = TASKS[row.task], NETWORKS[row.network]
-    published = f", published {row.published_miou} mIoU" if row.published_miou else ""
+    published = (
+        f", published {row.published_miou} mIoU ({task.split})" if row.published_miou else ""
+    )
     return (
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
         f"{VARIANT_NAMES[row.variant]}{published}"
     )
 
 
-def generate_experiment_cfgs(exp: int, seed: int | None = None) -> list[dict]:
+def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[dict]:
     """The configs of an experiment, in the order in which they are to be trained.
 
     Args:
@@ -184,13 +241,13 @@ def generate_experiment_cfgs(exp: int, seed: int | None = None) -> list[dict]:
     return configs
 
 
-def _build(exp: int, row: Experiment, method: Method, seed: int) -> dict:
+def _build(exp: int | str, row: Experiment, method: Method, seed: int) -> dict:
     """The config of one run."""
     task, network, recipe = TASKS[row.task], NETWORKS[row.network], RECIPES[row.recipe]
     uda = task.uda if method == "sepico" else method
     bases = [
         "default_runtime.py",
-        f"models/{network.model}.py",
+        f"models/{network.model}{'_night' if task.class_weights else ''}.py",
         f"datasets/{task.dataset}.py",
         f"uda/{uda}.py",
         "schedules/adamw.py",
@@ -226,6 +283,10 @@ def _build(exp: int, row: Experiment, method: Method, seed: int) -> dict:
             "dataset": {"rare_class_sampling": {"class_temp": recipe.rcs_temperature}},
         },
     }
+    if task.best != "mIoU":
+        config["default_hooks"]["checkpoint"]["save_best"] = task.best
+    if task.class_weights:
+        config |= {"train_class_weight": None, "test_class_weight": None}
     if method == "sepico":
         config["model"] |= _sepico_settings(row, task, recipe)
     else:
@@ -235,7 +296,8 @@ def _build(exp: int, row: Experiment, method: Method, seed: int) -> dict:
 
 def _sepico_settings(row: Experiment, task: Task, recipe: Recipe) -> dict:
     """What differs from ``configs/_base_/uda`` in the model."""
-    return {
+    weight = {"class_weight": _FROM_BASE.format("train_class_weight")} if task.class_weights else {}
+    return weight | {
         "alpha": recipe.alpha,
         "pseudo_threshold": recipe.pseudo_threshold,
         "pseudo_weight_ignore_top": task.ignore_top,

@@ -19,7 +19,12 @@ VALIDATION_IMAGES = 8
 # Of a rare class in a source image: what 3000 are to the paper's crop.
 MIN_PIXELS = 120
 # Where the toy data has what a real data set would hold.
-TOY_ROOTS = {"GTADataset": "gta", "CityscapesDataset": "cityscapes"}
+TOY_ROOTS = {
+    "GTADataset": "gta",
+    "CityscapesDataset": "cityscapes",
+    "SynthiaDataset": "synthia",
+    "DarkZurichDataset": "dark_zurich",
+}
 
 
 def shrink(cfg: Config, toy_root: Path) -> None:

@@ -29,6 +29,9 @@ class UDADataset(Dataset):
     a class is drawn, rare ones more often, an image with enough pixels of it, and a crop that
     shows them (Hoyer et al., DAFormer, CVPR 2022).
 
+    If the target's samples have a ``day_img_path`` (:class:`~mmseg.datasets.DarkZurichDataset`),
+    that image comes as ``target_day``, resized and flipped like the target.
+
     Args:
         source: The labelled data set, or its config.
         target: The unlabelled one; None to train on the source only.
@@ -75,9 +78,26 @@ class UDADataset(Dataset):
             sample = {"source": self.source.pipeline(source_info)}
         if self.target is not None:
             target_info = self.target.get_data_info(int(rng.integers(len(self.target))))
-            with _seeded(target_stream):
-                sample["target"] = self.target.pipeline(target_info)
+            sample |= self._target_views(target_info, target_stream)
         return sample
+
+    def _target_views(self, info: dict, stream: np.random.SeedSequence) -> dict:
+        """The target sample and, where its place is known by day, that image made alike."""
+        paths = {"target": info["img_path"]}
+        if "day_img_path" in info:
+            paths["target_day"] = info["day_img_path"]
+        views = {}
+        for name, path in paths.items():
+            # The same random numbers for each: what is flipped in one is flipped in the other.
+            with _seeded(stream):
+                views[name] = self.target.pipeline({**info, "img_path": path})
+        sizes = {tuple(view["inputs"].shape[-2:]) for view in views.values()}
+        if len(sizes) > 1:
+            raise InputError(
+                f"{paths['target']} and {paths['target_day']} show one place but differ in size, "
+                "also behind the pipeline: replace one of them"
+            )
+        return views
 
     def _draw_source(self, rng: np.random.Generator) -> dict:
         """The paths of a source sample, and for ``RandomCrop`` the class it was drawn for."""

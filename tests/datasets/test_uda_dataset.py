@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader
 from mmseg.datasets import UDADataset, UDASampler
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from tests.datasets.small_data import LABELLED, SOURCE_PIPELINE, TARGET_PIPELINE, make_gta
+from tests.datasets.small_data import (
+    LABELLED,
+    SOURCE_PIPELINE,
+    TARGET_PIPELINE,
+    make_gta,
+    write_image,
+)
 
 RARE = {"min_pixels": 100, "class_temp": 0.01, "min_crop_ratio": 0.5}
 
@@ -217,3 +223,30 @@ def test_input_errors(root):
         _dataset(root, rare_class_sampling={"temperature": 1})
     with pytest.raises(InputError, match="class_temp > 0"):
         _dataset(root, rare_class_sampling={"class_temp": 0})
+
+
+def _with_days(root, day_of=lambda path: path) -> UDADataset:
+    """A target whose samples name a day image: by default the night image itself."""
+    dataset = _dataset(root)
+    info = dataset.target.get_data_info
+    dataset.target.get_data_info = lambda i: info(i) | {"day_img_path": day_of(info(i)["img_path"])}
+    return dataset
+
+
+def test_the_day_image_is_flipped_and_resized_like_the_night_image(root):
+    dataset = _with_days(root)
+    flips = set()
+    for position in range(12):
+        sample = dataset[5, position]
+        night, day = sample["target"], sample["target_day"]
+        assert torch.equal(night["inputs"], day["inputs"])
+        flips.add(night["data_samples"].metainfo["flip"])
+    assert flips == {True, False}
+
+
+def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
+    other = tmp_path / "day.png"
+    write_image(other, (48, 90), np.random.default_rng(0))
+    dataset = _with_days(root, lambda path: str(other))
+    with pytest.raises(InputError, match=rf"png and {other} show one place but differ in size"):
+        dataset[0, 0]

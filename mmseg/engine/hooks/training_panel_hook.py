@@ -21,7 +21,7 @@ MASK_PALETTE = ((40, 40, 40), (255, 200, 60))
 LAYOUT = (
     ("source_image", "source_label", "target_image", "teacher_prediction"),
     ("target_crop", "pseudo_label", "ground_truth", "pixel_weight"),
-    ("mix_mask", "mixed_image", "mixed_label"),
+    ("day_image", "mix_mask", "mixed_image", "mixed_label"),
 )
 TITLES = {
     **{name: name.replace("_", " ") for row in LAYOUT for name in row},
@@ -36,7 +36,8 @@ class TrainingPanelHook(Hook):
     """Saves ``<work_dir>/<out_dir>/iter_000500_0.png``, ``..._1.png`` and so on while training.
 
     A panel shows source image and label, the teacher's prediction on the whole target image, the
-    target crop with pseudo-label and pixel weight, and the mixed image. The ground truth of the
+    target crop with pseudo-label and pixel weight, by night the day image that the pseudo-label was
+    made with, and the mixed image. The ground truth of the
     crop is shown only if the *validation* data set holds this very image; a training label of the
     target is never opened. Models that keep no visuals are left alone.
 

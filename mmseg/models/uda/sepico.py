@@ -157,15 +157,20 @@ class SePiCo(UDADecorator):
     def target_views(self, data: dict) -> list[Tensor]:
         """The views of the target that pseudo-labels are made from, each (B, 3, H, W).
 
-        The first one is what the student learns from; here it is the only one.
+        They are what the batch has under ``target`` and ``target_*``, in this order. The first one
+        is what the student learns from.
         """
-        return [self.data_preprocessor(data["target"], training=True)["inputs"]]
+        names = ["target", *(name for name in data if name.startswith("target_"))]
+        return [self.data_preprocessor(data[name], training=True)["inputs"] for name in names]
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
         """The teacher's arg-max, and the share of pixels it gives at least the threshold."""
-        logits = self.ema_model.encode_decode(views[0])
-        probability, label = logits.float().softmax(1).max(1)
-        return PseudoLabel(label, (probability >= self.pseudo_threshold).float().mean())
+        return self.confident_label(self.ema_model.encode_decode(views[0]).float().softmax(1))
+
+    def confident_label(self, probability: Tensor) -> PseudoLabel:
+        """The pseudo-label of class scores (B, C, H, W) and its share at or above the threshold."""
+        top, label = probability.max(1)
+        return PseudoLabel(label, (top >= self.pseudo_threshold).float().mean())
 
     def learn_where_balanced(self, views: list[Tensor]) -> tuple[Tensor, PseudoLabel]:
         """Pseudo-label the target and cut out of each image the box with the best balance (CBC).

@@ -1,0 +1,115 @@
+"""Pseudo-labels of night and day, against the release and on numbers worked out by hand."""
+
+import pytest
+import torch
+
+from mmseg.models.uda import SePiCoDark
+from mmseg.models.uda.sepico_dark import mix_day_and_night
+from tests.golden import load_golden
+from tests.models.uda.small_methods import batch, optimizer_of, sepico
+
+STILL = [0, 1, 2, 3, 4, 8, 9, 10]
+
+
+def dark(**options) -> SePiCoDark:
+    ranges = ((0, 2), (4, 5))
+    return sepico(type="SePiCoDark", shift_insensitive_classes=ranges, **options)
+
+
+def night_batch(seed: int = 0) -> dict:
+    """A batch with day images, other ones than the night's."""
+    data = batch(seed)
+    return data | {"target_day": batch(seed + 100)["target"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "ratio", "weighted"),
+    [("mixed_weighted_080", 0.8, True), ("mixed_unweighted_070", 0.7, False)],
+)
+def test_mixture_equals_the_release(name, ratio, weighted):
+    golden = {key: torch.from_numpy(value) for key, value in load_golden("day_night.npz").items()}
+    still = torch.zeros(19, dtype=torch.bool)
+    still[STILL] = True
+    weight = golden["class_weight_train_std005"] if weighted else None
+    mixed = mix_day_and_night(golden["day"], golden["night"], ratio, still, weight)
+    torch.testing.assert_close(mixed, golden[name], rtol=1e-5, atol=1e-7)
+
+
+def test_which_classes_stand_still_is_given_by_ranges():
+    model = sepico(type="SePiCoDark", shift_insensitive_classes=[[0, 2], [4, 5]])
+    assert model.shift_insensitive.tolist() == [True, True, False, False, True]
+    assert not {"shift_insensitive", "class_weight"} & model.state_dict().keys()
+
+
+def test_pseudo_labels_come_from_both_views_and_the_weights():
+    """Night says class 0 (0.5) or 1 (0.4); by day it is class 1 (0.9): 0.8 of that is 0.8."""
+    model = dark(class_weight=[1.0, 1.0, 1.0, 1.0, 1.0], pseudo_threshold=0.79)
+    night = torch.tensor([0.5, 0.4, 0.1, 1e-9, 1e-9])
+    day = torch.tensor([0.1, 0.9, 1e-9, 1e-9, 1e-9])
+    views = [p.log().view(1, 5, 1, 1).expand(1, 5, 2, 3) for p in (night, day)]
+    model.ema_model.encode_decode = lambda view: view
+    pseudo = model.pseudo_label(views)
+    assert pseudo.label.tolist() == [[[1] * 3] * 2]
+    assert pseudo.confidence == 1
+    model.class_weight[1] = 0.5  # 0.4 now, less than 0.2 x 0.1 + 0.8 x 0.5 = 0.42 of class 0
+    pseudo = model.pseudo_label(views)
+    assert pseudo.label.tolist() == [[[0] * 3] * 2]
+    assert pseudo.confidence == 0
+
+
+def test_night_and_day_are_cropped_by_one_box():
+    """Both views carry their coordinates, so that crops tell where they are from."""
+    model = dark()
+    seen = []
+    model.pseudo_label = lambda views: seen.append(views) or SePiCoDark.pseudo_label(model, views)
+    data = night_batch()
+    place = torch.arange(32 * 48).view(32, 48).remainder(251).byte().expand(3, -1, -1)
+    data["target"]["inputs"] = [place] * 2
+    data["target_day"]["inputs"] = [place] * 2
+    model.train_step(data, optimizer_of(model))
+    whole, crops = seen
+    assert [view.shape[-2:] for view in whole] == [(32, 48)] * 2
+    assert [view.shape[-2:] for view in crops] == [(32, 32)] * 2
+    assert torch.equal(*crops)
+
+
+def test_behind_the_pseudo_labels_only_the_night_counts():
+    """Pseudo-labelled by the night alone, training does not depend on the day image."""
+    logs = []
+    for seed in (100, 200):
+        torch.manual_seed(0)
+        model = dark()
+        model.pseudo_label = lambda views, model=model: model.confident_label(
+            model.ema_model.encode_decode(views[0]).softmax(1)
+        )
+        data = batch() | {"target_day": batch(seed)["target"]}
+        torch.manual_seed(1)
+        logs.append(model.train_step(data, optimizer_of(model)))
+    assert logs[0].keys() == logs[1].keys()
+    for name, value in logs[0].items():
+        assert torch.equal(value, logs[1][name]), name
+
+
+def test_training_depends_on_the_day():
+    logs = []
+    for seed in (100, 200):
+        torch.manual_seed(0)
+        model = dark()
+        data = batch() | {"target_day": batch(seed)["target"]}
+        torch.manual_seed(1)
+        logs.append(model.train_step(data, optimizer_of(model))["mix.decode.loss_seg"].item())
+    assert logs[0] != logs[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"day_ratio": 1.2}, "day_ratio must be in"),
+        ({"class_weight": [1.0]}, "class_weight needs 5 factors, got 1"),
+        ({"shift_insensitive_classes": [(3, 6)]}, "within 5 classes"),
+        ({"alfa": 0.9}, "alfa"),
+    ],
+)
+def test_arguments_are_checked(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        sepico(type="SePiCoDark", **{"shift_insensitive_classes": ((0, 2),), **options})
