@@ -9,10 +9,11 @@ ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "mmseg" / "__init__.py").read_text())[1]
 
 
-def requirements(name: str) -> list[str]:
-    """The requirements in a file, without comments."""
+def requirements(name: str, package: str = "") -> list[str]:
+    """The requirements in a file, without comments; of ``package`` alone if it is given."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    return [kept for line in lines if (kept := re.sub(r"(^|\s+)#.*", "", line).strip())]
+    kept = [re.sub(r"(^|\s+)#.*", "", line).strip() for line in lines]
+    return [line for line in kept if line and line.startswith(package)]
 
 
 setup(
@@ -25,5 +26,9 @@ setup(
     packages=find_packages(include=["mmseg", "mmseg.*"]),
     python_requires=">=3.10",
     install_requires=requirements("requirements.txt"),
-    extras_require={"dev": requirements("requirements-dev.txt")},
+    extras_require={
+        "features": requirements("requirements-dev.txt", "scikit-learn"),
+        "transformers": requirements("requirements-dev.txt", "transformers"),
+        "dev": requirements("requirements-dev.txt"),
+    },
 )
