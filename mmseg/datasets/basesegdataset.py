@@ -9,6 +9,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import InputError
 
 from .image_files import list_files
+from .metainfo import check_classes, check_palette, distinct_palette
 
 
 @DATASETS.register_module()
@@ -21,23 +22,24 @@ class BaseSegDataset(BaseDataset):
     Args:
         data_root: Folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``
-            and without suffix.
-        img_suffix: End of the names of images; the data set's own by default.
+        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
+            with or without suffix.
+        img_suffix: End of the names of images, or several; the data set's own by default.
         seg_map_suffix: End of the names of label maps; the data set's own by default.
-        metainfo: Overrides ``classes`` and ``palette``.
+        metainfo: Overrides ``classes`` and ``palette``; classes without a palette are given one.
         indices: Use the first n samples only, or these.
         pipeline: Transforms, built from the registry.
         test_mode: Whether this is data to test on.
         lazy_init: Look for the files later, when ``full_init`` is called.
 
     Raises:
-        InputError: for a missing or empty folder, a listed image that is not there and, where
-            labels are read, an image without label map or a data set without classes.
+        InputError: for a missing or empty folder, a listed image that is not there, classes and
+            colours that are none, and, where labels are read, an image without label map or a data
+            set without classes.
     """
 
     METAINFO: dict = {}
-    IMG_SUFFIX: str = ".jpg"
+    IMG_SUFFIX: str | tuple[str, ...] = ".jpg"
     SEG_MAP_SUFFIX: str = ".png"
     # module under tools.convert_datasets that makes the label maps and statistics
     CONVERTER: str | None = None
@@ -47,7 +49,7 @@ class BaseSegDataset(BaseDataset):
         data_root: str = "",
         data_prefix: Mapping[str, str | None] | None = None,
         ann_file: str = "",
-        img_suffix: str | None = None,
+        img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
         indices: int | Sequence[int] | None = None,
@@ -55,7 +57,8 @@ class BaseSegDataset(BaseDataset):
         test_mode: bool = False,
         lazy_init: bool = False,
     ) -> None:
-        self.img_suffix = self.IMG_SUFFIX if img_suffix is None else img_suffix
+        img_suffix = self.IMG_SUFFIX if img_suffix is None else img_suffix
+        self.img_suffix = img_suffix if isinstance(img_suffix, str) else tuple(img_suffix)
         self.seg_map_suffix = self.SEG_MAP_SUFFIX if seg_map_suffix is None else seg_map_suffix
         prefix = {"img_path": "", **(data_prefix or {})}
         super().__init__(
@@ -69,6 +72,18 @@ class BaseSegDataset(BaseDataset):
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        """Classes and palette, checked; the palette is made where only classes are given."""
+        loaded = super()._load_metainfo(metainfo)
+        if "classes" in loaded:
+            check_classes(loaded["classes"])
+            if "classes" in (metainfo or {}) and "palette" not in metainfo:
+                loaded["palette"] = distinct_palette(len(loaded["classes"]))
+        if "palette" in loaded:
+            check_palette(loaded["palette"], len(loaded.get("classes", ())))
+        return loaded
 
     @property
     def num_classes(self) -> int:
@@ -87,6 +102,10 @@ class BaseSegDataset(BaseDataset):
         root = self.data_root.rstrip("/")
         return f"python -m tools.convert_datasets.{self.CONVERTER} {root} --nproc 8"
 
+    def statistics_command(self) -> str:
+        """The command that writes the statistics of this data set's classes."""
+        return self.conversion_command() or "python -m tools.class_stats --config CONFIG"
+
     def get_data_info(self, idx: int) -> dict:
         """The paths of a sample and, if it has a label map, the number of classes in it."""
         info = super().get_data_info(idx)
@@ -101,34 +120,41 @@ class BaseSegDataset(BaseDataset):
                 f"data root {self.data_root} does not exist: link the data set there "
                 f"(ln -s /path/to/dataset {self.data_root.rstrip('/')})"
             )
-        image_folder = self.data_prefix["img_path"]
-        names = self._image_names(image_folder)
-        infos = [{"img_path": os.path.join(image_folder, n + self.img_suffix)} for n in names]
+        folder = self.data_prefix["img_path"]
+        images = self._images(folder)
+        infos = [{"img_path": os.path.join(folder, path)} for path in images.values()]
         if "seg_map_path" in self.data_prefix:
-            self._add_label_maps(infos, names)
+            self._add_label_maps(infos, list(images))
         return infos
 
-    def _image_names(self, folder: str) -> list[str]:
-        """Sorted names, without suffix, of the images to use."""
-        there = self._names_below(folder, self.img_suffix, "images")
-        if not self.ann_file:
-            return there
+    def _images(self, folder: str) -> dict[str, str]:
+        """Sorted names, without suffix, of the images to use -> their paths below ``folder``."""
+        there = self._files_below(folder, self.img_suffix, "images")
+        return self._listed(there, folder) if self.ann_file else there
+
+    def _listed(self, there: dict[str, str], folder: str) -> dict[str, str]:
+        """Those of the images that are there, below ``folder``, that the list names."""
         try:
-            with open(self.ann_file, encoding="utf-8") as lines:
-                listed = sorted({line.strip() for line in lines} - {""})
-        except OSError as error:
-            raise InputError(
-                f"list {self.ann_file} cannot be read: {error.strerror or error}"
-            ) from error
-        if not listed:
+            with open(self.ann_file, encoding="utf-8-sig") as file:
+                lines = sorted({line.strip() for line in file} - {""})
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise InputError(f"list {self.ann_file} cannot be read: {reason}") from error
+        if not lines:
             raise InputError(f"list {self.ann_file} names no image")
-        lost = set(listed).difference(there)
+        found = {line: self._find_listed(line, there) for line in lines}
+        lost = [line for line, name in found.items() if name is None]
         if lost:
             raise InputError(
                 f"{len(lost)} images of the list {self.ann_file} are not below {folder}, "
-                f"for instance {min(lost)}{self.img_suffix}"
+                f"for instance {lost[0]}"
             )
-        return listed
+        return {name: there[name] for name in sorted(set(found.values()))}
+
+    def _find_listed(self, line: str, there: Mapping[str, str]) -> str | None:
+        """The name, in ``there``, of the image that a line of the list means."""
+        name = without_suffix(line, self.img_suffix)
+        return next((n for n in (line, name) if n in there), None)
 
     def _add_label_maps(self, infos: list[dict], names: list[str]) -> None:
         if not self.num_classes:
@@ -137,7 +163,7 @@ class BaseSegDataset(BaseDataset):
                 'set metainfo=dict(classes=[...], palette=[...]) or drop "seg_map_path"'
             )
         folder = self.data_prefix["seg_map_path"]
-        there = set(self._names_below(folder, self.seg_map_suffix, "label maps"))
+        there = self._files_below(folder, self.seg_map_suffix, "label maps")
         lost = [name for name in names if name not in there]
         if lost:
             example = os.path.join(folder, lost[0] + self.seg_map_suffix)
@@ -146,17 +172,32 @@ class BaseSegDataset(BaseDataset):
                 f"{self._advice()}"
             )
         for info, name in zip(infos, names, strict=True):
-            info["seg_map_path"] = os.path.join(folder, name + self.seg_map_suffix)
+            info["seg_map_path"] = os.path.join(folder, there[name])
 
-    def _names_below(self, folder: str, suffix: str, what: str) -> list[str]:
+    def _files_below(self, folder: str, suffix: str | tuple[str, ...], what: str) -> dict[str, str]:
+        """Sorted names without suffix -> paths, both relative to ``folder``."""
         if not os.path.isdir(folder):
             raise InputError(f"folder {folder} does not exist: put the {what} there")
-        names = [name.removesuffix(suffix) for name in list_files(folder, suffix)]
-        if not names:
+        files: dict[str, str] = {}
+        for path in list_files(folder, suffix):
+            other = files.setdefault(without_suffix(path, suffix), path)
+            if other != path:
+                raise InputError(
+                    f"folder {folder} holds {other} and {path}, two {what} of one name: remove one "
+                    "or set img_suffix"
+                )
+        if not files:
             advice = self._advice() if what == "label maps" else ""
-            raise InputError(f"folder {folder} holds no {what} (*{suffix}){advice}")
-        return sorted(names)
+            shown = suffix if isinstance(suffix, str) else ", *".join(suffix)
+            raise InputError(f"folder {folder} holds no {what} (*{shown}){advice}")
+        return dict(sorted(files.items()))
 
     def _advice(self) -> str:
         command = self.conversion_command()
         return f": run `{command}`" if command else ""
+
+
+def without_suffix(path: str, suffix: str | tuple[str, ...]) -> str:
+    """``path`` without ``suffix``, or the first of several, if it ends so."""
+    suffixes = (suffix,) if isinstance(suffix, str) else suffix
+    return path.removesuffix(next((s for s in suffixes if path.endswith(s)), ""))

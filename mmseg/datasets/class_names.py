@@ -1,5 +1,7 @@
 """The Cityscapes classes: names, colours, and how label ids become train ids. One owner of each."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 IGNORE_INDEX = 255
@@ -29,6 +31,15 @@ _CLASSES: dict[str, tuple[int, int, int]] = {
 CITYSCAPES_CLASSES: tuple[str, ...] = tuple(_CLASSES)
 CITYSCAPES_PALETTE: list[list[int]] = [list(colour) for colour in _CLASSES.values()]
 
+# What is learned from SYNTHIA is measured by the classes that it shares with Cityscapes, and by
+# these without the three that are the hardest: name of the mean -> its classes.
+_NOT_IN_SYNTHIA = {"terrain", "truck", "train"}
+_HARDEST = {"wall", "fence", "pole"}
+CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
+    "mIoU16": tuple(n for n in _CLASSES if n not in _NOT_IN_SYNTHIA),
+    "mIoU13": tuple(n for n in _CLASSES if n not in _NOT_IN_SYNTHIA | _HARDEST),
+}
+
 # Label ids run from 0 to 34: Cityscapes' 0-33, and 34 where GTA writes the license plate.
 NUM_LABEL_IDS = 35
 LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
@@ -38,10 +49,27 @@ LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
     )
 }
 
+# SYNTHIA's ids run from 0 (void) to 22; parking slots, road works and lane markings are no class.
+NUM_SYNTHIA_IDS = 23
+SYNTHIA_ID_TO_TRAIN_ID: dict[int, int] = {
+    synthia_id: train_id
+    for train_id, synthia_id in enumerate(
+        (3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11)
+    )
+}
 
-def train_id_table() -> np.ndarray:
+
+def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.ndarray:
     """Look-up table (256,) uint8 from label id to train id; ids without one become 255."""
     table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+    for number, train_id in train_ids.items():
+        table[number] = train_id
+    return table
+
+
+def label_id_table() -> np.ndarray:
+    """Look-up table (256,) uint8 from train id to label id; what is no train id becomes 0."""
+    table = np.zeros(256, dtype=np.uint8)
     for label_id, train_id in LABEL_ID_TO_TRAIN_ID.items():
-        table[label_id] = train_id
+        table[train_id] = label_id
     return table

@@ -1,6 +1,7 @@
 """Rare class sampling: which class and image to show next (Hoyer et al., DAFormer, CVPR 2022).
 
-The statistics are files in the data root, written by ``tools/convert_datasets``:
+The statistics are files in the data root, written by ``tools/convert_datasets`` or, for data sets
+that need no converter, by ``tools/class_stats.py``:
 ``sample_class_stats.json`` (a list of ``{class: pixels, ..., "file": path}``) and
 ``samples_with_class.json`` (``{class: [[path, pixels], ...]}``). A path may be relative to the data
 root or to any folder above it, as in files of the authors' release: its end decides.
@@ -8,7 +9,7 @@ root or to any folder above it, as in files of the authors' release: its end dec
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +66,28 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
     logits = (1 - np.asarray(frequencies, dtype=np.float64)) / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
+
+
+def class_weights(frequencies: Sequence[float] | np.ndarray, std: float) -> np.ndarray:
+    """Weights for a loss or for predictions that favour rare classes: (C,) float64, of mean 1.
+
+    With l = log f, a class weighs (mean(l) - l) / std(l) * ``std`` + 1; std(l) is that of a sample.
+    Classes that are all as frequent weigh 1.
+
+    Args:
+        frequencies: (C,) share f of the pixels of each class, above 0.
+        std: Standard deviation of the weights.
+
+    Raises:
+        ValueError: if a class has no pixels.
+    """
+    shares = np.asarray(frequencies, dtype=np.float64)
+    if shares.min() <= 0:
+        raise ValueError("a class without pixels has no weight")
+    if shares.min() == shares.max():
+        return np.ones_like(shares)
+    logs = np.log(shares)
+    return (logs.mean() - logs) / logs.std(ddof=1) * std + 1
 
 
 @dataclass(frozen=True)
@@ -223,5 +246,4 @@ def _read_json(path: str, source: BaseSegDataset) -> list | dict:
 
 
 def _advice(source: BaseSegDataset) -> str:
-    command = source.conversion_command()
-    return f": run `{command}`" if command else ": write it anew"
+    return f": run `{source.statistics_command()}`"

@@ -39,12 +39,29 @@ class TrainRunner(Runner):
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of training with its data."""
         with built_from_config("train_dataloader or train_cfg"):
-            return super().build_train_loop(loop)
+            loop = super().build_train_loop(loop)
+        self._check_num_classes(loop)
+        return loop
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of validation with its data and metric."""
         with built_from_config("val_dataloader, val_evaluator or val_cfg"):
-            return super().build_val_loop(loop)
+            loop = super().build_val_loop(loop)
+        self._check_num_classes(loop)
+        return loop
+
+    def _check_num_classes(self, loop: BaseLoop) -> None:
+        """See that the model has as many classes as a loop's data set, wherever it counts them."""
+        dataset = loop.dataloader.dataset
+        classes = getattr(dataset, "metainfo", {}).get("classes", ())
+        for part in self.model.modules():
+            count = getattr(part, "num_classes", None)
+            if classes and count not in (None, len(classes)):
+                raise InputError(
+                    f"the {type(part).__name__} of the model has {count} classes, the data set "
+                    f"{len(classes)} ({classes[0]}, ...): set num_classes={len(classes)} in the "
+                    "model's decode_head and prototypes"
+                )
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the optimizer in its wrapper."""

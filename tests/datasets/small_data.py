@@ -1,6 +1,8 @@
 """Small data sets in the real formats."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,28 @@ def make_gta(root: Path, num: int = 4, convert: bool = True) -> Path:
     return root
 
 
+def write_synthia_label(path: Path, ids: np.ndarray) -> None:
+    """A label file as SYNTHIA has it: 16-bit RGB of class, instance (here any number) and 0.
+
+    The bytes are put together here, so that the order of the channels is that of the format.
+    """
+    height, width = ids.shape
+    instances = np.arange(height * width).reshape(height, width) % 1000
+    pixels = np.stack([ids, instances, np.zeros_like(instances)], axis=-1).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+        + _chunk(b"IDAT", zlib.compress(rows))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def make_cityscapes(root: Path, names: dict[str, list[str]]) -> Path:
     """Images of 32 x 64 pixels, and polygons: road all over, a car of 10 x 6 pixels on top."""
     rng = np.random.default_rng(1)
@@ -77,3 +101,9 @@ def annotation(under: str, over: str) -> dict:
 def cut(path: Path, keep: int) -> None:
     """Truncate a file to its first ``keep`` bytes; negative counts from the end."""
     path.write_bytes(path.read_bytes()[:keep])
+
+
+def write_label(path: Path, label: np.ndarray) -> None:
+    """A label map of one 8-bit channel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(label, np.uint8)).save(path)

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, LABEL_ID_TO_TRAIN_ID
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta
+from mmseg.datasets import (
+    CITYSCAPES_CLASSES,
+    LABEL_ID_TO_TRAIN_ID,
+    SynthiaDataset,
+)
+from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
     annotation,
@@ -20,6 +24,7 @@ from tests.datasets.small_data import (
     make_gta,
     write_image,
     write_palette_label,
+    write_synthia_label,
 )
 from tools.convert_datasets import convert
 
@@ -29,15 +34,6 @@ STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "sample
 
 def _statistics(root: Path) -> list:
     return [json.loads((root / name).read_text()) for name in STATISTICS]
-
-
-def test_class_tables_agree_with_cityscapes():
-    from cityscapesscripts.helpers.labels import labels
-
-    counted = [label for label in labels if 0 <= label.trainId < 255]
-    assert {label.id: label.trainId for label in counted} == LABEL_ID_TO_TRAIN_ID
-    assert tuple(label.name for label in counted) == CITYSCAPES_CLASSES
-    assert [list(label.color) for label in counted] == CITYSCAPES_PALETTE
 
 
 def test_gta_label_ids_become_train_ids(tmp_path):
@@ -106,10 +102,85 @@ def test_gta_label_of_another_size_than_its_image_is_not_drawn(tmp_path):
     write_image(tmp_path / "images/00001.png", (48, 90), np.random.default_rng(0))
     report = convert_gta(tmp_path)
     assert report.problems == []
-    assert "00001.png is 96x48, its image 90x48" in report.remarks[0]
+    assert "00001_labelTrainIds.png is 96x48, its image 90x48" in report.remarks[0]
     stats, _, samples = _statistics(tmp_path)
     assert stats[1] == {"file": "labels/00001_labelTrainIds.png"}
     assert all(name != stats[1]["file"] for files in samples.values() for name, _ in files)
+
+
+# The ids of SYNTHIA and the classes of Cityscapes that they are, as the two name them.
+SYNTHIA = """
+3 road, 4 sidewalk, 2 building, 21 wall, 5 fence, 7 pole, 15 traffic light, 9 traffic sign,
+6 vegetation, 16 terrain, 1 sky, 10 person, 17 rider, 8 car, 18 truck, 19 bus, 20 train,
+12 motorcycle, 11 bicycle
+"""
+
+
+def test_synthia_16_bit_labels_become_train_ids(tmp_path):
+    train_ids = np.full(23, 255)
+    for entry in SYNTHIA.replace("\n", " ").split(","):
+        number, name = entry.strip().split(" ", 1)
+        train_ids[int(number)] = CITYSCAPES_CLASSES.index(name)
+    ids = np.random.default_rng(0).permutation(np.repeat(np.arange(23), 4)).reshape(4, 23)
+    write_synthia_label(tmp_path / "GT/LABELS/0000000.png", ids)
+    assert convert_synthia(tmp_path).problems == []
+    written = Image.open(tmp_path / "GT/LABELS/0000000_labelTrainIds.png")
+    assert written.mode == "L"
+    np.testing.assert_array_equal(np.asarray(written), train_ids[ids])
+    assert _statistics(tmp_path)[1] == {
+        "GT/LABELS/0000000_labelTrainIds.png": {str(c): 4 for c in range(19)}
+    }
+
+
+def test_synthia_statistics_and_data_set(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, ids in (("0000000", [[3, 8], [8, 0]]), ("0000001", [[3, 22], [3, 3]])):
+        write_synthia_label(tmp_path / f"GT/LABELS/{name}.png", np.array(ids))
+        write_image(tmp_path / f"RGB/{name}.png", (2, 2), rng)
+    assert convert("synthia", "SYNTHIA", [str(tmp_path), "--nproc", "2"]) == 0
+    first, second = (f"GT/LABELS/000000{i}_labelTrainIds.png" for i in range(2))
+    assert _statistics(tmp_path) == [
+        [{"0": 1, "13": 2, "file": first}, {"0": 3, "file": second}],
+        {first: {"0": 1, "13": 2}, second: {"0": 3}},
+        {"0": [[first, 1], [second, 3]], "13": [[first, 2]]},
+    ]
+    pipeline = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+    prefix = {"img_path": "RGB", "seg_map_path": "GT/LABELS"}
+    dataset = SynthiaDataset(str(tmp_path), prefix, pipeline=pipeline)
+    assert [dataset[i]["gt_seg_map"].tolist() for i in range(2)] == [
+        [[0, 13], [13, 255]],
+        [[0, 255], [0, 0]],
+    ]
+
+
+def _flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: cut(path, -20), "is truncated"),
+        (_flip_a_byte, "cannot be decoded"),
+        (lambda path: write_synthia_label(path, np.full((2, 2), 23)), "holds the value 23, which"),
+        # 256 + 3 would be a road in 8 bits.
+        (lambda path: write_synthia_label(path, np.full((2, 2), 259)), "holds the value 259"),
+        (lambda path: write_image(path, (2, 2), np.random.default_rng(0)), "three 16-bit channels"),
+    ],
+)
+def test_synthia_damaged_files_are_listed_and_the_rest_done(tmp_path, capfd, damage, message):
+    for name in ("0000000", "0000001"):
+        ids = np.random.default_rng(0).integers(0, 23, (20, 20))
+        write_synthia_label(tmp_path / f"GT/LABELS/{name}.png", ids)
+    damage(tmp_path / "GT/LABELS/0000000.png")
+    assert convert("synthia", "SYNTHIA", [str(tmp_path), "--nproc", "1"]) == 1
+    errors = capfd.readouterr().err
+    assert f"damaged: {tmp_path}/GT/LABELS/0000000.png" in errors
+    assert message in errors
+    assert [p.name for p in tmp_path.rglob("*_labelTrainIds.png")] == ["0000001_labelTrainIds.png"]
+    assert not any((tmp_path / name).exists() for name in STATISTICS)
 
 
 def test_cityscapes_label_maps_statistics_and_lists(tmp_path):
@@ -162,20 +233,25 @@ def test_cityscapes_damaged_polygons_are_listed(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    ("converter", "folder"), [(convert_gta, "labels"), (convert_cityscapes, "gtFine")]
+    ("converter", "folder"),
+    [(convert_gta, "labels"), (convert_cityscapes, "gtFine"), (convert_synthia, "GT/LABELS")],
 )
 def test_missing_and_empty_folders(tmp_path, converter, folder):
     with pytest.raises(InputError, match=f"{folder} does not exist"):
         converter(tmp_path)
-    (tmp_path / folder).mkdir()
+    (tmp_path / folder).mkdir(parents=True)
     with pytest.raises(InputError, match="extract"):
         converter(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "command", [["tools/convert_datasets/gta.py"], ["-m", "tools.convert_datasets.gta"]]
+    ("command", "labels"),
+    [
+        (["tools/convert_datasets/gta.py"], "labels"),
+        (["-m", "tools.convert_datasets.synthia"], "GT/LABELS"),
+    ],
 )
-def test_command_lines(tmp_path, command):
+def test_command_lines(tmp_path, command, labels):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, *command, str(tmp_path), "--nproc", "2"],
@@ -186,5 +262,5 @@ def test_command_lines(tmp_path, command):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: {tmp_path}/labels does not exist: give the folder that holds labels/\n"
+        f"error: {tmp_path}/{labels} does not exist: give the folder that holds {labels}/\n"
     )

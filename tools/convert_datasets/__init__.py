@@ -2,6 +2,10 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmseg.datasets.conversion import ConversionReport
 
 
 def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
@@ -23,10 +27,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     from mmseg.datasets import conversion
 
     report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
-    for remark in report.remarks:
-        print(f"note: {remark}")
-    for problem in report.problems:
-        print(f"damaged: {problem}", file=sys.stderr)
+    print_findings(report)
     if report.problems:
         print(
             f"error: {len(report.problems)} of {report.num_files} label files are damaged (listed "
@@ -37,3 +38,11 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
         return 1
     print(f"{report.num_files} label maps and their statistics are ready in {arguments.data_root}")
     return 0
+
+
+def print_findings(report: "ConversionReport") -> None:
+    """Print what is to be said of single label files."""
+    for remark in report.remarks:
+        print(f"note: {remark}")
+    for problem in report.problems:
+        print(f"damaged: {problem}", file=sys.stderr)

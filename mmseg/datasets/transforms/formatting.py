@@ -32,6 +32,7 @@ class PackSegInputs(BaseTransform):
             "scale_factor",
             "flip",
             "flip_direction",
+            "condition",
         ),
     ) -> None:
         self.meta_keys = tuple(meta_keys)

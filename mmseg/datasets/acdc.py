@@ -1,0 +1,95 @@
+"""ACDC (Sakaridis et al., ICCV 2021): streets in fog, by night, in rain and in snow."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from mmseg.registry import DATASETS
+from mmseg.utils import InputError
+
+from .basesegdataset import BaseSegDataset
+from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+
+CONDITIONS = ("fog", "night", "rain", "snow")
+SPLITS = ("train", "val", "test")
+
+
+@DATASETS.register_module()
+class ACDCDataset(BaseSegDataset):
+    """``<condition>/<split>/**/*_rgb_anon.png`` and ``..._gt_labelTrainIds.png``.
+
+    Both are part of the data set; the test split has no labels. Each sample has its ``condition``.
+
+    Args:
+        data_root: Folder that the other paths are relative to.
+        split: ``train``, ``val`` or ``test``.
+        conditions: Some of ``fog``, ``night``, ``rain`` and ``snow``.
+        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``; by default
+            ``rgb_anon`` and, unless this is the test split, ``gt``.
+        metainfo: Overrides ``classes`` and ``palette``.
+        indices: Use the first n samples only, or these.
+        pipeline: Transforms, built from the registry.
+        test_mode: Whether this is data to test on.
+        lazy_init: Look for the files later, when ``full_init`` is called.
+
+    Raises:
+        InputError: for an unknown split or condition; see also :class:`BaseSegDataset`.
+    """
+
+    METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
+    IMG_SUFFIX = "_rgb_anon.png"
+    SEG_MAP_SUFFIX = "_gt_labelTrainIds.png"
+
+    def __init__(
+        self,
+        data_root: str = "",
+        split: str = "val",
+        conditions: Sequence[str] = CONDITIONS,
+        data_prefix: Mapping[str, str | None] | None = None,
+        metainfo: Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        if split not in SPLITS:
+            raise InputError(f"ACDC has no split {split!r}: choose one of {', '.join(SPLITS)}")
+        if isinstance(conditions, str) or not conditions or not set(CONDITIONS) >= set(conditions):
+            raise InputError(
+                f"conditions must be a list of some of {', '.join(CONDITIONS)}, not {conditions!r}"
+            )
+        self.split = split
+        self.conditions = tuple(sorted(set(conditions)))
+        if data_prefix is None:
+            data_prefix = {"img_path": "rgb_anon", "seg_map_path": "gt"}
+            if split == "test":
+                del data_prefix["seg_map_path"]
+        super().__init__(
+            data_root=data_root,
+            data_prefix=data_prefix,
+            metainfo=metainfo,
+            indices=indices,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    @property
+    def is_subset(self) -> bool:
+        """A split is a part of what is there."""
+        return True
+
+    def load_data_list(self) -> list[dict]:
+        """As :class:`BaseSegDataset`, with ``condition``."""
+        infos = super().load_data_list()
+        folder = self.data_prefix["img_path"]
+        for info in infos:
+            info["condition"] = os.path.relpath(info["img_path"], folder).split(os.sep)[0]
+        return infos
+
+    def _images(self, folder: str) -> dict[str, str]:
+        images = {}
+        for condition in self.conditions:
+            head = f"{condition}/{self.split}"
+            found = self._files_below(os.path.join(folder, head), self.img_suffix, "images")
+            images.update({f"{head}/{name}": f"{head}/{path}" for name, path in found.items()})
+        return images

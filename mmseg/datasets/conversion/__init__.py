@@ -1,0 +1,30 @@
+"""Make label maps of train ids, and the statistics that rare class sampling draws by.
+
+The converters skip what is already there (but count it), write every file whole or not at all, and
+go on when a file is damaged. The statistics are three files in the data root, written only when no
+file was damaged:
+
+- ``sample_class_stats.json``: ``[{class: pixels, ..., "file": path}, ...]``
+- ``sample_class_stats_dict.json``: ``{path: {class: pixels, ...}, ...}``
+- ``samples_with_class.json``: ``{class: [[path, pixels], ...], ...}``
+
+Paths are those of the train-id maps relative to the data root, so that it can be moved or linked.
+"""
+
+from .cityscapes import convert_cityscapes, draw_train_ids
+from .gta import convert_gta
+from .label_files import ConversionReport
+from .statistics import ClassStatistics, count_dataset, count_folder, train_source
+from .synthia import convert_synthia
+
+__all__ = [
+    "ClassStatistics",
+    "ConversionReport",
+    "convert_cityscapes",
+    "convert_gta",
+    "convert_synthia",
+    "count_dataset",
+    "count_folder",
+    "draw_train_ids",
+    "train_source",
+]

@@ -1,0 +1,42 @@
+"""GTA: palette PNGs of Cityscapes' label ids."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg.utils import InputError
+
+from ..class_names import IGNORE_INDEX, NUM_LABEL_IDS, train_id_table
+from ..image_files import count_values, read_label
+from .label_files import ConversionReport, convert_images, report_of
+from .statistics import write_statistics
+
+
+def convert_gta(data_root: str | Path, nproc: int = 1) -> ConversionReport:
+    """Write ``labels/*_labelTrainIds.png`` beside GTA's images of label ids, and statistics.
+
+    Raises:
+        InputError: if there are no label files.
+    """
+    root = Path(data_root)
+    results = convert_images(root, "labels", "images", read_gta_label, nproc)
+    report = report_of(results)
+    if not report.problems:
+        write_statistics(root, results)
+    return report
+
+
+def read_gta_label(path: str) -> np.ndarray:
+    """Read label ids as train ids (H, W) uint8; 255 stays.
+
+    Raises:
+        InputError: if the file is damaged or holds a value that is no label id.
+    """
+    label_ids = read_label(path)
+    strange = np.flatnonzero(count_values(label_ids)[NUM_LABEL_IDS:IGNORE_INDEX]) + NUM_LABEL_IDS
+    if strange.size:
+        raise InputError(
+            f"{path} holds the value {strange[0]}, which is no label id (0-{NUM_LABEL_IDS - 1})"
+        )
+    return cv2.LUT(label_ids, train_id_table())

@@ -1,0 +1,134 @@
+"""The three files of class statistics, as the converters write them or for any labelled data."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmseg.registry import DATASETS
+from mmseg.utils import InputError, atomic_path, built_from_config
+
+from ..basesegdataset import BaseSegDataset
+from ..class_names import IGNORE_INDEX
+from ..image_files import list_files
+from ..rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
+from .label_files import (
+    ConversionReport,
+    Converted,
+    convert_all,
+    counted,
+    existing_folder,
+    read_classes,
+    report_of,
+)
+
+STATS_DICT_FILE = "sample_class_stats_dict.json"
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """Pixels of classes, counted.
+
+    Args:
+        report: What became of the label maps. If some are damaged, no statistics were written.
+        frequencies: Share of the pixels of each class that occurs, rarest first.
+    """
+
+    report: ConversionReport
+    frequencies: dict[int, float]
+
+
+def count_folder(
+    data_root: str | Path, labels: str, suffix: str, num_classes: int, nproc: int = 1
+) -> ClassStatistics:
+    """Count the label maps ``<labels>/**/*<suffix>`` and write the statistics into the data root.
+
+    Raises:
+        InputError: if there are no label maps, or the files cannot be written.
+    """
+    root = existing_folder(data_root, labels)
+    names = list_files(root / labels, suffix)
+    if not names:
+        raise InputError(f"no label maps (*{suffix}) below {root / labels}: check the suffix")
+    return _count(root, [(f"{labels.rstrip('/')}/{n}", None) for n in names], num_classes, nproc)
+
+
+def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
+    """Count the label maps of a data set and write the statistics into its data root.
+
+    A label map whose size differs from its image's gets no pixels.
+
+    Raises:
+        InputError: if it has no labels or no data root, or the files cannot be written.
+    """
+    name = type(dataset).__name__
+    if not dataset.data_root:
+        raise InputError(f"the {name} has no data_root, where the statistics belong: set it")
+    if "seg_map_path" not in dataset.data_prefix:
+        raise InputError(f'the {name} reads no labels: set data_prefix["seg_map_path"]')
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    pairs = [
+        (os.path.relpath(info["seg_map_path"], dataset.data_root), Path(info["img_path"]))
+        for info in infos
+    ]
+    return _count(Path(dataset.data_root), pairs, dataset.num_classes, nproc)
+
+
+def train_source(cfg: Config) -> BaseSegDataset:
+    """The labelled data set that a config trains on: all of it, without its transforms.
+
+    Raises:
+        InputError: if there is none.
+    """
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    dataset = dataset.get("source", dataset)
+    if "type" not in dataset:
+        raise InputError("the config has no train_dataloader.dataset to count the classes of")
+    with built_from_config("train_dataloader.dataset"):
+        return DATASETS.build({**dataset, "pipeline": [], "indices": None})
+
+
+def write_statistics(root: Path, results: Sequence[Converted]) -> None:
+    """Write the three files into the data root."""
+    samples: dict[int, list[tuple[str, int]]] = {}
+    for result in results:
+        for label, pixels in result.pixels.items():
+            samples.setdefault(label, []).append((result.path, pixels))
+    _write_json(root / STATS_FILE, [{**r.pixels, "file": r.path} for r in results])
+    _write_json(root / STATS_DICT_FILE, {r.path: r.pixels for r in results})
+    _write_json(root / SAMPLES_FILE, samples)
+
+
+def _count(
+    root: Path, pairs: Sequence[tuple[str, Path | None]], num_classes: int, nproc: int
+) -> ClassStatistics:
+    if not 0 < num_classes <= IGNORE_INDEX:
+        raise InputError(f"there can be 1 to {IGNORE_INDEX} classes, not {num_classes}")
+    if not os.access(root, os.W_OK):
+        raise InputError(
+            f"cannot write to {root}, where the statistics belong: make it writable, or a folder "
+            "of links to what is in it"
+        )
+    results = convert_all(partial(_count_file, root, num_classes), pairs, nproc)
+    report = report_of(results)
+    if not report.problems:
+        write_statistics(root, results)
+    return ClassStatistics(report, class_frequencies(result.pixels for result in results))
+
+
+def _count_file(root: Path, num_classes: int, pair: tuple[str, Path | None]) -> Converted:
+    """Count one label map, given relative to ``root``; never raises for a damaged file."""
+    path, image = pair
+    try:
+        return counted(path, read_classes(str(root / path), num_classes), image)
+    except InputError as error:
+        return Converted(path, problem=str(error))
+
+
+def _write_json(path: Path, content: list | dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -1,0 +1,43 @@
+"""SYNTHIA-RAND-CITYSCAPES: 16-bit PNGs, the class in the first channel, instances in the next."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg.utils import InputError
+
+from ..class_names import NUM_SYNTHIA_IDS, SYNTHIA_ID_TO_TRAIN_ID, train_id_table
+from ..image_files import read_16_bit_image
+from .label_files import ConversionReport, convert_images, report_of
+from .statistics import write_statistics
+
+
+def convert_synthia(data_root: str | Path, nproc: int = 1) -> ConversionReport:
+    """Write ``GT/LABELS/*_labelTrainIds.png`` beside SYNTHIA's label files, and statistics.
+
+    Raises:
+        InputError: if there are no label files.
+    """
+    root = Path(data_root)
+    results = convert_images(root, "GT/LABELS", "RGB", read_synthia_label, nproc)
+    report = report_of(results)
+    if not report.problems:
+        write_statistics(root, results)
+    return report
+
+
+def read_synthia_label(path: str) -> np.ndarray:
+    """Read a label file as train ids (H, W) uint8.
+
+    Raises:
+        InputError: if the file is damaged, or its class channel holds what is no id of SYNTHIA.
+    """
+    # OpenCV returns the file's first channel last.
+    ids = read_16_bit_image(path)[..., -1]
+    largest = int(ids.max())
+    if largest >= NUM_SYNTHIA_IDS:
+        raise InputError(
+            f"{path} holds the value {largest}, which is no id of SYNTHIA (0-{NUM_SYNTHIA_IDS - 1})"
+        )
+    return cv2.LUT(ids.astype(np.uint8), train_id_table(SYNTHIA_ID_TO_TRAIN_ID))

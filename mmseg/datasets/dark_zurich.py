@@ -1,0 +1,130 @@
+"""Dark Zurich (Sakaridis et al., ICCV 2019): streets by night, with images of the same by day."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from mmseg.registry import DATASETS
+from mmseg.utils import InputError
+
+from .basesegdataset import BaseSegDataset
+from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from .image_files import list_files
+
+IMAGES = "rgb_anon"
+
+
+@DATASETS.register_module()
+class DarkZurichDataset(BaseSegDataset):
+    """``<sequence>/*_rgb_anon.png`` and ``<sequence>/*_gt_labelTrainIds.png``.
+
+    Both are part of the data set; only ``val`` has labels. The split is part of the prefixes:
+    ``rgb_anon/val/night`` and ``gt/val/night``.
+
+    With ``corresp`` each sample has ``day_img_path``, the day image taken nearest to it. The files
+    ``<corresp>/**/*.csv`` name in their first two columns the night image and the day image by
+    their paths below ``rgb_anon``, without suffix. Of several rows on one image the last counts.
+
+    Args:
+        data_root: Folder that the other paths are relative to.
+        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
+        corresp: Folder of the csv files; None to do without day images.
+        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
+            with or without suffix.
+        metainfo: Overrides ``classes`` and ``palette``.
+        indices: Use the first n samples only, or these.
+        pipeline: Transforms, built from the registry.
+        test_mode: Whether this is data to test on.
+        lazy_init: Look for the files later, when ``full_init`` is called.
+
+    Raises:
+        InputError: with ``corresp``, for csv files that are missing or of another form, an image
+            that they do not name, and a day image that is not there; see also
+            :class:`BaseSegDataset`.
+    """
+
+    METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
+    IMG_SUFFIX = "_rgb_anon.png"
+    SEG_MAP_SUFFIX = "_gt_labelTrainIds.png"
+
+    def __init__(
+        self,
+        data_root: str = "",
+        data_prefix: Mapping[str, str | None] | None = None,
+        corresp: str | None = None,
+        ann_file: str = "",
+        metainfo: Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        self.corresp = corresp
+        super().__init__(
+            data_root=data_root,
+            data_prefix=data_prefix,
+            ann_file=ann_file,
+            metainfo=metainfo,
+            indices=indices,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """As :class:`BaseSegDataset`, with ``day_img_path`` if there is ``corresp``."""
+        infos = super().load_data_list()
+        if self.corresp is not None:
+            self._add_day_images(infos)
+        return infos
+
+    def _add_day_images(self, infos: list[dict]) -> None:
+        folder = os.path.join(self.data_root, self.corresp)
+        day_of = dict(_read_pairs(folder))
+        images = os.path.join(self.data_root, IMAGES)
+        lost = []
+        for info in infos:
+            night = os.path.relpath(info["img_path"], images).removesuffix(self.IMG_SUFFIX)
+            day = day_of.get(night)
+            if day is None:
+                lost.append(night)
+            else:
+                info["day_img_path"] = os.path.join(images, day + self.IMG_SUFFIX)
+        if lost:
+            raise InputError(
+                f"{len(lost)} of {len(infos)} night images have no day image in {folder}/**/*.csv, "
+                f"for instance {lost[0]}: extract Dark Zurich's corresp/ completely"
+            )
+        missing = [i["day_img_path"] for i in infos if not os.path.isfile(i["day_img_path"])]
+        if missing:
+            raise InputError(
+                f"{len(missing)} day images that {folder} names are not there, for instance "
+                f"{missing[0]}: extract Dark Zurich's {IMAGES}/train/day/ completely"
+            )
+
+
+def _read_pairs(folder: str) -> Iterator[tuple[str, str]]:
+    """Night image and day image of each row of the csv files below ``folder``."""
+    files = list_files(folder, ".csv")
+    if not files:
+        raise InputError(
+            f"no correspondences (*.csv) below {folder}: extract Dark Zurich's corresp/ there, or "
+            "drop corresp from the data set"
+        )
+    for name in files:
+        path = os.path.join(folder, name)
+        try:
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                for number, row in enumerate(csv.reader(file), 1):
+                    cells = [cell.strip() for cell in row]
+                    if not any(cells):
+                        continue
+                    if len(cells) < 2 or not (cells[0] and cells[1]):
+                        raise InputError(
+                            f"{path}, line {number}: expected a night image and a day image, "
+                            f"separated by a comma, got {','.join(row)!r}: extract it anew"
+                        )
+                    yield cells[0], cells[1]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path} cannot be read: {reason}: extract it anew") from error

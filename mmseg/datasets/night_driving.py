@@ -1,0 +1,18 @@
+"""Nighttime Driving (Dai and Van Gool, ITSC 2018): fifty coarsely labelled streets by night."""
+
+from mmseg.registry import DATASETS
+
+from .basesegdataset import BaseSegDataset
+from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+
+
+@DATASETS.register_module()
+class NightDrivingDataset(BaseSegDataset):
+    """``*_leftImg8bit.png`` and ``*_gtCoarse_labelTrainIds.png``, both part of the data set.
+
+    The prefixes are ``leftImg8bit/test/night`` and ``gtCoarse_daytime_trainvaltest/test/night``.
+    """
+
+    METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
+    IMG_SUFFIX = "_leftImg8bit.png"
+    SEG_MAP_SUFFIX = "_gtCoarse_labelTrainIds.png"

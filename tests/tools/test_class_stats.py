@@ -1,0 +1,155 @@
+"""Statistics of any labelled data set."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mmseg.datasets import FolderDataset, GTADataset
+from mmseg.datasets.conversion import count_dataset
+from mmseg.utils import InputError
+from tests.datasets.small_data import (
+    LABELLED,
+    cut,
+    make_gta,
+    write_image,
+    write_label,
+    write_palette_label,
+)
+from tests.tools.failing import error_of
+from tests.training import ROOT
+from tools.class_stats import main
+
+STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")
+COUNT = ("--labels", "labels", "--suffix", "_ids.png", "--num-classes", "3", "--nproc", "1")
+
+
+def statistics(root) -> list:
+    return [json.loads((root / name).read_text()) for name in STATISTICS]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two label maps of 8 pixels, greyscale and palette, and one that is not counted."""
+    write_label(tmp_path / "labels/a/1_ids.png", np.array([[0, 0, 0, 0], [1, 1, 2, 255]]))
+    write_palette_label(tmp_path / "labels/b/2_ids.png", np.full((2, 4), 1))
+    write_label(tmp_path / "labels/b/2_other.png", np.full((2, 4), 77))
+    return tmp_path
+
+
+def test_a_folder(folder, capsys):
+    main([str(folder), *COUNT, "--class-weights", "0.5"])
+    first, second = "labels/a/1_ids.png", "labels/b/2_ids.png"
+    assert statistics(folder) == [
+        [{"0": 4, "1": 2, "2": 1, "file": first}, {"1": 8, "file": second}],
+        {first: {"0": 4, "1": 2, "2": 1}, second: {"1": 8}},
+        {"0": [[first, 4]], "1": [[first, 2], [second, 8]], "2": [[first, 1]]},
+    ]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["class", "share", "of", "pixels", "(%)"]
+    assert [line.split() for line in printed[1:4]] == [
+        ["0", "26.6667"],
+        ["1", "66.6667"],
+        ["2", "6.6667"],
+    ]
+    logs = np.log([4, 10, 1])
+    expected = (logs.mean() - logs) / logs.std(ddof=1) * 0.5 + 1
+    weights = json.loads(printed[4].removeprefix("class_weight="))
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+    assert printed[5] == f"the statistics of 2 label maps are ready in {folder}"
+
+
+def test_a_config_counts_all_of_its_source(tmp_path, capsys):
+    make_gta(tmp_path / "gta")
+    before = statistics(tmp_path / "gta")
+    for name in STATISTICS:
+        (tmp_path / "gta" / name).unlink()
+    source = {
+        "type": "GTADataset",
+        "data_root": str(tmp_path / "gta"),
+        "data_prefix": LABELLED,
+        "indices": 2,
+        "pipeline": [{"type": "LoadImageFromFile"}],
+    }
+    config = tmp_path / "config.json"
+    for dataset in (source, {"type": "UDADataset", "source": source, "target": None}):
+        config.write_text(json.dumps({"train_dataloader": {"dataset": dataset}}))
+        main(["--config", str(config), "--nproc", "2"])
+        assert statistics(tmp_path / "gta") == before
+    assert "\n         road   0  4.4304\n" in capsys.readouterr().out
+
+
+def test_label_of_another_size_than_its_image_is_not_drawn(folder):
+    write_label(folder / "labels/1.png", np.zeros((2, 4)))
+    write_image(folder / "images/1.jpg", (2, 5), np.random.default_rng(0))
+    dataset = FolderDataset(str(folder), LABELLED, metainfo={"classes": ["a", "b"]})
+    found = count_dataset(dataset)
+    assert "labels/1.png is 4x2, its image 5x2" in found.report.remarks[0]
+    assert found.frequencies == {}
+    assert statistics(folder)[0] == [{"file": "labels/1.png"}]
+
+
+def test_damaged_label_maps_are_listed_and_nothing_is_written(folder, capsys):
+    cut(folder / "labels/a/1_ids.png", 30)
+    write_label(folder / "labels/b/2_ids.png", np.full((2, 4), 3))
+    with pytest.raises(InputError, match="2 of 2 label maps are damaged"):
+        main([str(folder), *COUNT])
+    listed = capsys.readouterr().err
+    assert f"damaged: {folder}/labels/a/1_ids.png is truncated" in listed
+    assert "2_ids.png holds the value 3, but there are 3 classes" in listed
+    assert not any((folder / name).exists() for name in STATISTICS)
+
+
+def test_a_class_without_pixels_has_no_weight(folder):
+    arguments = [str(folder), *COUNT, "--num-classes", "5", "--class-weights", "1"]
+    with pytest.raises(InputError, match="class 3, 4: no pixels"):
+        main(arguments)
+    assert len(statistics(folder)[0]) == 2
+
+
+def test_errors(folder, tmp_path, monkeypatch):
+    assert "/nowhere does not exist" in error_of(main, folder, *COUNT, "--labels", "nowhere")
+    message = error_of(main, folder, *COUNT, "--suffix", "_x.png")
+    assert f"no label maps (*_x.png) below {folder}/labels: check the suffix" in message
+    assert "1 to 255 classes, not 256" in error_of(main, folder, *COUNT, "--num-classes", "256")
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    assert "has no train_dataloader.dataset" in error_of(main, "--config", config)
+    dataset = {"type": "GTADatset", "data_root": str(folder)}
+    config.write_text(json.dumps({"train_dataloader": {"dataset": dataset}}))
+    assert "GTADatset" in error_of(main, "--config", config)
+    make_gta(folder)
+    with pytest.raises(InputError, match="the GTADataset reads no labels"):
+        count_dataset(GTADataset(str(folder), {"img_path": "images"}))
+    absolute = {key: str(folder / name) for key, name in LABELLED.items()}
+    with pytest.raises(InputError, match="has no data_root"):
+        count_dataset(GTADataset(data_prefix=absolute))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert f"cannot write to {folder}, where" in error_of(main, folder, *COUNT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["data"],
+        ["data", "--labels", "labels"],
+        ["data", "--labels", "labels", "--num-classes", "3", "--config", "c.py"],
+        ["--config", "c.py", "--nproc", "0"],
+        ["--config", "c.py", "--class-weights", "0"],
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_as_a_program_an_error_is_one_line(tmp_path):
+    command = [sys.executable, "tools/class_stats.py", "--config", str(tmp_path / "none.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: no config at {tmp_path}/none.py\n"

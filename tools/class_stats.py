@@ -1,0 +1,112 @@
+"""Count the classes of labelled data: ``python -m tools.class_stats --config CONFIG``."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Run as a file, Python looks for modules beside it instead of in the root of the project.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg.utils import InputError
+from mmseg.utils.cli import run_main
+from tools.convert_datasets import print_findings
+
+if TYPE_CHECKING:
+    from mmseg.datasets.conversion import ClassStatistics
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.class_stats",
+        description="Write the statistics that rare class sampling draws by into the root of a "
+        "labelled data set, and print the share of each class. The data set is the one that a "
+        "config trains on, or a folder of 8-bit label maps.",
+    )
+    add = parser.add_argument
+    add("data_root", nargs="?", help="folder of the data set")
+    add("--labels", metavar="DIR", help="its label maps, relative to DATA_ROOT")
+    add("--suffix", default=".png", help="end of their names (%(default)s)")
+    add("--num-classes", type=int, metavar="N", help="their values are 0 to N-1, and 255 for none")
+    add("--config", help="count the source of this config instead")
+    add(
+        "--class-weights",
+        type=float,
+        metavar="STD",
+        help="also print weights of the classes for a config, of this standard deviation",
+    )
+    add("--nproc", type=int, default=4, help="processes (%(default)s)")
+    args = parser.parse_args(argv)
+    folder = (args.data_root, args.labels, args.num_classes)
+    if not (folder == (None, None, None) if args.config else all(folder)):
+        parser.error("give --config alone, or DATA_ROOT with --labels and --num-classes")
+    if args.nproc < 1:
+        parser.error(f"--nproc must be at least 1, got {args.nproc}")
+    if args.class_weights is not None and args.class_weights <= 0:
+        parser.error(f"--class-weights must be above 0, got {args.class_weights}")
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, count, print."""
+    args = parse_args(argv)
+    statistics, names, root = count(args)
+    print_findings(statistics.report)
+    if problems := len(statistics.report.problems):
+        raise InputError(
+            f"{problems} of {statistics.report.num_files} label maps are damaged (listed above) "
+            "and no statistics were written: replace or remove them and run this again"
+        )
+    print_frequencies(statistics.frequencies, names)
+    if args.class_weights is not None:
+        print_weights(statistics.frequencies, names, args.class_weights)
+    print(f"the statistics of {statistics.report.num_files} label maps are ready in {root}")
+
+
+def count(args: argparse.Namespace) -> tuple["ClassStatistics", Sequence[str], str]:
+    """The statistics, the names of the classes and the data root."""
+    # Imported late, so that --help and bad configs are quick.
+    if args.config is None:
+        from mmseg.datasets.conversion import count_folder
+
+        found = count_folder(args.data_root, args.labels, args.suffix, args.num_classes, args.nproc)
+        return found, [""] * args.num_classes, args.data_root
+
+    from mmseg.utils.config import load_config
+
+    cfg = load_config(args.config)
+
+    from mmseg.datasets.conversion import count_dataset, train_source
+    from mmseg.utils.config_check import check_config
+
+    check_config(cfg, ["train_dataloader"])
+    dataset = train_source(cfg)
+    return count_dataset(dataset, args.nproc), dataset.metainfo["classes"], dataset.data_root
+
+
+def print_frequencies(frequencies: Mapping[int, float], names: Sequence[str]) -> None:
+    """Print the share of the pixels of each class in percent, in the order of the classes."""
+    width = max(len(name) for name in ("class", *names))
+    print(f"{'class':>{width + 4}}  share of pixels (%)")
+    for label, name in enumerate(names):
+        print(f"{name:>{width}} {label:3}  {100 * frequencies.get(label, 0):.4f}")
+
+
+def print_weights(frequencies: Mapping[int, float], names: Sequence[str], std: float) -> None:
+    """Print the list ``class_weight`` of a config."""
+    absent = [f"{i} {name}".strip() for i, name in enumerate(names) if not frequencies.get(i)]
+    if absent:
+        raise InputError(
+            f"class {', '.join(absent)}: no pixels, so there are no class weights; the statistics "
+            "are written"
+        )
+    from mmseg.datasets.rare_class_sampling import class_weights
+
+    weights = class_weights([frequencies[i] for i in range(len(names))], std)
+    print(f"class_weight=[{', '.join(f'{weight:.6f}' for weight in weights)}]")
+
+
+if __name__ == "__main__":
+    run_main(main)
