@@ -1,4 +1,7 @@
-"""Test a checkpoint: ``python -m tools.test CONFIG CHECKPOINT --eval mIoU``."""
+"""Test a checkpoint: ``python -m tools.test CONFIG CHECKPOINT --eval mIoU``.
+
+Several data sets in one call: ``--dataset cityscapes dark_zurich night_driving``.
+"""
 
 import argparse
 from pathlib import Path
@@ -15,6 +18,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("config", help="config file")
     add("checkpoint", help="checkpoint file")
     add("--eval", nargs="+", metavar="METRIC", help="score the predictions; METRIC is mIoU")
+    add(
+        "--dataset",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="test on these instead of the config's test data: cityscapes, dark_zurich, "
+        "night_driving, bdd100k_night, acdc, or config files with a test_dataloader",
+    )
+    add(
+        "--data-root",
+        nargs="+",
+        action="extend",
+        type=_name_and_folder,
+        default=[],
+        metavar="NAME=DIR",
+        help="where a data set of --dataset is; default: the config's folder or data/NAME",
+    )
+    add("--table", metavar="FILE", help="write the scores of every class as a text table")
     add("--out", metavar="DIR", help="write raw predictions: 8-bit PNGs of train ids")
     add("--format-only", action="store_true", help="write predictions to imgfile_prefix")
     add(
@@ -53,15 +74,20 @@ def main(argv: list[str] | None = None) -> None:
             "nothing to do: choose at least one of --eval, --out, --show-dir, --format-only"
         )
     cfg = load_config(args.config, args.cfg_options)
-    from mmseg.apis import Outputs, evaluate, report  # late: --help and bad configs are fast
+    # late: --help and bad configs are fast
+    from mmseg.apis import Outputs, evaluate_on, report
+    from mmseg.datasets.evaluation_sets import evaluation_sets
 
     outputs = Outputs(
         metric="mIoU" if args.eval else None,
         folders=folders,
         show_dir=Path(args.show_dir) if args.show_dir else None,
         opacity=args.opacity,
+        table=Path(args.table) if args.table else None,
     )
-    result = evaluate(
+    sets = evaluation_sets(cfg, args.dataset, dict(args.data_root))
+    results = evaluate_on(
+        sets,
         cfg,
         args.checkpoint,
         outputs,
@@ -70,10 +96,18 @@ def main(argv: list[str] | None = None) -> None:
         device=args.device,
         work_dir=args.work_dir,
     )
-    if result:
-        print(report(result))
-    for folder in [*folders, *([outputs.show_dir] if outputs.show_dir else [])]:
-        print(f"wrote {folder}")
+    if results:
+        print(report(results))
+    for path in (outputs.table, *folders, outputs.show_dir):
+        if path:
+            print(f"wrote {path}")
+
+
+def _name_and_folder(text: str) -> tuple[str, str]:
+    name, _, folder = text.partition("=")
+    if not (name and folder):
+        raise argparse.ArgumentTypeError(f"expected NAME=DIR, got {text!r}")
+    return name, folder
 
 
 def _prediction_folders(args: argparse.Namespace) -> tuple[Path, ...]:

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.evaluation.report import comparison_table
 from mmseg.utils import atomic_path
 from mmseg.visualization import comparison_picture, save_image
 
-from .evaluate import Outputs, evaluate, test_loader
+from .evaluate import evaluate_on
+from .outputs import Outputs
+from .predicting import test_loader
 
 SHOWN_IMAGES = 4
 
@@ -23,21 +26,22 @@ def compare(
     """Evaluate each run and set the results side by side.
 
     Args:
-        runs: name -> config and checkpoint; all are tested on the first config's test data.
+        runs: name -> config and checkpoint; all are tested on the first config's test data or, if
+            these have no labels, on its validation data.
         out_dir: gets ``comparison.txt``, ``comparison.png`` and the predictions of each run.
-        device: see :func:`evaluate`.
+        device: see :func:`~mmseg.apis.evaluate_on`.
 
     Returns:
         The table of per-class IoU, and the path of the picture: a few images, their ground truth
         and what each run predicts.
     """
+    data = own_labelled_set(next(iter(runs.values()))[0])
     results, folders = {}, {}
     for name, (cfg, checkpoint) in runs.items():
         folders[name] = out_dir / "predictions" / name.replace(" ", "_")
         outputs = Outputs(metric="mIoU", folders=(folders[name],))
-        results[name] = evaluate(cfg, checkpoint, outputs, device=device)
-    first_cfg = next(iter(runs.values()))[0]
-    dataset = test_loader(first_cfg, labelled=True).dataset
+        (results[name],) = evaluate_on([data], cfg, checkpoint, outputs, device=device)
+    dataset = test_loader(data.cfg, labelled=True).dataset
     table = comparison_table(results, dataset.metainfo["classes"])
     out_dir.mkdir(parents=True, exist_ok=True)
     with atomic_path(out_dir / "comparison.txt") as temporary:

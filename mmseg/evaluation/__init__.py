@@ -3,16 +3,28 @@
 from .functional import ClassScores, confusion_matrix, iou_and_accuracy
 from .metrics import IoUMetric
 from .prediction_writer import PredictionWriter
-from .report import comparison_table, per_class_scores, per_class_table, result_dict
+from .report import (
+    comparison_table,
+    condition_table,
+    per_class_table,
+    result_dict,
+    side_by_side,
+    summary_of,
+)
+from .submission_check import SubmissionReport, check_submission
 
 __all__ = [
     "ClassScores",
     "IoUMetric",
     "PredictionWriter",
+    "SubmissionReport",
+    "check_submission",
     "comparison_table",
+    "condition_table",
     "confusion_matrix",
     "iou_and_accuracy",
-    "per_class_scores",
     "per_class_table",
     "result_dict",
+    "side_by_side",
+    "summary_of",
 ]

@@ -14,15 +14,21 @@ class ClassScores(NamedTuple):
             the class, 0 where only the prediction has it.
         acc: (C,) share of the class's ground truth that was found; ``nan`` without ground truth.
         all_acc: share of all labelled pixels that are right.
-        mean_iou: mean of ``iou`` over what is not ``nan``.
-        mean_acc: mean of ``acc`` over what is not ``nan``.
     """
 
     iou: Tensor
     acc: Tensor
     all_acc: float
-    mean_iou: float
-    mean_acc: float
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean of ``iou`` over what is not ``nan``."""
+        return mean_of_known(self.iou)
+
+    @property
+    def mean_acc(self) -> float:
+        """Mean of ``acc`` over what is not ``nan``."""
+        return mean_of_known(self.acc)
 
 
 def confusion_matrix(
@@ -68,13 +74,7 @@ def iou_and_accuracy(confusion: Tensor) -> ClassScores:
     in_label, in_pred = confusion.sum(1), confusion.sum(0)
     iou = hit / (in_label + in_pred - hit)  # 0 / 0 = nan: the union is empty
     acc = hit / in_label
-    return ClassScores(
-        iou=iou,
-        acc=acc,
-        all_acc=(hit.sum() / confusion.sum()).item(),
-        mean_iou=mean_of_known(iou),
-        mean_acc=mean_of_known(acc),
-    )
+    return ClassScores(iou=iou, acc=acc, all_acc=(hit.sum() / confusion.sum()).item())
 
 
 def mean_of_known(values: Tensor) -> float:

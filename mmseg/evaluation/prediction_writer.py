@@ -1,5 +1,6 @@
 """Predictions as files."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from mmseg.utils import InputError, atomic_path
+
+
+def prediction_name(img_path: str | os.PathLike) -> str:
+    """The name of an image's prediction: the image's, with the suffix of a PNG."""
+    return f"{Path(img_path).stem}.png"
 
 
 class PredictionWriter:
@@ -33,7 +39,7 @@ class PredictionWriter:
         Raises:
             InputError: two images have one name, or a class does not fit in 8 bits.
         """
-        name = f"{Path(img_path).stem}.png"
+        name = prediction_name(img_path)
         first = self._image_of.setdefault(name, img_path)
         if first != img_path:
             raise InputError(

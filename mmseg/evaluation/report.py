@@ -1,59 +1,108 @@
 """Results for people (text tables) and for programs (dictionaries that JSON can hold)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .functional import ClassScores
+from .functional import ClassScores, mean_of_known
 
-SUMMARY = ("aAcc", "mIoU", "mAcc")
+Result = Mapping[str, Any]
 
 
-def per_class_scores(scores: ClassScores, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One ``{"class", "IoU", "Acc"}`` a class, in percent, ``nan`` where there is none."""
-    rows = zip(class_names, scores.iou.tolist(), scores.acc.tolist(), strict=True)
-    return [{"class": name, "IoU": 100 * iou, "Acc": 100 * acc} for name, iou, acc in rows]
+def summary_of(
+    scores: ClassScores,
+    class_names: Sequence[str],
+    subsets: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, float]:
+    """The means in percent: aAcc, mIoU, mAcc and the mean IoU of each of ``subsets``.
+
+    Args:
+        scores: of the classes, in the order of their names.
+        class_names: of all C classes.
+        subsets: heading -> names of the classes to take the mean over.
+    """
+    means = {"aAcc": scores.all_acc, "mIoU": scores.mean_iou, "mAcc": scores.mean_acc}
+    for name, subset in (subsets or {}).items():
+        means[name] = mean_of_known(scores.iou[[class_names.index(each) for each in subset]])
+    return {name: 100 * value for name, value in means.items()}
 
 
 def result_dict(
-    metrics: Mapping[str, float], per_class: Sequence[Mapping[str, Any]]
+    scores: ClassScores,
+    class_names: Sequence[str],
+    subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The result as JSON can hold it: rounded to 1e-4 percent, ``None`` for ``nan``.
+    """The result as JSON can hold it: in percent, rounded to 1e-4, ``None`` for ``nan``.
 
     Args:
-        metrics: aAcc, mIoU, mAcc in percent.
-        per_class: what :func:`per_class_scores` returns.
+        scores: of the classes, in the order of their names.
+        class_names: of all C classes.
+        subsets: heading -> names of the classes to take a mean over.
 
     Returns:
-        ``{"summary": {aAcc, mIoU, mAcc}, "per_class": {class: {"IoU", "Acc"}}}``.
+        ``{"summary": {"aAcc", "mIoU", "mAcc", heading...}, "per_class": {class: {"IoU", "Acc"}}}``
+        and, if there are any, ``"class_subsets"``.
     """
-    return {
-        "summary": {name: _json_number(metrics[name]) for name in SUMMARY},
+    summary = summary_of(scores, class_names, subsets)
+    rows = zip(class_names, scores.iou.tolist(), scores.acc.tolist(), strict=True)
+    result = {
+        "summary": {name: _json_number(value) for name, value in summary.items()},
         "per_class": {
-            row["class"]: {name: _json_number(row[name]) for name in ("IoU", "Acc")}
-            for row in per_class
+            name: {"IoU": _json_number(100 * iou), "Acc": _json_number(100 * acc)}
+            for name, iou, acc in rows
         },
     }
+    if subsets:
+        result["class_subsets"] = {name: list(subset) for name, subset in subsets.items()}
+    return result
 
 
-def per_class_table(result: Mapping[str, Any]) -> str:
+def per_class_table(result: Result) -> str:
     """IoU and accuracy of every class, then the means, as aligned text.
+
+    Where the result tells conditions apart, a second table holds the IoU in each of them.
 
     Args:
         result: what :func:`result_dict` returns.
     """
     rows = [
-        (name, _percent(row["IoU"]), _percent(row.get("Acc")))
+        (name, _percent(row["IoU"]), _percent(row["Acc"]))
         for name, row in result["per_class"].items()
     ]
-    means = [(name, _percent(result["summary"][name])) for name in SUMMARY]
-    return f"{_align(('class', 'IoU', 'Acc'), rows)}\n\n{_align(('summary', 'percent'), means)}"
+    means = [(name, _percent(value)) for name, value in result["summary"].items()]
+    blocks = [align(("class", "IoU", "Acc"), rows), align(("summary", "percent"), means)]
+    if subsets := result.get("class_subsets"):
+        blocks.append(_left_out(subsets, list(result["per_class"])))
+    if "per_condition" in result:
+        blocks.append(f"IoU per condition\n\n{condition_table(result)}")
+    return "\n\n".join(blocks)
 
 
-def comparison_table(
-    named_results: Mapping[str, Mapping[str, Any]], class_names: Sequence[str]
-) -> str:
-    """IoU per class of several results side by side, mIoU at the bottom.
+def condition_table(result: Result) -> str:
+    """IoU per class in each condition that the result tells apart, and over all."""
+    return side_by_side({**result["per_condition"], "all": result})
+
+
+def side_by_side(named_results: Mapping[str, Result]) -> str:
+    """IoU per class of several results, a column each, and all means at the bottom.
+
+    Args:
+        named_results: heading -> what :func:`result_dict` returns.
+    """
+    results = list(named_results.values())
+    rows = [
+        (name, *(_percent(result["per_class"].get(name, {}).get("IoU")) for result in results))
+        for name in _ordered_union(result["per_class"] for result in results)
+    ]
+    means = [
+        (name, *(_percent(result["summary"].get(name)) for result in results))
+        for name in _ordered_union(result["summary"] for result in results)
+    ]
+    return align(("class", *named_results), rows, means)
+
+
+def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
+    """IoU per class of several results side by side, mIoU (mIoU16, mIoU13) at the bottom.
 
     With two results or more a last column holds the last minus the first.
 
@@ -67,8 +116,25 @@ def comparison_table(
     for name in class_names:
         values = [result["per_class"].get(name, {}).get("IoU") for result in results]
         rows.append((name, *_with_difference(values)))
-    means = [result["summary"]["mIoU"] for result in results]
-    return _align(header, rows, [("mIoU", *_with_difference(means))])
+    subsets = _ordered_union(result.get("class_subsets", ()) for result in results)
+    means = [
+        (name, *_with_difference([result["summary"].get(name) for result in results]))
+        for name in ("mIoU", *subsets)
+    ]
+    return align(header, rows, means)
+
+
+def _left_out(subsets: Mapping[str, Sequence[str]], class_names: Sequence[str]) -> str:
+    """Which classes do not count in the means over some of them."""
+    lines = []
+    for name, subset in subsets.items():
+        others = [each for each in class_names if each not in subset]
+        lines.append(f"{name}: mean of {len(subset)} classes, without {', '.join(others)}")
+    return "\n".join(lines)
+
+
+def _ordered_union(groups: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(name for group in groups for name in group))
 
 
 def _with_difference(values: list[float | None]) -> list[str]:
@@ -87,7 +153,7 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _align(header: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
+def align(header: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell, names to the left, numbers to the right."""
     every = [header, *(row for block in blocks for row in block)]
     widths = [max(len(row[i]) for row in every) for i in range(len(header))]

@@ -30,7 +30,7 @@ class ThePixels(BaseModule):
         return [inputs]
 
 
-def segmentor():
+def segmentor(num_classes=3):
     """A 1x1 convolution of the normalised colours."""
     return {
         "type": "EncoderDecoder",
@@ -42,7 +42,7 @@ def segmentor():
             "type": "FCNHead",
             "in_channels": 3,
             "channels": 3,
-            "num_classes": 3,
+            "num_classes": num_classes,
             "num_convs": 1,
             "kernel_size": 1,
             "concat_input": False,

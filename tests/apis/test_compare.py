@@ -1,5 +1,6 @@
 """Several checkpoints side by side."""
 
+import copy
 import json
 
 import numpy as np
@@ -14,6 +15,11 @@ from tests.training import small_config
 
 def test_table_picture_and_scores(toy_root, tmp_path):
     cfg = small_config(toy_root, tmp_path)
+    # as a night config: the test images have no labels, the validation images do
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    cfg.test_dataloader.dataset.data_prefix.pop("seg_map_path")
+    # as a config from SYNTHIA
+    cfg.test_evaluator = {"type": "IoUMetric", "iou_metrics": ["mIoU", "mIoU16", "mIoU13"]}
     cfg.dump(tmp_path / "config.json")
     cfg = load_config(tmp_path / "config.json")
     checkpoints = {}
@@ -22,14 +28,14 @@ def test_table_picture_and_scores(toy_root, tmp_path):
         checkpoints[name] = (cfg, tmp_path / f"{seed}.pth")
         torch.save({"state_dict": MODELS.build(cfg.model).state_dict()}, tmp_path / f"{seed}.pth")
     table, picture = compare(checkpoints, tmp_path / "out", device="cpu")
-    scores = [
-        json.loads((tmp_path / f"{seed}_cityscapes_eval.json").read_text())["summary"]["mIoU"]
+    summaries = [
+        json.loads((tmp_path / f"{seed}_cityscapes_eval.json").read_text())["summary"]
         for seed in (0, 1)
     ]
     assert table.splitlines()[0].split() == ["class", "one", "the", "other", "difference"]
-    difference = f"{scores[1] - scores[0]:+.2f}"
-    last = ["mIoU", f"{scores[0]:.2f}", f"{scores[1]:.2f}", difference]
-    assert table.splitlines()[-1].split() == last
+    for name, line in zip(("mIoU", "mIoU16", "mIoU13"), table.splitlines()[-3:], strict=True):
+        one, other = (summary[name] for summary in summaries)
+        assert line.split() == [name, f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"]
     assert (tmp_path / "out" / "comparison.txt").read_text() == table + "\n"
     assert np.asarray(Image.open(picture)).shape[1] > 1000
     predictions = sorted((tmp_path / "out" / "predictions" / "the_other").iterdir())

@@ -63,7 +63,7 @@ def test_scores_by_hand_and_the_file_beside_the_checkpoint(world):
     assert saved == {key: value for key, value in result.items() if key != "file"}
     assert saved["model"] == "student" and saved["images"] == 2
     assert cfg.to_dict() == before
-    text = report(result)
+    text = report([result])
     assert "mIoU       45.00" in text and "blue    0.00       -" in text
 
 
@@ -126,7 +126,7 @@ def test_where_nothing_can_be_written_is_said_before_predicting(world, tmp_path,
     cfg, checkpoint = world
     (tmp_path / "a_file").write_text("")
     module = sys.modules["mmseg.apis.evaluate"]
-    monkeypatch.setattr(module, "_predict", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(module, "predictions", lambda *_: pytest.fail("too late"))
     with pytest.raises(InputError, match=r"cannot write to .*a_file.*--work-dir"):
         evaluate(cfg, checkpoint, SCORE, device="cpu", work_dir=tmp_path / "a_file")
 

@@ -4,6 +4,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
 from PIL import Image
 
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
@@ -12,8 +13,8 @@ from mmseg.utils import InputError
 META = {"classes": ("road", "sky", "car"), "palette": [[1, 1, 1], [2, 2, 2], [3, 3, 3]]}
 
 
-def sample(pred, label=None, img_path="a/one.jpg"):
-    result = SegDataSample(metainfo={"img_path": img_path})
+def sample(pred, label=None, img_path="a/one.jpg", **meta):
+    result = SegDataSample(metainfo={"img_path": img_path, **meta})
     result.pred_sem_seg = PixelData(data=torch.tensor([pred], dtype=torch.uint8))
     if label is not None:
         result.gt_sem_seg = PixelData(data=torch.tensor([label], dtype=torch.uint8))
@@ -34,9 +35,14 @@ def test_two_images_by_hand():
     # road: 2 of 4, sky: 1 of 2, car: predicted only
     scores = run.evaluate(2)
     assert scores == pytest.approx({"aAcc": 60, "mIoU": 100 / 3, "mAcc": 100 * (2 / 3 + 1 / 2) / 2})
-    assert [row["class"] for row in metric.per_class] == ["road", "sky", "car"]
-    assert [row["IoU"] for row in metric.per_class] == pytest.approx([50, 50, 0])
-    assert metric.per_class[2]["Acc"] != metric.per_class[2]["Acc"]  # nan
+    rows = metric.result["per_class"]
+    assert {name: row["IoU"] for name, row in rows.items()} == {"road": 50, "sky": 50, "car": 0}
+    assert {name: row["Acc"] for name, row in rows.items()} == {
+        "road": 66.6667,
+        "sky": 50,
+        "car": None,
+    }
+    assert "per_condition" not in metric.result
 
 
 def test_a_second_evaluation_starts_afresh():
@@ -51,8 +57,64 @@ def test_results_are_small_and_on_the_cpu():
     metric = IoUMetric()
     metric.dataset_meta = META
     metric.process(None, [sample([[0, 0]] * 50, [[0, 1]] * 50).to_dict()])
-    assert [tuple(each.shape) for each in metric.results] == [(3, 3)]
-    assert metric.results[0].dtype == torch.int64 and metric.results[0].device.type == "cpu"
+    ((matrix, condition),) = metric.results
+    assert matrix.shape == (3, 3) and matrix.dtype == torch.int64 and matrix.device.type == "cpu"
+    assert condition is None
+
+
+def test_conditions_apart_and_together():
+    metric = IoUMetric()
+    run = evaluator(metric)
+    run.process([sample([[0, 0]], [[0, 1]], condition="rain")])
+    run.process([sample([[1, 1]], [[1, 1]], condition="fog")])
+    run.process([sample([[0, 0]], [[0, 255]], condition="rain")])
+    # rain: road 2 of 3, sky missed; fog: sky 2 of 2; over all: road 2 of 3, sky 2 of 3
+    scores = run.evaluate(3)
+    assert scores == pytest.approx(
+        {
+            "aAcc": 80,
+            "mIoU": 200 / 3,
+            "mAcc": (100 + 200 / 3) / 2,
+            "fog/mIoU": 100,
+            "rain/mIoU": 100 / 3,
+        }
+    )
+    conditions = metric.result["per_condition"]
+    assert list(conditions) == ["fog", "rain"]
+    assert conditions["fog"]["per_class"]["road"] == {"IoU": None, "Acc": None}
+    assert conditions["rain"] == {
+        "summary": {"aAcc": 66.6667, "mIoU": 33.3333, "mAcc": 50.0},
+        "per_class": {
+            "road": {"IoU": 66.6667, "Acc": 100.0},
+            "sky": {"IoU": 0.0, "Acc": 0.0},
+            "car": {"IoU": None, "Acc": None},
+        },
+    }
+    assert metric.result["per_class"]["sky"] == {"IoU": 66.6667, "Acc": 66.6667}
+
+
+def test_means_over_the_classes_of_synthia():
+    metric = IoUMetric(iou_metrics=["mIoU", "mIoU16", "mIoU13"])
+    run = Evaluator(metric)
+    run.dataset_meta = {"classes": CITYSCAPES_CLASSES}
+    # road 1 of 2; wall predicted only, truck right, train missed; nothing else is there
+    truck, train, wall = (CITYSCAPES_CLASSES.index(name) for name in ("truck", "train", "wall"))
+    run.process([sample([[0, wall, truck, 0]], [[0, 0, truck, train]])])
+    assert run.evaluate(1) == pytest.approx(
+        {
+            "aAcc": 50,
+            "mIoU": (100 / 3 + 0 + 100 + 0) / 4,
+            "mAcc": (50 + 100 + 0) / 3,
+            "mIoU16": (100 / 3 + 0) / 2,
+            "mIoU13": 100 / 3,
+        }
+    )
+
+
+def test_means_over_classes_that_the_data_set_lacks_are_an_error_at_the_first_image():
+    run = evaluator(IoUMetric(iou_metrics=["mIoU16"]))
+    with pytest.raises(InputError, match="mIoU16 is the mean over 16 classes.*'sidewalk'"):
+        run.process([sample([[0]], [[0]])])
 
 
 def test_padding_of_the_last_batch_is_not_counted():
@@ -94,7 +156,9 @@ def test_no_samples_and_no_classes_are_errors():
 
 
 def test_unknown_metrics_list_the_choices():
-    with pytest.raises(ValueError, match=r"\['mDice'\] unknown; choose from \['mIoU'\]"):
+    with pytest.raises(
+        ValueError, match=r"\['mDice'\] unknown; choose from \['mIoU', 'mIoU16', 'mIoU13'\]"
+    ):
         IoUMetric(iou_metrics=["mDice"])
 
 

@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from mmseg.datasets.evaluation_sets import EVALUATION_SETS
 from mmseg.utils import InputError
 from tests.apis.color_world import method_model, prefixed, weights, write_world
+from tests.apis.street_world import night_config, write_checkpoint, write_streets
 from tools.test import main
 
 
@@ -35,10 +38,78 @@ def test_format_only_and_out_and_show_dir(paths, tmp_path, capsys):
         assert sorted(p.name for p in (tmp_path / folder).iterdir()) == ["im0.png", "im1.png"]
 
 
+def test_table_as_a_file(paths, tmp_path, capsys):
+    main([*paths, "--eval", "mIoU", "--table", str(tmp_path / "deep" / "t.txt")])
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'deep' / 't.txt'}"
+    assert (tmp_path / "deep" / "t.txt").read_text().splitlines() == [
+        f"checkpoint: {tmp_path / 'best.pth'}",
+        f"config: {tmp_path / 'config.py'}",
+        "",
+        f"BaseSegDataset in {tmp_path}, 2 images, student",
+        "",
+        "class    IoU     Acc",
+        "--------------------",
+        "red    75.00   75.00",
+        "green  60.00  100.00",
+        "blue    0.00       -",
+        "",
+        "summary  percent",
+        "----------------",
+        "aAcc       80.00",
+        "mIoU       45.00",
+        "mAcc       87.50",
+        "",
+        "IoU 0.00 without Acc: the class is predicted but not in the ground truth; it counts in "
+        "mIoU.",
+        "IoU -: the class is neither predicted nor in the ground truth; it is left out of the "
+        "means.",
+    ]
+
+
+def test_several_data_sets_by_name_and_by_config(tmp_path, capsys):
+    root = write_streets(tmp_path / "data")
+    cfg = night_config(root)
+    cfg.dump(tmp_path / "night.py")
+    cfg.test_dataloader.dataset.data_prefix = cfg.val_dataloader.dataset.data_prefix
+    cfg.test_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
+    cfg.dump(tmp_path / "mine.json")
+    checkpoint = write_checkpoint(tmp_path / "night.pth")
+    main(
+        [
+            *map(str, (tmp_path / "night.py", checkpoint, "--device", "cpu", "--eval", "mIoU")),
+            *("--dataset", "night_driving", str(tmp_path / "mine.json")),
+            *("--data-root", f"night_driving={root / 'night_driving'}"),
+            *("--table", str(tmp_path / "t.txt")),
+        ]
+    )
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["class", "night_driving", "mine"] in lines
+    assert ["mIoU", "25.00", "0.00"] in lines  # class weights for Dark Zurich alone
+    assert lines[-1] == ["wrote", str(tmp_path / "t.txt")]
+    saved = sorted(path.name for path in tmp_path.glob("*_eval.json"))
+    assert saved == ["night_mine_eval.json", "night_nightdriving_eval.json"]
+
+
+def test_help_names_the_data_sets(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in EVALUATION_SETS)
+
+
+def test_a_data_root_without_folder_is_a_usage_error(paths, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*paths, "--eval", "mIoU", "--dataset", "acdc", "--data-root", "acdc"])
+    assert stop.value.code == 2
+    assert "expected NAME=DIR, got 'acdc'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", ["--options", "--cfg-options"])
 def test_overrides(paths, flag, capsys):
     main([*paths, "--eval", "mIoU", flag, "test_dataloader.dataset.indices=1"])
-    assert "BaseSegDataset, 1 images, student" in capsys.readouterr().out
+    assert (
+        f"BaseSegDataset in {Path(paths[0]).parent}, 1 images, student" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +123,11 @@ def test_overrides(paths, flag, capsys):
         (["--eval", "mIoU", "--format-only", "--eval-options", "imgfile_prefix=x"], "leave out"),
         (["--out", "results.pkl"], "name a folder"),
         (["--show-dir", "x", "--opacity", "7"], "opacity"),
+        (["--out", "x", "--table", "t.txt"], "--table needs scores: it goes with --eval mIoU"),
+        (["--eval", "mIoU", "--table", "."], "is a folder: name a text file"),
+        (["--eval", "mIoU", "--dataset", "kitti"], "--dataset kitti: unknown; choose from"),
+        (["--eval", "mIoU", "--data-root", "acdc=x"], "--dataset does not name acdc"),
+        (["--eval", "mIoU", "--dataset", "acdc", "--data-root", "acdc=gone"], r"acdc \(gone\)"),
     ],
 )
 def test_what_makes_no_sense_is_said(paths, arguments, message):

@@ -4,18 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmseg.datasets.class_names import CLASS_SUBSETS
 from mmseg.registry import METRICS
 from mmseg.utils import InputError
 
-from ..functional import ClassScores, confusion_matrix, iou_and_accuracy, mean_of_known
+from ..functional import ClassScores, confusion_matrix, iou_and_accuracy
 from ..prediction_writer import PredictionWriter
-from ..report import per_class_scores
+from ..report import result_dict, summary_of
 
-IOU_METRICS = ("mIoU",)
+IOU_METRICS = ("mIoU", *CLASS_SUBSETS)
+
+
+# What is kept of a sample: its confusion matrix (C, C) and the condition it was taken in. A plain
+# tuple: mmengine makes these of named ones when it collects the results.
+Sample = tuple[Tensor, str | None]
 
 
 @METRICS.register_module()
@@ -23,12 +28,14 @@ class IoUMetric(BaseMetric):
     """IoU and accuracy per class and their means over a data set, in percent.
 
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
-    predicted but absent from the ground truth has IoU 0. After ``evaluate`` the per-class numbers
-    are in ``per_class`` (on the main process).
+    predicted but absent from the ground truth has IoU 0. After ``evaluate``, ``result`` holds also
+    the numbers of each class and, where the samples carry a ``condition``, of each condition (on
+    the main process, see :func:`~mmseg.evaluation.result_dict`).
 
     Args:
         ignore_index: the label value of pixels that do not count.
-        iou_metrics: what to compute; ``mIoU`` (with aAcc and mAcc) is what there is.
+        iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always there, and the means over some
+            classes only: ``mIoU16`` and ``mIoU13``, as is usual for models trained on SYNTHIA.
         nan_to_num: stands in for the scores of the classes left out, also in the means; in percent.
         output_dir: if given, each prediction is written there as an 8-bit PNG of class indices.
         format_only: only write; no ground truth is needed.
@@ -41,7 +48,7 @@ class IoUMetric(BaseMetric):
     def __init__(
         self,
         ignore_index: int = 255,
-        iou_metrics: Sequence[Literal["mIoU"]] = ("mIoU",),
+        iou_metrics: Sequence[Literal["mIoU", "mIoU16", "mIoU13"]] = ("mIoU",),
         nan_to_num: float | None = None,
         output_dir: str | None = None,
         format_only: bool = False,
@@ -55,10 +62,11 @@ class IoUMetric(BaseMetric):
         if format_only and not output_dir:
             raise ValueError("format_only=True writes predictions: it needs output_dir")
         self.ignore_index = ignore_index
+        self.subsets = {name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS}
         self.nan_to_num = nan_to_num
         self.format_only = format_only
         self.writer = PredictionWriter(Path(output_dir)) if output_dir else None
-        self.per_class: list[dict[str, str | float]] = []
+        self.result: dict[str, Any] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Add the confusion matrix of every sample, (C, C) int64 on the CPU.
@@ -73,7 +81,8 @@ class IoUMetric(BaseMetric):
             if self.format_only:
                 self.results.append(None)  # counts the sample
             else:
-                self.results.append(self._confusion(pred, sample))
+                matrix = self._confusion(pred, sample)
+                self.results.append((matrix, sample.get("condition")))
 
     def _confusion(self, pred: Tensor, sample: dict) -> Tensor:
         image = sample.get("img_path", "an image")
@@ -89,35 +98,61 @@ class IoUMetric(BaseMetric):
                 "LoadAnnotations must come after Resize in the test pipeline"
             )
         try:
-            matrix = confusion_matrix(pred, label, len(self._classes()), self.ignore_index)
+            matrix = confusion_matrix(pred, label, len(self.classes()), self.ignore_index)
         except ValueError as error:
             raise InputError(f"{image}: {error}") from error
         return matrix.cpu()
 
-    def _classes(self) -> Sequence[str]:
-        if not (self.dataset_meta or {}).get("classes"):
-            raise InputError("the data set names no classes: set metainfo=dict(classes=...)")
-        return self.dataset_meta["classes"]
+    def classes(self) -> Sequence[str]:
+        """The names of the data set's classes.
 
-    def compute_metrics(self, results: list[Tensor | None]) -> dict[str, float]:
-        """aAcc, mIoU and mAcc in percent over all ``results`` (nothing when only writing)."""
+        Raises:
+            InputError: it names none, or not those of a mean over some classes.
+        """
+        classes = (self.dataset_meta or {}).get("classes")
+        if not classes:
+            raise InputError("the data set names no classes: set metainfo=dict(classes=...)")
+        for name, subset in self.subsets.items():
+            lost = [each for each in subset if each not in classes]
+            if lost:
+                raise InputError(
+                    f"{name} is the mean over {len(subset)} classes, of which the data set does "
+                    f"not have {lost[0]!r}: leave {name} out of the metric's iou_metrics"
+                )
+        return classes
+
+    def compute_metrics(self, results: list[Sample | None]) -> dict[str, float]:
+        """Means in percent over all ``results`` (nothing when only writing).
+
+        Returns:
+            aAcc, mIoU, mAcc, what else ``iou_metrics`` names, and ``<condition>/mIoU``.
+        """
         if self.format_only:
             return {}
         if not results:
             raise InputError("there is nothing to evaluate: the data set gave no sample")
-        scores = self._fill(iou_and_accuracy(torch.stack(results).sum(0)))
-        self.per_class = per_class_scores(scores, self._classes())
-        return {
-            "aAcc": 100 * scores.all_acc,
-            "mIoU": 100 * scores.mean_iou,
-            "mAcc": 100 * scores.mean_acc,
-        }
+        classes = self.classes()
+        scores = self._scores(results)
+        self.result = result_dict(scores, classes, self.subsets)
+        by_condition = self._by_condition(results)
+        if by_condition:
+            self.result["per_condition"] = {
+                condition: result_dict(each, classes, self.subsets)
+                for condition, each in by_condition.items()
+            }
+        metrics = summary_of(scores, classes, self.subsets)
+        return metrics | {f"{name}/mIoU": 100 * s.mean_iou for name, s in by_condition.items()}
 
-    def _fill(self, scores: ClassScores) -> ClassScores:
+    def _by_condition(self, samples: Sequence[Sample]) -> dict[str, ClassScores]:
+        groups: dict[str, list[Sample]] = {}
+        for matrix, condition in samples:
+            if condition is not None:
+                groups.setdefault(condition, []).append((matrix, condition))
+        return {name: self._scores(groups[name]) for name in sorted(groups)}
+
+    def _scores(self, samples: Sequence[Sample]) -> ClassScores:
+        scores = iou_and_accuracy(sum(matrix for matrix, _ in samples))
         if self.nan_to_num is None:
             return scores
-        iou = scores.iou.nan_to_num(self.nan_to_num / 100)
-        acc = scores.acc.nan_to_num(self.nan_to_num / 100)
-        return scores._replace(
-            iou=iou, acc=acc, mean_iou=mean_of_known(iou), mean_acc=mean_of_known(acc)
-        )
+        share = self.nan_to_num / 100
+        return scores._replace(iou=scores.iou.nan_to_num(share), acc=scores.acc.nan_to_num(share))

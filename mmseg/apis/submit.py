@@ -1,0 +1,178 @@
+"""From a checkpoint to the zip that a benchmark's test server takes."""
+
+import io
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
+from mmseg.datasets.evaluation_sets import submission_set
+from mmseg.evaluation.prediction_writer import prediction_name
+from mmseg.evaluation.submission import (
+    ANYWHERE,
+    CONFIDENCE,
+    INVALID,
+    LABELS,
+    Benchmark,
+    benchmark_named,
+    image_sizes,
+)
+from mmseg.evaluation.submission_check import SubmissionReport, check_submission
+from mmseg.models.segmentors import segmentors_of
+from mmseg.structures import SegDataSample
+from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils.checkpoint import Role
+from mmseg.utils.config_check import check_config
+from mmseg.utils.threads import map_ahead
+
+from .evaluate import DATA_PARTS, averaging
+from .inference import keeping_confidence
+from .init_model import init_model, select_device
+from .predicting import predictions, test_loader
+from .test_time_augmentation import with_tta
+
+# Threads that encode beside the network; PNGs are slow to make.
+WORKERS = 4
+
+
+def submit(
+    name: str,
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    path: str | os.PathLike,
+    role: Role = "student",
+    aug_test: bool = False,
+    device: str = "auto",
+    data_root: str | os.PathLike | None = None,
+    invalid_below: float = 0.0,
+) -> SubmissionReport:
+    """Predict a benchmark's test images and write the zip for its server.
+
+    The zip is checked before it appears. Test-time class weights of the model are used on the data
+    set that its config is tested or validated on, and not on others.
+
+    Args:
+        name: key of ``BENCHMARKS``.
+        cfg: holds ``model``. Of a data set of the benchmark that it is tested or validated on,
+            folder and pipeline are used. It is not changed.
+        checkpoint: of a domain-adaptation method or of a segmentor.
+        path: the zip.
+        role: whether the student or the teacher predicts.
+        aug_test: average over scales and flips.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        data_root: folder of the data set; the config's, or ``data/<name>`` by default.
+        invalid_below: pixels of a lower confidence are declared invalid, where that can be said.
+
+    Returns:
+        The result of the check; it has no errors.
+
+    Raises:
+        InputError: for what the user can put right, before any image is predicted if possible.
+    """
+    benchmark = benchmark_named(name)
+    path = Path(path)
+    _check_options(path, benchmark, invalid_below)
+    init_default_scope("mmseg")
+    target = select_device(device)
+    check_config(cfg, ("model", "tta_model"))
+    found = submission_set(cfg, name, data_root)
+    check_config(found.cfg, DATA_PARTS)
+    loader = test_loader(with_tta(found.cfg) if aug_test else found.cfg, labelled=False)
+    infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
+    images = image_sizes(benchmark, [info["img_path"] for info in infos])
+    model = init_model(cfg, checkpoint, target, role)
+    weighted = _set_up(model, benchmark, found.class_weight)
+    check_writable(path.parent, "OUT.zip")
+    with atomic_path(path) as temporary:
+        with keeping_confidence(model, CONFIDENCE in benchmark.folders):
+            predictor = averaging(model, cfg) if aug_test else model
+            _write_zip(temporary, predictor, loader, benchmark, invalid_below)
+        report = check_submission(temporary, name, images)
+        if report.errors:
+            raise InputError(f"the zip would be refused: {'; '.join(report.errors)}")
+    return replace(report, notes=[*report.notes, *weighted])
+
+
+def submission_maps(
+    benchmark: Benchmark,
+    labels: NDArray[np.uint8],
+    confidence: NDArray[np.float32] | None = None,
+    invalid_below: float = 0.0,
+) -> dict[str, NDArray[np.uint8]]:
+    """The maps of one image as a benchmark wants them.
+
+    Args:
+        benchmark: a row of ``BENCHMARKS``.
+        labels: (H, W), train ids.
+        confidence: (H, W) in [0, 1]; needed if the benchmark asks for it.
+        invalid_below: pixels of a lower confidence are declared invalid.
+
+    Returns:
+        Folder -> (H, W).
+    """
+    if confidence is None:
+        return {ANYWHERE: label_id_table()[labels]}
+    invalid = np.where(confidence < invalid_below, np.uint8(IGNORE_INDEX), labels)
+    levels = np.rint(255 * confidence).astype(np.uint8)
+    return {LABELS: labels, INVALID: invalid, CONFIDENCE: levels}
+
+
+def _check_options(path: Path, benchmark: Benchmark, invalid_below: float) -> None:
+    if path.suffix != ".zip" or path.is_dir():
+        raise InputError(f"{path} is no name for a zip: it must end with .zip and be no folder")
+    if not 0 <= invalid_below <= 1:
+        raise InputError(f"--invalid-below must be in [0, 1], not {invalid_below}")
+    if invalid_below and INVALID not in benchmark.folders:
+        raise InputError(f"{benchmark.title} knows no invalid pixels: leave out --invalid-below")
+
+
+def _set_up(model: nn.Module, benchmark: Benchmark, class_weight: bool) -> list[str]:
+    """Switch test-time class weights on or off; what there is to say of them."""
+    notes = set()
+    for segmentor in segmentors_of(model):
+        if segmentor.num_classes != len(CITYSCAPES_CLASSES):
+            raise InputError(
+                f"the model predicts {segmentor.num_classes} classes, {benchmark.title} wants "
+                f"the {len(CITYSCAPES_CLASSES)} of Cityscapes"
+            )
+        if segmentor.test_cfg.get("class_weight") is not None:
+            notes.add(f"test-time class weights: {'used' if class_weight else 'not used'}")
+            if not class_weight:
+                segmentor.test_cfg = {**segmentor.test_cfg, "class_weight": None}
+    return sorted(notes)
+
+
+def _write_zip(
+    path: Path, model: nn.Module, loader: DataLoader, benchmark: Benchmark, invalid_below: float
+) -> None:
+    encode = partial(_encoded, benchmark, invalid_below)
+    with ThreadPoolExecutor(WORKERS) as pool, zipfile.ZipFile(path, "w") as archive:
+        for files in map_ahead(encode, predictions(model, loader), pool, ahead=2 * WORKERS):
+            for name, data in files.items():
+                info = zipfile.ZipInfo(name)
+                info.external_attr = 0o644 << 16  # readable for all when it is unpacked
+                archive.writestr(info, data)
+
+
+def _encoded(benchmark: Benchmark, invalid_below: float, sample: SegDataSample) -> dict[str, bytes]:
+    """Path in the zip -> PNG, of one prediction."""
+    labels = sample.pred_sem_seg.data[0].cpu().numpy()
+    confidence = sample.seg_confidence.data[0].cpu().numpy() if "seg_confidence" in sample else None
+    files = {}
+    for folder, values in submission_maps(benchmark, labels, confidence, invalid_below).items():
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "PNG")
+        name = prediction_name(sample.img_path)
+        files[f"{folder}/{name}" if folder else name] = buffer.getvalue()
+    return files

@@ -1,0 +1,130 @@
+"""What the test servers of benchmarks take: zips of predictions.
+
+Dark Zurich and ACDC are scored with an uncertainty-aware IoU (Sakaridis et al., TPAMI 2022): beside
+the labels a zip holds ``labelTrainIds_invalid``, where pixels that the method declares invalid are
+255, and ``confidence``. Assumed of both servers: three folders at the root of the zip, files named
+like the images, confidence in [0, 1] scaled to 8 bits. Cityscapes takes label ids, not train ids,
+and looks for ``<city>_<sequence>_<frame>*.png`` anywhere in the zip.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID
+from mmseg.datasets.image_files import image_size, list_files
+from mmseg.utils import InputError
+
+from .prediction_writer import prediction_name
+
+Size = tuple[int, int]
+
+LABELS = "labelTrainIds"
+INVALID = "labelTrainIds_invalid"
+CONFIDENCE = "confidence"
+ANYWHERE = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A test set without public labels, and what its server takes.
+
+    Attributes:
+        title: for people.
+        num_images: in the test set.
+        size: of each image: width, height.
+        file_name: of a map; group 1 tells which image it belongs to.
+        file_name_text: the same for people.
+        folders: at the root of the zip -> the values that its maps may hold; ``ANYWHERE`` if
+            there are none and maps may lie in any folder.
+        ids: what the values are, for people.
+    """
+
+    title: str
+    num_images: int
+    size: Size
+    file_name: re.Pattern
+    file_name_text: str
+    folders: dict[str, frozenset[int]]
+    ids: str
+
+    def image_of(self, file_name: str) -> str | None:
+        """Which image a map of this name belongs to; None if the name is not allowed."""
+        match = self.file_name.fullmatch(file_name)
+        return match and match[1]
+
+
+_TRAIN_IDS = frozenset((*range(len(CITYSCAPES_CLASSES)), IGNORE_INDEX))
+_NIGHT = {
+    "size": (1920, 1080),
+    "file_name": re.compile(r"(.+_rgb_anon)\.png"),
+    "file_name_text": "<frame>_rgb_anon.png",
+    "folders": {
+        LABELS: _TRAIN_IDS,
+        INVALID: _TRAIN_IDS,
+        CONFIDENCE: frozenset(range(256)),
+    },
+    "ids": "train ids",
+}
+BENCHMARKS: dict[str, Benchmark] = {
+    "dark_zurich": Benchmark(title="Dark Zurich test", num_images=151, **_NIGHT),
+    "acdc": Benchmark(title="ACDC test", num_images=2000, **_NIGHT),
+    "cityscapes": Benchmark(
+        title="Cityscapes test",
+        num_images=1525,
+        size=(2048, 1024),
+        file_name=re.compile(r"([a-z-]+_\d{6}_\d{6}).*\.png"),
+        file_name_text="<city>_<sequence>_<frame>*.png",
+        # 0, "unlabeled", is what a method may say that does not know.
+        folders={ANYWHERE: frozenset((0, *LABEL_ID_TO_TRAIN_ID))},
+        ids="label ids",
+    ),
+}
+
+
+def benchmark_named(name: str) -> Benchmark:
+    """The row of ``BENCHMARKS``.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in BENCHMARKS:
+        raise InputError(f"benchmark {name!r} unknown; choose from {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name]
+
+
+def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dict[str, Size]:
+    """What each image is called in a submission, and its (width, height).
+
+    Raises:
+        InputError: an image cannot be read, or is not named like those of the benchmark; or two
+            have one name.
+    """
+    first: dict[str, str | os.PathLike] = {}
+    for path in paths:
+        image = benchmark.image_of(prediction_name(path))
+        if image is None:
+            raise InputError(
+                f"{path} is not named like an image of {benchmark.title}: its prediction would be "
+                f"{prediction_name(path)} instead of {benchmark.file_name_text}"
+            )
+        if image in first:
+            raise InputError(f"{first[image]} and {path} are one image of {benchmark.title}")
+        first[image] = path
+    return {image: image_size(path) for image, path in first.items()}
+
+
+def images_below(benchmark: Benchmark, folder: Path) -> dict[str, Size]:
+    """:func:`image_sizes` of the benchmark's images below a folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    names = [name for name in list_files(folder, ".png") if benchmark.image_of(Path(name).name)]
+    if not names:
+        raise InputError(
+            f"no images of {benchmark.title} ({benchmark.file_name_text}) below {folder}"
+        )
+    return image_sizes(benchmark, [folder / name for name in names])

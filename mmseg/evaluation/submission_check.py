@@ -1,0 +1,292 @@
+"""Does a zip hold what a test server takes? Everything that is wrong, before the server says so."""
+
+import io
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from mmseg.datasets.image_files import count_values, decode_label
+from mmseg.utils import InputError
+from mmseg.utils.progress import with_progress
+
+from .submission import (
+    ANYWHERE,
+    BENCHMARKS,
+    CONFIDENCE,
+    LABELS,
+    Benchmark,
+    Size,
+    benchmark_named,
+    images_below,
+)
+
+NUM_EXAMPLES = 3
+_MODES = {"1": "1 bit", "LA": "grey and alpha", "P": "a palette"}
+
+# folder -> image -> path in the zip
+Maps = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class SubmissionReport:
+    """What a check found.
+
+    Attributes:
+        benchmark: key of ``BENCHMARKS``.
+        num_images: that the zip has predictions for.
+        errors: what is wrong; a line each.
+        notes: what else the user should know; a line each.
+    """
+
+    benchmark: str
+    num_images: int
+    errors: list[str]
+    notes: list[str]
+
+    def text(self) -> str:
+        """The notes and the verdict."""
+        row = BENCHMARKS[self.benchmark]
+        images = f"{row.title}, {_counted(self.num_images, 'image')}"
+        verdict = f"{images}: {_counted(len(self.errors), 'fault')}"
+        if not self.errors:
+            folders = ", ".join(f"{name}/" for name in row.folders if name != ANYWHERE)
+            checked = f"{folders + ': ' if folders else ''}count, names, sizes, mode and values"
+            verdict = f"{images}: {checked} are as its server wants them"
+        return "\n".join([*(f"note: {line}" for line in self.notes), verdict])
+
+
+class _Findings:
+    """Faults and the files that have them; each fault becomes a line."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def add(self, fault: str, *files: str) -> None:
+        self._files.setdefault(fault, []).extend(files)
+
+    def lines(self) -> list[str]:
+        return [_line(fault, files) for fault, files in self._files.items()]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _line(fault: str, files: list[str]) -> str:
+    if not files:
+        return fault
+    count = f"{len(files)} files, such as " if len(files) > NUM_EXAMPLES else ""
+    return f"{fault}: {count}{', '.join(files[:NUM_EXAMPLES])}"
+
+
+def check_submission(
+    path: str | os.PathLike,
+    benchmark: str | None = None,
+    images: Mapping[str, Size] | Path | None = None,
+    size: Size | None = None,
+) -> SubmissionReport:
+    """Check a zip: its folders, and the name, size, mode and values of each map.
+
+    Args:
+        path: the zip.
+        benchmark: key of ``BENCHMARKS``; told by the names of the files if None.
+        images: what the images of the test set are called, and their sizes, as
+            :func:`~mmseg.evaluation.submission.image_sizes` gives them, or the folder of these
+            images. Without, their number and size must be those of the real test set.
+        size: of all images, (width, height), where ``images`` are not known.
+
+    Raises:
+        InputError: the file is no zip, or it cannot be told for which benchmark.
+    """
+    errors, notes = _Findings(), _Findings()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            benchmark = benchmark or _recognised(archive.namelist(), path)
+            row = benchmark_named(benchmark)
+            images = images_below(row, images) if isinstance(images, Path) else images
+            maps = _sorted_maps(archive, row, errors, notes)
+            _check_names(maps, row, images, errors)
+            if images is not None and len(images) != row.num_images:
+                notes.add(f"{row.title} has {row.num_images} images, not {len(images)}")
+            _check_maps(archive, maps, row, images, size or row.size, errors, notes)
+    except FileNotFoundError as error:
+        raise InputError(f"no zip at {path}") from error
+    except (zipfile.BadZipFile, IsADirectoryError) as error:
+        raise InputError(f"{path} is no zip file, or a damaged one") from error
+    num_images = max(len(files) for files in maps.values())
+    return SubmissionReport(benchmark, num_images, errors.lines(), notes.lines())
+
+
+def _recognised(names: list[str], path: str | os.PathLike) -> str:
+    """The benchmark that fits most of the names; of several, the one of nearly as many images."""
+    paths = [PurePosixPath(name) for name in names]
+
+    def fit(key: str) -> tuple[int, int]:
+        row = BENCHMARKS[key]
+        known = sum(bool(row.image_of(p.name) or set(row.folders) & set(p.parts)) for p in paths)
+        return known, -abs(len(paths) // len(row.folders) - row.num_images)
+
+    best = max(BENCHMARKS, key=fit)
+    if fit(best)[0] == 0:
+        raise InputError(
+            f"{path} looks like no submission to {', '.join(BENCHMARKS)}: say by --benchmark "
+            "which one it is meant for"
+        )
+    return best
+
+
+def _sorted_maps(
+    archive: zipfile.ZipFile, benchmark: Benchmark, errors: _Findings, notes: _Findings
+) -> Maps:
+    maps: Maps = {folder: {} for folder in benchmark.folders}
+    outer_folders = set()
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        path = PurePosixPath(info.filename)
+        hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+        outer, folder, inner = _place(path, benchmark)
+        if folder is None or hidden:
+            notes.add("not part of the submission", info.filename)
+            continue
+        if outer:
+            outer_folders.add(f"{outer}/")
+        if inner:
+            errors.add("in a folder within the folder", info.filename)
+        image = benchmark.image_of(path.name)
+        if image is None:
+            errors.add(f"not named {benchmark.file_name_text}", info.filename)
+        elif image in maps[folder]:
+            errors.add("a second map of one image", info.filename)
+        else:
+            maps[folder][image] = info.filename
+    if outer_folders:
+        text = ", ".join(f"{name}/" for name in benchmark.folders)
+        fault = f"{text} must be at the root of the zip, not in"
+        errors.add(fault, *sorted(outer_folders))
+    for folder, files in maps.items():
+        if folder != ANYWHERE and not files:
+            errors.add(f"{folder}/ is missing, or holds no maps")
+    return maps
+
+
+def _place(path: PurePosixPath, benchmark: Benchmark) -> tuple[str, str | None, str]:
+    """What the folder of a map lies in, the folder (None: the file is no map), what is between."""
+    parents = path.parts[:-1]
+    if ANYWHERE in benchmark.folders:
+        return "", ANYWHERE if path.suffix == ".png" else None, ""
+    for i, name in enumerate(parents):
+        if name in benchmark.folders:
+            return "/".join(parents[:i]), name, "/".join(parents[i + 1 :])
+    return "", None, ""
+
+
+def _check_names(
+    maps: Maps, benchmark: Benchmark, images: Mapping[str, Size] | None, errors: _Findings
+) -> None:
+    """Each folder has a map of each image and no other: of ``images``, or of the other folders'."""
+    votes = Counter(image for files in maps.values() for image in files)
+    folders_there = sum(bool(files) for files in maps.values())
+    wanted = {image for image, n in votes.items() if n > folders_there / 2}
+    wanted = wanted if images is None else set(images)
+    for folder, files in maps.items():
+        if not files:
+            continue
+        head = f"{folder}/" if folder else ""
+        if images is None and len(files) != benchmark.num_images:
+            found = _counted(len(files), "image") + (f" in {head}" if head else "")
+            errors.add(f"{found} instead of {benchmark.num_images}")
+        if missing := sorted(wanted - set(files)):
+            errors.add("missing", *(f"{head}{image}.png" for image in missing))
+        if extra := sorted(set(files) - wanted):
+            fault = "in this folder only" if images is None else "of no image of the test set"
+            errors.add(fault, *(files[image] for image in extra))
+
+
+def _check_maps(
+    archive: zipfile.ZipFile,
+    maps: Maps,
+    benchmark: Benchmark,
+    images: Mapping[str, Size] | None,
+    size: Size,
+    errors: _Findings,
+    notes: _Findings,
+) -> None:
+    """Look into each map; one image's at a time are in memory."""
+    copies = 0
+    for image in with_progress(sorted(set().union(*maps.values())), "checking"):
+        expected = size if images is None else images.get(image)
+        found = {
+            folder: _values(archive, files[image], expected, errors)
+            for folder, files in maps.items()
+            if image in files
+        }
+        for folder, values in found.items():
+            if values is not None:
+                _check_values(values, folder, maps[folder][image], benchmark, errors)
+        labels, confidence = found.get(LABELS), found.get(CONFIDENCE)
+        copies += confidence is not None and np.array_equal(labels, confidence)
+    if copies:
+        notes.add(
+            f"{CONFIDENCE}/ holds the labels, not confidences, of {_counted(copies, 'image')}"
+        )
+
+
+def _values(
+    archive: zipfile.ZipFile, name: str, size: Size | None, errors: _Findings
+) -> np.ndarray | None:
+    """A map as (H, W) uint8, or None if it is none; size (width, height) None: any will do."""
+    try:
+        data = archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        errors.add("damaged within the zip", name)
+        return None
+    except RuntimeError:  # so zipfile says that a password or a rare compression is needed
+        errors.add("encrypted, or compressed in a way that is not known here", name)
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            mode, found = image.mode, image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        errors.add("no PNG image, whatever the name", name)
+        return None
+    if mode != "L":
+        mode = _MODES.get(mode, "16 bits" if mode.startswith("I") else mode)
+        errors.add(f"{mode} instead of one 8-bit grey channel", name)
+        return None
+    if size is not None and found != size:
+        errors.add(f"{found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}", name)
+    try:
+        return decode_label(data, name)
+    except InputError:
+        errors.add("truncated or damaged", name)
+        return None
+
+
+def _check_values(
+    values: np.ndarray, folder: str, name: str, benchmark: Benchmark, errors: _Findings
+) -> None:
+    allowed = benchmark.folders[folder]
+    strange = [int(v) for v in np.flatnonzero(count_values(values)) if v not in allowed]
+    if strange:
+        some = ", ".join(map(str, strange[:NUM_EXAMPLES]))
+        more = ", ..." if len(strange) > NUM_EXAMPLES else ""
+        errors.add(
+            f"values other than the {benchmark.ids} {_ranges(allowed)}", f"{name} ({some}{more})"
+        )
+
+
+def _ranges(values: frozenset[int]) -> str:
+    """For instance 0-18, 255."""
+    numbers = sorted(values)
+    starts = [v for v in numbers if v - 1 not in values]
+    ends = [v for v in numbers if v + 1 not in values]
+    pairs = zip(starts, ends, strict=True)
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in pairs)

@@ -1,0 +1,196 @@
+"""Several data sets with one model."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmseg.apis import Outputs, evaluate, evaluate_on, report
+from mmseg.apis.result_text import table_text
+from mmseg.datasets.evaluation_sets import EVALUATION_SETS, evaluation_sets
+from mmseg.utils import InputError
+
+from .street_world import SIZE, night_config, write_checkpoint, write_streets
+
+SCORE = Outputs(metric="mIoU")
+NAMES = list(EVALUATION_SETS)
+# worked out from what is painted and what is true, see street_world
+ROAD_AND_SKY = {"aAcc": 50.0, "mIoU": 25.0, "mAcc": 50.0}
+SUMMARIES = {
+    "cityscapes": {"aAcc": 100.0, "mIoU": 100.0, "mAcc": 100.0},
+    "dark_zurich": {"aAcc": 0.0, "mIoU": 0.0, "mAcc": 0.0},  # class weights: all sidewalk
+    "night_driving": ROAD_AND_SKY,
+    "bdd100k_night": ROAD_AND_SKY,  # road 50, terrain predicted only; by_day is not listed
+    "acdc": {"aAcc": 37.5, "mIoU": 12.5, "mAcc": 33.3333},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The folder of all data sets, and a checkpoint."""
+    folder = tmp_path_factory.mktemp("streets")
+    checkpoint = write_checkpoint(folder / "night.pth")
+    return write_streets(folder / "data"), checkpoint
+
+
+def sets_of(cfg, root, names):
+    """These data sets below ``root``, at the size of their images."""
+    sets = evaluation_sets(cfg, names, {name: str(root / name) for name in names})
+    for each in sets:
+        for transform in each.cfg.test_dataloader.dataset.pipeline:
+            if transform["type"] == "Resize":
+                transform["scale"] = SIZE
+    return sets
+
+
+@pytest.fixture(scope="module")
+def results(world):
+    """All five data sets, tested once; how often the model was built."""
+    root, checkpoint = world
+    cfg = night_config(root)
+    module = sys.modules["mmseg.apis.evaluate"]
+    built = []
+
+    def counting(*args, **options):
+        built.append(args)
+        return original(*args, **options)
+
+    original, module.init_model = module.init_model, counting
+    try:
+        done = evaluate_on(sets_of(cfg, root, NAMES), cfg, checkpoint, SCORE, device="cpu")
+    finally:
+        module.init_model = original
+    assert len(built) == 1
+    return done
+
+
+def test_scores_of_each_set(results):
+    assert {result["name"]: result["summary"] for result in results} == SUMMARIES
+    images = {result["dataset"]: result["images"] for result in results}
+    assert images == {
+        "CityscapesDataset": 2,
+        "DarkZurichDataset": 1,
+        "NightDrivingDataset": 1,
+        "BDD100KNightDataset": 2,
+        "ACDCDataset": 4,
+    }
+
+
+def test_class_weights_are_for_the_configs_own_data_alone(results):
+    used = [result["name"] for result in results if result["class_weight"]]
+    assert used == ["dark_zurich"]
+    assert results[1]["per_class"]["sidewalk"] == {"IoU": 0.0, "Acc": None}
+    assert results[2]["per_class"]["sidewalk"] == {"IoU": None, "Acc": None}
+
+
+def test_a_file_of_scores_for_each_set(results, world):
+    _, checkpoint = world
+    tags = ("cityscapes", "darkzurich", "nightdriving", "bdd100knight", "acdc")
+    for result, tag in zip(results, tags, strict=True):
+        file = checkpoint.parent / f"night_{tag}_eval.json"
+        assert result["file"] == str(file)
+        assert json.loads(file.read_text()) | {"file": str(file)} == result
+
+
+def test_conditions_of_acdc(results):
+    conditions = results[4]["per_condition"]
+    summaries = {name: each["summary"]["mIoU"] for name, each in conditions.items()}
+    assert summaries == {"fog": 100.0, "night": 0.0, "rain": 25.0, "snow": 0.0}
+    assert all("per_condition" not in result for result in results[:4])
+
+
+def test_one_table_on_the_terminal(results, world):
+    lines = report(results).splitlines()
+    assert lines[2].split() == ["class", *NAMES]
+    assert re.split(" +", lines[4]) == ["road", "100.00", "0.00", "50.00", "50.00", "37.50"]
+    means = [f"{SUMMARIES[name]['mIoU']:.2f}" for name in NAMES]
+    assert ["mIoU", *means] in [line.split() for line in lines]
+    conditions = lines.index("acdc, each condition")
+    assert lines[conditions + 2].split() == ["class", "fog", "night", "rain", "snow", "all"]
+    root, checkpoint = world
+    assert lines[-8:-6] == [
+        f"dark_zurich: DarkZurichDataset in {root / 'dark_zurich'}, 1 images, student, "
+        "test-time class weights",
+        f"  saved as {checkpoint.parent / 'night_darkzurich_eval.json'}",
+    ]
+
+
+def test_table_for_a_file_has_a_section_for_each_set(results):
+    text = table_text(results)
+    titles = re.findall(r"\n\n(\w+)\n=+\n", text)
+    assert titles == NAMES
+    sections = dict(zip(NAMES, re.split(r"\n\n\w+\n=+\n", text)[1:], strict=True))
+    night = sections["night_driving"].splitlines()
+    assert ["road", "50.00", "100.00"] in [line.split() for line in night]
+    assert ["mAcc", "50.00"] in [line.split() for line in night]
+    assert ["mIoU", "100.00", "0.00", "25.00", "0.00", "12.50"] in [
+        line.split() for line in sections["acdc"].splitlines()
+    ]
+    assert "predicted but not in the ground truth; it counts in mIoU" in text
+
+
+def test_predictions_of_each_set_in_a_folder_of_its_own(world, tmp_path):
+    root, checkpoint = world
+    cfg = night_config(root)
+    outputs = Outputs(folders=(tmp_path / "raw",), show_dir=tmp_path / "shown")
+    sets = sets_of(cfg, root, ["dark_zurich", "night_driving"])
+    assert evaluate_on(sets, cfg, checkpoint, outputs, device="cpu") == []
+    for kind in ("raw", "shown"):
+        assert sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / kind).rglob("*.png")) == [
+            f"{kind}/dark_zurich/1_rgb_anon.png",
+            f"{kind}/night_driving/1_leftImg8bit.png",
+        ]
+
+
+def test_scales_and_flips_on_each_set(world, tmp_path):
+    root, checkpoint = world
+    cfg = night_config(root)
+    cfg.tta_pipeline = [  # of the config's own data; others have theirs
+        {"type": "LoadImageFromFile"},
+        {
+            "type": "TestTimeAug",
+            "transforms": [
+                [{"type": "RandomFlip", "prob": prob} for prob in (0.0, 1.0)],
+                [{"type": "LoadAnnotations"}],
+                [{"type": "PackSegInputs"}],
+            ],
+        },
+    ]
+    sets = sets_of(cfg, root, ["dark_zurich", "night_driving"])
+    options = {"aug_test": True, "device": "cpu", "work_dir": tmp_path}
+    results = evaluate_on(sets, cfg, checkpoint, SCORE, **options)
+    assert [result["summary"]["mIoU"] for result in results] == [0.0, 25.0]
+    assert [result["class_weight"] for result in results] == [True, False]
+    assert all(result["file"].endswith("_aug_eval.json") for result in results)
+
+
+def test_what_is_wrong_with_any_set_is_said_before_predicting(world, tmp_path, monkeypatch):
+    root, checkpoint = world
+    cfg = night_config(root)
+    module = sys.modules["mmseg.apis.evaluate"]
+    monkeypatch.setattr(module, "predictions", lambda *_: pytest.fail("too late"))
+    (tmp_path / "acdc").mkdir()
+    names = ["cityscapes", "acdc"]
+    sets = evaluation_sets(
+        cfg, names, {"cityscapes": str(root / "cityscapes"), "acdc": str(tmp_path / "acdc")}
+    )
+    with pytest.raises(InputError, match=r"folder .*acdc/rgb_anon/fog/val does not exist"):
+        evaluate_on(sets, cfg, checkpoint, SCORE, device="cpu")
+
+
+def test_a_test_set_without_labels_names_the_ways_out(world):
+    root, checkpoint = world
+    with pytest.raises(InputError) as error:
+        evaluate(night_config(root), checkpoint, SCORE, device="cpu")
+    message = str(error.value)
+    assert "use --dataset dark_zurich" in message
+    assert "--format-only" in message and "tools.submit" in message and "\n" not in message
+
+
+def test_table_needs_scores_and_a_file(tmp_path):
+    with pytest.raises(InputError, match="--table needs scores"):
+        Outputs(table=Path("t.txt"))
+    with pytest.raises(InputError, match="is a folder"):
+        Outputs(metric="mIoU", table=tmp_path)

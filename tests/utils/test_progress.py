@@ -1,0 +1,16 @@
+import sys
+
+from mmseg.utils.progress import with_progress
+
+
+def test_nothing_is_drawn_where_stderr_is_no_terminal(capsys):
+    assert list(with_progress(range(3), "counting")) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_goes_to_stderr(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert list(with_progress(iter("ab"), "counting", total=2)) == ["a", "b"]
+    out, err = capsys.readouterr()
+    assert out == "" and "counting" in err and "100%" in err

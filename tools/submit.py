@@ -1,0 +1,119 @@
+"""Make and check submissions to test servers.
+
+python -m tools.submit dark_zurich CONFIG CHECKPOINT OUT.zip
+python -m tools.submit check FILE.zip
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import KeyValues, load_config
+
+# Keys of mmseg.evaluation.submission.BENCHMARKS, whose import is slow.
+BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Cityscapes"}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.submit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, title in BENCHMARKS.items():
+        about = f"predict the test images of {title} and write the zip for its server"
+        _add_benchmark(commands.add_parser(name, help=about, description=about), name)
+    about = "say what is wrong with a zip; status 1 if anything is"
+    check = commands.add_parser("check", help=about, description=about)
+    check.add_argument("file", help="the zip")
+    check.add_argument(
+        "--benchmark", choices=tuple(BENCHMARKS), help="default: told by the names of the files"
+    )
+    check.add_argument(
+        "--images",
+        metavar="DIR",
+        help="the test images, which give the names, number and sizes; default: number and size "
+        "of the real test set",
+    )
+    check.add_argument("--size", type=_size, metavar="WxH", help="of all images")
+    return parser.parse_args(argv)
+
+
+def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
+    add = parser.add_argument
+    add("config", help="config file")
+    add("checkpoint", help="checkpoint file")
+    add("out", metavar="OUT.zip", help="the zip")
+    add("--data-root", metavar="DIR", help=f"the data set; default: the config's, or data/{name}")
+    if name != "cityscapes":
+        add(
+            "--invalid-below",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="declare pixels of a lower confidence invalid: 255 in labelTrainIds_invalid (0: "
+            "none)",
+        )
+    add("--aug-test", action="store_true", help="average over six scales and two flips")
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--cfg-options",
+        "--options",
+        nargs="+",
+        action=KeyValues,
+        default={},
+        metavar="K=V",
+        help="override settings of the config, for instance test_dataloader.num_workers=4",
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, predict or check, print. Returns the exit status."""
+    args = parse_args(argv)
+    return _check(args) if args.command == "check" else _submit(args)
+
+
+def _submit(args: argparse.Namespace) -> int:
+    cfg = load_config(args.config, args.cfg_options)
+    from mmseg.apis.submit import submit  # late: --help and bad configs are fast
+
+    report = submit(
+        args.command,
+        cfg,
+        args.checkpoint,
+        args.out,
+        role=args.model,
+        aug_test=args.aug_test,
+        device=args.device,
+        data_root=args.data_root,
+        invalid_below=getattr(args, "invalid_below", 0.0),
+    )
+    print(f"wrote {args.out}\n{report.text()}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from mmseg.evaluation.submission_check import check_submission  # late: --help is fast
+
+    images = Path(args.images) if args.images else None
+    report = check_submission(args.file, args.benchmark, images, args.size)
+    for line in report.errors:
+        print(f"wrong: {line}", file=sys.stderr)
+    print(report.text())
+    return 1 if report.errors else 0
+
+
+if __name__ == "__main__":
+    run_main(main)
