@@ -28,7 +28,6 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "features": requirements("requirements-dev.txt", "scikit-learn"),
-        "transformers": requirements("requirements-dev.txt", "transformers"),
         "dev": requirements("requirements-dev.txt"),
     },
 )

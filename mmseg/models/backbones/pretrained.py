@@ -5,14 +5,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint, mismatches
 
-#: What a classification checkpoint holds beside the backbone.
-CLASSIFIER_PREFIXES = ("head.", "fc.")
+from .convert import convert, obstacle
+
+#: Files of weights in a folder of Hugging Face's libraries, the best first.
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class Backbone(BaseModule):
@@ -47,25 +50,29 @@ class Backbone(BaseModule):
 
 
 def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
-    """Load a checkpoint whose key names are those of ``module``.
+    """Load pretrained weights under the names of ``module`` or of a library that we know.
 
     The weights may lie under ``state_dict`` or ``model`` and may carry the prefix ``backbone.``.
-    A classifier (``head.*``, ``fc.*``) is left out; everything else has to fit.
+    What is not the backbone's (``head.*``, ``fc.*``, ...) is left out; everything else has to fit.
 
     Args:
         module: The backbone, changed in place.
-        path: A file written by ``torch.save``; nothing but tensors and containers is unpickled.
+        path: A file of ``torch.save`` or of safetensors, or a folder as Hugging Face's libraries
+            write it; nothing but tensors and containers is unpickled.
 
     Raises:
         InputError: If the file is missing or unreadable, or its keys or shapes do not fit.
     """
-    weights = {
-        name: value
-        for name, value in read_weights(path).items()
-        if not name.startswith(CLASSIFIER_PREFIXES)
-    }
-    check_weights(module.state_dict(), weights, path)
-    module.load_state_dict(weights, strict=False)
+    expected = module.state_dict()
+    conversion = convert(read_tensors(path), expected)
+    what = f"{path} ({conversion.title})" if conversion.layout else path
+    check_weights(expected, conversion.weights, what)
+    module.load_state_dict(conversion.weights, strict=False)
+    print_log(
+        f"pretrained weights: {what}, {len(conversion.weights)} entries"
+        + (f"; left out: {', '.join(conversion.dropped_parts)}" if conversion.dropped else ""),
+        "current",
+    )
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -74,12 +81,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     Raises:
         InputError: If the file is missing or does not hold a plain mapping of tensors.
     """
-    check_is_there(path)
-    content = load_checkpoint(path)
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    weights = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    weights = read_tensors(path)
     prefix = "backbone."
     if any(name.startswith(prefix) for name in weights):
         return {
@@ -90,13 +92,56 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     return weights
 
 
+def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
+    """Read the tensors of a file by name, from under ``state_dict`` or ``model`` if need be.
+
+    Args:
+        path: See :func:`load_pretrained`.
+
+    Raises:
+        InputError: If the file is missing or does not hold a plain mapping of tensors.
+    """
+    check_is_there(path)
+    path = Path(path)
+    if path.is_dir():
+        path = _weights_in(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = load_checkpoint(path)
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _weights_in(folder: Path) -> Path:
+    """The file that Hugging Face's libraries put a model's weights into."""
+    found = [folder / name for name in HUB_FILES if (folder / name).is_file()]
+    if not found:
+        raise InputError(f"the folder {folder} holds neither {' nor '.join(HUB_FILES)}")
+    return found[0]
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(
+            f"{path} is not a readable safetensors file (damaged or cut off?): fetch or copy it "
+            "again"
+        ) from error
+
+
 def check_is_there(path: str | os.PathLike) -> None:
-    """See that a file of pretrained weights exists.
+    """See that a file, or a folder, of pretrained weights exists.
 
     Raises:
         InputError: It does not; the message says what to fetch.
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise InputError(_missing_file_message(Path(path)))
 
 
@@ -115,7 +160,11 @@ def check_weights(
         if name in weights or not name.endswith("num_batches_tracked")
     }
     if found := mismatches(needed, weights):
-        raise InputError(f"the pretrained weights {path} are not those of this backbone: {found}")
+        reason = obstacle(expected, weights)
+        raise InputError(
+            f"the pretrained weights {path} are not those of this backbone: "
+            f"{reason + '; ' if reason else ''}{found}"
+        )
 
 
 def _missing_file_message(path: Path) -> str:
@@ -126,6 +175,6 @@ def _missing_file_message(path: Path) -> str:
     else:
         what = "the weights"
     return (
-        f"there are no pretrained weights at {path}: fetch {what} and save them there, "
-        "or start without them by `--from-scratch`"
+        f"there are no pretrained weights at {path}: fetch {what} and save them there "
+        "(pretrained/README.md says from where), or start without them by `--from-scratch`"
     )

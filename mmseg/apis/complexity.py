@@ -1,0 +1,131 @@
+"""How large a segmentor is and how much it computes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg.evaluation.report import align
+from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector, segmentors_of
+from mmseg.registry import MODELS
+from mmseg.utils import InputError, built_from_config
+from mmseg.utils.config_check import check_config
+
+from .init_model import without_pretrained
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """One part of a segmentor.
+
+    Attributes:
+        name: For people.
+        parameters: Number of weights that training may change.
+        flops: Of one forward pass of one image, a multiply-add being two; convolutions, matrix
+            products and attention, but not normalisation, activation and resizing.
+    """
+
+    name: str
+    parameters: int
+    flops: int
+
+
+def count_cost(model: Mapping[str, Any], size: tuple[int, int]) -> list[PartCost]:
+    """Count parameters and FLOPs of a config's segmentor; of a method, the student's.
+
+    No weights are made and nothing is computed: the network runs on torch's meta device.
+
+    Args:
+        model: Config of a segmentor or of a method around one.
+        size: (height, width) of the image, in pixels.
+
+    Returns:
+        Backbone, decode head and, if there is one, the projection or auxiliary head.
+
+    Raises:
+        InputError: The config cannot be built, holds no segmentor, or its network cannot take
+            images of this size.
+    """
+    if "type" not in model:
+        raise InputError("the config's model has no type")
+    init_default_scope("mmseg")
+    check_config(Config({"model": model}), ("model",))
+    with torch.device("meta"), built_from_config("model"):
+        segmentors = segmentors_of(MODELS.build(without_pretrained(model)))
+    if not segmentors:
+        raise InputError(f"the config's model ({model.get('type')}) holds no segmentor to count")
+    segmentor = segmentors[0].eval()
+    costs = []
+    try:
+        inputs = torch.empty(1, 3, *size, device="meta")
+        for name, part in _parts(segmentor):
+            output, flops = _run(part, inputs)
+            costs.append(PartCost(name, sum(p.numel() for p in part.parameters()), flops))
+            inputs = output if part is segmentor.backbone else inputs
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the network cannot take images of {size[0]}x{size[1]} (height x width): {reason}"
+        ) from error
+    return costs
+
+
+def _run(module: nn.Module, inputs: Any) -> tuple[Any, int]:
+    """The output of a module and its FLOPs."""
+    # The counter knows the products that attention is made of, but not all fused kernels.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        output = module(inputs)
+    return output, counter.get_total_flops()
+
+
+def _parts(segmentor: EncoderDecoder) -> Iterator[tuple[str, nn.Module]]:
+    yield "backbone", segmentor.backbone
+    yield "decode head", segmentor.decode_head
+    if segmentor.auxiliary_head is not None:
+        projects = isinstance(segmentor, EncoderDecoderProjector)
+        yield "projection head" if projects else "auxiliary head", segmentor.auxiliary_head
+
+
+def cost_table(costs: Sequence[PartCost], size: tuple[int, int]) -> str:
+    """A row for each part, the total, and what was counted."""
+    rows = [(cost.name, f"{cost.parameters:,}", _giga(cost.flops)) for cost in costs]
+    total = PartCost(
+        "total", *map(sum, zip(*((c.parameters, c.flops) for c in costs), strict=True))
+    )
+    totals = [(total.name, f"{total.parameters:,}", _giga(total.flops))]
+    return f"{align(('part', 'parameters', 'GFLOPs'), rows, totals)}\n\n{_legend(size)}"
+
+
+def cost_comparison(named_costs: Mapping[str, Sequence[PartCost]], size: tuple[int, int]) -> str:
+    """A row for each network: millions of parameters of each part and in all, and FLOPs in all."""
+    names = list(dict.fromkeys(cost.name for costs in named_costs.values() for cost in costs))
+    rows = []
+    for title, costs in named_costs.items():
+        parameters = {cost.name: cost.parameters for cost in costs}
+        cells = [_mega(parameters[name]) if name in parameters else "-" for name in names]
+        total = _mega(sum(parameters.values()))
+        rows.append((title, *cells, total, _giga(sum(cost.flops for cost in costs))))
+    header = ("parameters in millions", *names, "total", "GFLOPs")
+    return f"{align(header, rows)}\n\n{_legend(size)}"
+
+
+def _legend(size: tuple[int, int]) -> str:
+    return (
+        f"GFLOPs: 10^9 operations of one forward pass of one image of {size[0]}x{size[1]} (height "
+        "x width).\nA multiply-add is two operations. Counted are convolutions, matrix products "
+        "and attention, of the\nstudent alone; predicting needs no projection head."
+    )
+
+
+def _mega(number: int) -> str:
+    return f"{number / 1e6:.2f}"
+
+
+def _giga(number: int) -> str:
+    return f"{number / 1e9:.2f}"

@@ -1,0 +1,135 @@
+"""Files of pretrained weights from other libraries, turned into files of our backbones."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.utils import InputError, atomic_path, check_writable
+
+from . import mix_transformer as mit
+from .convert import LAYOUTS, Conversion, convert
+from .pretrained import HUB_FILES, check_weights, read_tensors
+from .resnet import ARCHITECTURES, Bottleneck, ResNetV1c
+
+MIT_SIZES = (mit.mit_b0, mit.mit_b1, mit.mit_b2, mit.mit_b3, mit.mit_b4, mit.mit_b5)
+
+
+@dataclass(frozen=True)
+class ConvertedFile:
+    """What a file turned out to be.
+
+    Attributes:
+        path: Of the new file.
+        conversion: What became of the entries.
+        backbone: Name of the backbone in our configs.
+        num_parameters: Of the backbone.
+    """
+
+    path: Path
+    conversion: Conversion
+    backbone: str
+    num_parameters: int
+
+
+def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> ConvertedFile:
+    """Write the weights of a file under the names of our backbone that they belong to.
+
+    Args:
+        source: A file, or a folder of Hugging Face's libraries; see
+            :func:`mmseg.models.backbones.load_pretrained`.
+        target: Of ``torch.save``: ``state_dict``, and ``meta`` with where it came from.
+
+    Raises:
+        InputError: If the source is missing, unreadable or not the weights of one of our
+            backbones, or the target cannot be written.
+    """
+    target = Path(target)
+    if not Path(source).exists():
+        raise InputError(f"there is no file or folder {source}")
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: name the file to write")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target} is the file to read: name another to write")
+    check_writable(target.parent, "OUT")
+    conversion = convert(read_tensors(source))
+    name, backbone = _identify(conversion, source)
+    check_weights(backbone.state_dict(), conversion.weights, f"{source} ({conversion.title})")
+    meta = {"backbone": name, "converted_from": conversion.title}
+    with atomic_path(target) as temporary:
+        torch.save({"meta": meta, "state_dict": conversion.weights}, temporary)
+    num_parameters = sum(value.numel() for value in backbone.parameters())
+    return ConvertedFile(target, conversion, name, num_parameters)
+
+
+def _identify(conversion: Conversion, source: str | os.PathLike) -> tuple[str, nn.Module]:
+    """Our backbone with as many blocks in each stage, without memory for its weights."""
+    depths, weights = _blocks(conversion.weights), conversion.weights
+    with torch.device("meta"):
+        if "patch_embed1.proj.weight" in weights:
+            width = weights["patch_embed1.proj.weight"].shape[0]
+            for size in MIT_SIZES:
+                if (size.depths, size.embed_dims[0]) == (depths, width):
+                    return size.__name__, size()
+        elif "layer1.0.conv1.weight" in weights:
+            bottleneck = "layer1.0.conv3.weight" in weights
+            for depth, (block, own_depths) in ARCHITECTURES.items():
+                if (own_depths, block is Bottleneck) == (depths, bottleneck):
+                    return f"ResNetV1c, depth {depth}", ResNetV1c(depth)
+        else:
+            known = "; ".join(layout.title for layout in LAYOUTS)
+            raise InputError(
+                f"the keys of {source} are those of no pretrained backbone that we know: {known}"
+            )
+    own = [size.__name__ for size in MIT_SIZES] + [f"ResNet-{d}-V1c" for d in ARCHITECTURES]
+    raise InputError(
+        f"{source} ({conversion.title}) has stages of {', '.join(map(str, depths))} blocks, which "
+        f"none of our backbones has with its width and kind of block: {', '.join(own)}"
+    )
+
+
+def _blocks(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Number of blocks in each stage."""
+    found: dict[int, set[str]] = {}
+    for key in weights:
+        if match := re.match(r"(?:block|layer)(\d+)\.(\d+)\.", key):
+            found.setdefault(int(match[1]), set()).add(match[2])
+    return tuple(len(found[stage]) for stage in sorted(found))
+
+
+def download(repository: str) -> Path:
+    """Fetch the weights of a repository of the Hugging Face hub into the hub's own cache.
+
+    Args:
+        repository: For instance ``nvidia/mit-b5``.
+
+    Raises:
+        InputError: If the client is not installed, there is no network, or no such repository.
+    """
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise InputError("--from-hub needs a package: pip install huggingface_hub") from error
+    for name in HUB_FILES:
+        try:
+            return Path(hf_hub_download(repository, name))
+        except LocalEntryNotFoundError as error:  # neither the network nor the cache has it
+            raise _no_download(repository, error) from error
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # no base class covers what the client raises
+            raise _no_download(repository, error) from error
+    raise InputError(f"{repository} on the hub holds neither {' nor '.join(HUB_FILES)}")
+
+
+def _no_download(repository: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200]
+    return InputError(
+        f"could not fetch {repository} from the Hugging Face hub ({type(error).__name__}: {reason})"
+        ": check name and network, or fetch the files elsewhere and convert their folder"
+    )

@@ -1,0 +1,56 @@
+"""The command line that counts parameters and FLOPs."""
+
+import json
+
+import pytest
+
+from experiments import EXPERIMENTS
+from tests.models.networks import tiny
+from tests.tools.failing import error_of
+from tools import get_param_count
+
+
+def test_config(tmp_path, capsys):
+    (tmp_path / "c.json").write_text(json.dumps({"model": tiny()}))
+    get_param_count.main([str(tmp_path / "c.json"), "--shape", "32", "64"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["backbone", "176,736", "0.07"]
+    assert "one image of 32x64" in "".join(lines)
+
+
+@pytest.mark.parametrize(("exp", "millions"), [("4", 81.44), ("night-demo", 11.20)])
+def test_experiment(capsys, exp, millions):
+    get_param_count.main(["--exp", exp, "--shape", "64", "64"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:5]] == [
+        "backbone",
+        "decode head",
+        "projection head",
+    ]
+    count = int(lines[2].split()[1].replace(",", ""))
+    assert count / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_all_experiments_in_one_table(capsys, monkeypatch):
+    few = {exp: EXPERIMENTS[exp] for exp in (0, "synthia-demo", "night-demo")}
+    monkeypatch.setattr(get_param_count, "EXPERIMENTS", few)
+    get_param_count.main(["--all", "--shape", "64", "64"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("daformer_sepaspp_proj_r18v1c_toy (0, synthia-demo)  ")
+    assert lines[3].startswith("daformer_sepaspp_proj_r18v1c_toy_night (night-demo)  ")
+    assert lines[2].split()[-5:] == lines[3].split()[-5:] != []
+
+
+def test_every_experiment_has_a_network():
+    for exp in EXPERIMENTS:
+        assert get_param_count.network_file(exp).is_file()
+
+
+def test_mistakes(tmp_path):
+    (tmp_path / "c.json").write_text('{"a": 1}')
+    main = get_param_count.main
+    assert error_of(main, tmp_path / "c.json") == f"{tmp_path / 'c.json'} has no model"
+    assert error_of(main, tmp_path / "d.json") == f"no config at {tmp_path / 'd.json'}"
+    assert error_of(main, "--exp", "99").startswith("there is no experiment 99. Known are 0: ")
+    message = error_of(main, "--exp", "0", "--shape", "0", "64")
+    assert message == "--shape 0 64: height and width must be positive"

@@ -1,0 +1,81 @@
+"""Parameters and FLOPs of a network: ``python -m tools.get_param_count CONFIG``."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+# Run as a file, Python looks for modules beside it instead of in the root of the project.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import EXPERIMENTS, generate_experiment_cfgs
+from mmseg.utils import InputError
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import load_config
+from run_experiments import experiment
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.get_param_count", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("config", nargs="?", help="config file")
+    what.add_argument("--exp", type=experiment, metavar="N", help="an experiment instead")
+    what.add_argument("--all", action="store_true", help="compare the networks of all experiments")
+    parser.add_argument(
+        "--shape",
+        nargs=2,
+        type=int,
+        default=(640, 640),
+        metavar=("H", "W"),
+        help="size of the image (640 640)",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, count, print."""
+    args = parse_args(argv)
+    size = tuple(args.shape)
+    if min(size) < 1:
+        raise InputError(f"--shape {size[0]} {size[1]}: height and width must be positive")
+    if args.all:
+        models = networks_of_experiments()
+    elif args.config:
+        models = {args.config: load_config(args.config).get("model")}
+    else:
+        models = {str(args.exp): load_config(network_file(args.exp)).segmentor}
+    if not all(isinstance(model, dict) for model in models.values()):
+        raise InputError(f"{args.config} has no model")
+    from mmseg.apis.complexity import (  # late: --help and bad configs are fast
+        cost_comparison,
+        cost_table,
+        count_cost,
+    )
+
+    costs = {title: count_cost(model, size) for title, model in models.items()}
+    print(cost_comparison(costs, size) if args.all else cost_table(*costs.values(), size))
+
+
+def network_file(exp: int | str) -> Path:
+    """The file of ``configs/_base_/models`` that an experiment trains."""
+    bases = generate_experiment_cfgs(exp)[-1]["_base_"]
+    (model,) = (base for base in bases if "/models/" in base)
+    return (CONFIGS / "generated" / model).resolve()
+
+
+def networks_of_experiments() -> dict[str, Any]:
+    """Each network that experiments train, by its name and theirs."""
+    users: dict[Path, list[str]] = {}
+    for exp in EXPERIMENTS:
+        users.setdefault(network_file(exp), []).append(str(exp))
+    return {
+        f"{path.stem} ({', '.join(exps)})": load_config(path).segmentor
+        for path, exps in users.items()
+    }
+
+
+if __name__ == "__main__":
+    run_main(main)
