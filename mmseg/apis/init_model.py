@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,37 +10,75 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmseg.registry import MODELS
+from mmseg.datasets.metainfo import distinct_palette
+from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
+from mmseg.utils.config import load_config
 
 
 def init_model(
-    cfg: Config, checkpoint: str | os.PathLike, device: torch.device, role: Role = "student"
+    cfg: Config | str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    device: torch.device | str = "auto",
+    role: Role = "student",
 ) -> nn.Module:
     """Build the model of a config and load a checkpoint into it; no ImageNet weights are needed.
 
     Args:
-        cfg: holds ``model``: a domain-adaptation method or a bare segmentor. It is not changed.
+        cfg: a config or the path of one. It holds ``model``: a domain-adaptation method or a bare
+            segmentor. It is not changed.
         checkpoint: of the method or of a segmentor.
-        device: where the model goes.
+        device: where the model goes: a device, or ``auto``, ``cpu`` or ``cuda``.
         role: which segmentor of a domain-adaptation checkpoint predicts.
 
     Returns:
-        The model in evaluation mode.
+        The model in evaluation mode. Its ``cfg`` is the config, its ``dataset_meta`` holds the
+        ``classes`` and their ``palette``, if they are known.
 
     Raises:
-        InputError: config and checkpoint do not fit, or there is no such segmentor.
+        InputError: config and checkpoint do not fit, or there is no such segmentor or device.
     """
     init_default_scope("mmseg")
+    cfg = cfg if isinstance(cfg, Config) else load_config(cfg)
+    device = select_device(device) if isinstance(device, str) else device
     if not isinstance(cfg.get("model"), dict):
         raise InputError("the config has no model")
-    state_dict = weights_of(load_checkpoint(checkpoint), checkpoint)
+    loaded = load_checkpoint(checkpoint)
+    state_dict = weights_of(loaded, checkpoint)
     with built_from_config("model"):
         model = MODELS.build(without_pretrained(cfg.model))
     load_for_testing(model, state_dict, role, checkpoint)
     model.cfg = cfg
+    model.dataset_meta = dataset_meta(cfg, loaded)
     return model.to(device).eval()
+
+
+def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and colours of the classes, found without looking at any data.
+
+    Args:
+        cfg: what its test data set says comes first.
+        checkpoint: the ``meta`` that mmengine, or mmcv, stored in it comes second.
+
+    Returns:
+        ``classes`` (C names) and ``palette`` (C times red, green, blue); empty if nobody says.
+    """
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    kind = DATASETS.get(dataset["type"]) if "type" in dataset else None
+    meta = checkpoint.get("meta") or {}
+    sources = (
+        dataset.get("metainfo") or {},
+        getattr(kind, "METAINFO", {}),
+        meta.get("dataset_meta") or {},
+        {name.lower(): meta[name] for name in ("CLASSES", "PALETTE") if meta.get(name)},
+    )
+    for source in sources:
+        if "classes" in source:
+            classes = source["classes"]
+            palette = source.get("palette") or distinct_palette(len(classes))
+            return {"classes": classes, "palette": palette}
+    return {}
 
 
 def without_pretrained(cfg: Any) -> Any:

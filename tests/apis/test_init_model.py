@@ -1,6 +1,9 @@
-from mmengine.config import ConfigDict
+import pytest
+from mmengine.config import Config, ConfigDict
 
-from mmseg.apis.init_model import without_pretrained
+from mmseg.apis.init_model import dataset_meta, without_pretrained
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from mmseg.datasets.metainfo import distinct_palette
 
 
 def test_pretrained_weights_are_left_out_everywhere():
@@ -23,3 +26,33 @@ def test_pretrained_weights_are_left_out_everywhere():
         "sizes": (1, 2),
     }
     assert cfg.segmentor.backbone.init_cfg.type == "Pretrained"  # a copy
+
+
+NAMES = ["a", "b"]
+COLOURS = [[1, 2, 3], [4, 5, 6]]
+MMENGINE = {"dataset_meta": {"classes": NAMES, "palette": COLOURS}}
+MMCV = {"CLASSES": NAMES, "PALETTE": COLOURS}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "meta", "classes", "palette"),
+    [
+        ({"type": "BaseSegDataset"}, {}, None, None),
+        (None, MMENGINE, NAMES, COLOURS),
+        (None, MMCV, NAMES, COLOURS),
+        ({"type": "BaseSegDataset"}, MMCV, NAMES, COLOURS),
+        ({"type": "CityscapesDataset"}, MMENGINE, CITYSCAPES_CLASSES, CITYSCAPES_PALETTE),
+        # Other names have other colours than those of the class of the data set.
+        (
+            {"type": "CityscapesDataset", "metainfo": {"classes": NAMES}},
+            MMENGINE,
+            NAMES,
+            distinct_palette(2),
+        ),
+    ],
+)
+def test_names_and_colours_of_config_or_checkpoint(dataset, meta, classes, palette):
+    cfg = Config({"test_dataloader": {"dataset": dataset}} if dataset else {})
+    found = dataset_meta(cfg, {"meta": meta})
+    assert found.get("classes") == classes
+    assert found.get("palette") == palette

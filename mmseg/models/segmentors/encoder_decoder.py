@@ -81,6 +81,12 @@ class EncoderDecoder(BaseModel):
                 value = self.test_cfg.get(name)
                 if value is None or len(value) != 2 or min(value) < 1:
                     raise ValueError(f"test_cfg {name} must be (height, width), got {value}")
+            windows = zip(self.test_cfg["stride"], self.test_cfg["crop_size"], strict=True)
+            if any(stride > crop for stride, crop in windows):
+                raise ValueError(
+                    f"test_cfg stride {self.test_cfg['stride']} is larger than crop_size "
+                    f"{self.test_cfg['crop_size']}: pixels between the windows would have no class"
+                )
 
     @property
     def num_classes(self) -> int:

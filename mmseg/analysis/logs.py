@@ -1,0 +1,243 @@
+"""What runs have logged: the lines that mmengine's ``LocalVisBackend`` writes, as curves."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmseg.utils import InputError
+
+SCALARS = "vis_data/scalars.json"
+# What a run is not known by: when it was started, and its random suffix.
+STAMP = re.compile(r"^\d{6}_\d{4}_|_[0-9a-f]{5}$")
+SEED = re.compile(r"seed[-_=]?\d+")
+SHOWN_KEYS = 30
+# Of a line with scores: how long the evaluation took, under the names of training's.
+TIMES = ("time", "data_time")
+# Title of a panel, the curves that belong to it, and those that are drawn by default.
+PANELS = (
+    ("segmentation loss", r"(.*\.)?loss_seg.*", r".*"),
+    ("contrastive loss", r"(.*\.)?loss_cl.*", r".*"),
+    ("loss", r"(.*\.)?loss.*", r".*\bloss_.*"),
+    ("mIoU [%]", r"mIoU.*", r".*"),
+    ("accuracy [%]", r"aAcc|mAcc|.*acc_seg", r"(?!)"),
+    ("share of pixels", r"confidence|ignored_.*", r"confidence"),
+    ("lr", r"(.*\.)?(base_)?lr", r"lr"),
+)
+# Of these every value counts for itself.
+NEVER_SMOOTHED = ("mIoU [%]", "lr")
+
+
+class Curve(NamedTuple):
+    """One logged value.
+
+    Attributes:
+        steps: (N,) iterations, ascending.
+        values: (N,) floats.
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+Curves = dict[str, Curve]
+
+
+def find_runs(paths: Sequence[str]) -> list[Path]:
+    """The folders of runs that ``paths`` name: runs, or folders of runs; each run once.
+
+    Raises:
+        InputError: there is no log in one of them.
+    """
+    runs: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if any(path.glob(f"*/{SCALARS}")):
+            found = [path]
+        else:
+            found = sorted({log.parents[2] for log in path.glob(f"*/*/{SCALARS}")})
+        if not found:
+            raise InputError(f"{path} is no run: there is no <time>/{SCALARS} in it")
+        runs.update(dict.fromkeys(found))
+    return list(runs)
+
+
+def read_run(run: Path) -> Curves:
+    """All curves of a run, by their names in the log.
+
+    A run that was resumed has a log for each start. They are joined: from the first step on at
+    which a later one logs a value, it replaces what earlier ones say of it.
+
+    Args:
+        run: the work dir, with one ``<time>/vis_data/scalars.json`` or several.
+
+    Raises:
+        InputError: a log is damaged, or empty.
+    """
+    curves: Curves = {}
+    for log in sorted(run.glob(f"*/{SCALARS}")):
+        for name, later in _read_log(log).items():
+            earlier = curves.get(name)
+            if earlier is not None:
+                kept = earlier.steps < later.steps[0]
+                later = Curve(
+                    np.concatenate([earlier.steps[kept], later.steps]),
+                    np.concatenate([earlier.values[kept], later.values]),
+                )
+            curves[name] = later
+    if not curves:
+        raise InputError(f"{run} has logged nothing yet")
+    return curves
+
+
+def _read_log(path: Path) -> Curves:
+    points: dict[str, dict[int, float]] = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = dict(json.loads(line))
+            step = int(row.pop("step"))
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines):  # cut off when the run was killed
+                break
+            raise InputError(f"line {number} of {path} is no line of a log") from error
+        of_training = "iter" in row
+        for name, value in row.items():
+            number_like = isinstance(value, int | float)
+            if number_like and name != "iter" and (of_training or name not in TIMES):
+                points.setdefault(name, {})[step] = value
+    return {
+        name: Curve(
+            np.array(sorted(by_step), np.int64),
+            np.array([by_step[step] for step in sorted(by_step)], np.float64),
+        )
+        for name, by_step in points.items()
+    }
+
+
+def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Exponential moving average that is not pulled towards 0 at its start, as in TensorBoard.
+
+    Args:
+        values: (N,); ``nan`` stays and changes nothing else.
+        weight: of what came before, in [0, 1); 0 changes nothing.
+    """
+    if not 0 <= weight < 1:
+        raise InputError(f"the smoothing must be in [0, 1), not {weight}")
+    result = np.full(len(values), np.nan)
+    total = share = 0.0
+    for i, value in enumerate(values):
+        if not np.isnan(value):
+            total = weight * total + (1 - weight) * value
+            share = weight * share + (1 - weight)
+            result[i] = total / share
+    return result
+
+
+def mean_and_spread(curves: Sequence[Curve]) -> tuple[Curve, NDArray[np.float64]]:
+    """Mean and sample standard deviation over several runs, at the steps that all have logged.
+
+    Raises:
+        InputError: there is no such step.
+    """
+    steps = curves[0].steps
+    for curve in curves[1:]:
+        steps = np.intersect1d(steps, curve.steps)
+    if not steps.size:
+        raise InputError("the runs of a group have no logged step in common: plot them apart")
+    values = np.stack([curve.values[np.isin(curve.steps, steps)] for curve in curves])
+    spread = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(steps))
+    return Curve(steps, values.mean(axis=0)), spread
+
+
+def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Which curves to draw, and together with which.
+
+    Args:
+        runs: the curves of every run.
+        wanted: names; by default the losses (without their sums), mIoU, confidence and lr.
+
+    Returns:
+        Title of a panel -> names of curves, in the order of ``wanted`` or of the log.
+
+    Raises:
+        InputError: no run has logged one of ``wanted``, or there is nothing to draw by default.
+    """
+    known = list(dict.fromkeys(name for curves in runs for name in curves))
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        shown = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
+        raise InputError(f"--keys {unknown[0]}: not in the logs; there are {shown}")
+    panels: dict[str, list[str]] = {}
+    for name in wanted or (name for name in known if _is_default(name)):
+        panels.setdefault(panel_of(name), []).append(name)
+    if not panels:
+        raise InputError(f"no losses, mIoU, confidence or lr in the logs: name --keys of {known}")
+    order = [title for title, _, _ in PANELS]
+    return dict(sorted(panels.items(), key=lambda p: (*order, p[0]).index(p[0])))
+
+
+def panel_of(name: str) -> str:
+    """The title of the panel that a curve belongs to; its own name if there is none."""
+    return next((title for title, every, _ in PANELS if re.fullmatch(every, name)), name)
+
+
+def _is_default(name: str) -> bool:
+    first = next((default for _, every, default in PANELS if re.fullmatch(every, name)), r"(?!)")
+    return bool(re.fullmatch(first, name))
+
+
+def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:
+    """Which runs differ in their seed, start and suffix alone, by their names.
+
+    Returns:
+        Name with ``seed*`` -> indices.
+
+    Raises:
+        InputError: no two do.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        groups.setdefault(SEED.sub("seed*", STAMP.sub("", name)), []).append(i)
+    if len(groups) == len(names):
+        raise InputError(
+            "--group: no two runs differ in their seed alone; their folders are named "
+            + ", ".join(names)
+        )
+    return groups
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """The parts of names that tell them apart: what stands between underscores, or hyphens."""
+    for candidates in ([STAMP.sub("", name) for name in names], names):
+        parts = [re.split(r"_|-(?=[A-Za-z])", candidate) for candidate in candidates]
+        common = set(parts[0]).intersection(*parts)
+        short = [" ".join(part for part in own if part not in common) for own in parts]
+        if all(short) and len(set(short)) == len(short):
+            return short
+    return list(names)
+
+
+def lines_of(
+    runs: Mapping[str, Sequence[Curves]], name: str
+) -> dict[str, tuple[Curve, NDArray[np.float64] | None]]:
+    """One curve of several runs, or groups of runs.
+
+    Args:
+        runs: label -> the curves of its runs, several where they are to be averaged.
+        name: of the curve.
+
+    Returns:
+        Label -> the curve, or the mean, and its spread; without the labels of runs that lack it.
+    """
+    lines = {}
+    for label, members in runs.items():
+        found = [curves[name] for curves in members if name in curves]
+        if len(found) > 1:
+            lines[label] = mean_and_spread(found)
+        elif found:
+            lines[label] = (found[0], None)
+    return lines

@@ -1,0 +1,114 @@
+"""What a user gives to predict on: images, folders, patterns and videos."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmseg.datasets.image_files import IMAGE_SUFFIXES, list_files
+from mmseg.utils import InputError
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+
+
+@dataclass(frozen=True)
+class PredictInput:
+    """An image or a video.
+
+    Attributes:
+        path: where it is.
+        folder: where its results go below the folder of results: for what was found in a folder
+            the same subfolder as there.
+    """
+
+    path: Path
+    folder: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its suffix."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def target(self) -> Path:
+        """Its results' path below the folder of results, without a suffix."""
+        return self.folder / self.path.stem
+
+
+def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
+    """All images and videos that ``arguments`` name, each once, in their order.
+
+    Args:
+        arguments: files; folders, searched with all their subfolders for files with the suffixes of
+            images and videos; patterns such as ``"photos/**/*.jpg"``.
+        out_dir: the folder of results; what is in it is not found by folders and patterns.
+
+    Raises:
+        InputError: an argument names nothing, or two files would have results of one name.
+    """
+    found: dict[str, PredictInput] = {}
+    for argument in arguments:
+        for each in _named_by(argument, os.path.abspath(out_dir)):
+            found.setdefault(os.path.abspath(each.path), each)
+    _check_names(list(found.values()))
+    return list(found.values())
+
+
+def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
+    path = Path(argument)
+    if path.is_file():
+        return [PredictInput(path, Path())]
+    if path.is_dir():
+        inputs = list(_below(path, path, out_dir))
+        if not inputs:
+            raise InputError(f"{argument} holds no images or videos ({_known_suffixes()})")
+        return inputs
+    if not glob.has_magic(argument):
+        raise InputError(f"{argument}: there is no such file or folder")
+    inputs = list(_matching(argument, out_dir))
+    if not inputs:
+        raise InputError(f"no image or video matches {argument} ({_known_suffixes()})")
+    return inputs
+
+
+def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
+    plain = []  # the folders before the first wildcard
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        plain.append(part)
+    root = Path(*plain)
+    for match in sorted(glob.glob(pattern, recursive=True)):
+        path = Path(match)
+        if path.is_dir():
+            yield from _below(path, root, out_dir)
+        elif _is_wanted(path, out_dir):
+            yield PredictInput(path, path.relative_to(root).parent)
+
+
+def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
+    for name in list_files(folder, ""):
+        path = folder / name
+        if _is_wanted(path, out_dir):
+            yield PredictInput(path, path.relative_to(root).parent)
+
+
+def _is_wanted(path: Path, out_dir: str) -> bool:
+    known = path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES
+    return known and not os.path.abspath(path).startswith(out_dir + os.sep)
+
+
+def _check_names(inputs: list[PredictInput]) -> None:
+    first: dict[tuple[Path, bool], Path] = {}
+    for each in inputs:
+        other = first.setdefault((each.target, each.is_video), each.path)
+        if other != each.path:
+            raise InputError(
+                f"{other} and {each.path} would have results of one name, {each.target}: predict "
+                "them in two calls with a --out-dir each, or give the folder that holds both"
+            )
+
+
+def _known_suffixes() -> str:
+    return ", ".join(sorted(IMAGE_SUFFIXES + VIDEO_SUFFIXES))

@@ -1,0 +1,108 @@
+import json
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg.analysis import feature_samples
+from mmseg.analysis.visualize import pdd_table, visualize_features
+from mmseg.datasets.image_files import read_image
+from mmseg.utils import InputError
+from tests.apis.color_world import method_model, prefixed, weights, write_world
+
+# Features are r = (2, 1, 1), g = (1, 2, 1) and b = (1, 1, 2) over the root of 6. The red class has
+# cells of 9 r, 2 g and 1 b: its centroid is along (21, 14, 13). The green one has 3 g.
+NORM = math.sqrt(6 * (21**2 + 14**2 + 13**2))
+GREEN = NORM / 62
+RED = (9 * (69 / NORM) / (5 / 6) + 2 * (62 / NORM) / 1 + (61 / NORM) / (5 / 6)) / 12
+
+
+@pytest.fixture
+def cfg(tmp_path, monkeypatch) -> Config:
+    """The colour world as source and target, and a projection that only normalises the colours."""
+    monkeypatch.setattr(feature_samples, "PIXELS_PER_IMAGE", 10**6)
+    model = method_model()
+    model["segmentor"]["type"] = "EncoderDecoderProjector"
+    model["segmentor"]["auxiliary_head"] = {
+        "type": "ProjHead",
+        "in_channels": 3,
+        "channels": 3,
+        "num_convs": 0,
+    }
+    model["data_preprocessor"] = model["data_preprocessor"] | {"mean": [-255.0] * 3}
+    cfg = write_world(tmp_path, model, scale=16)
+    dataset = cfg.test_dataloader.dataset
+    dataset.pipeline[1].scale = (70, 40)  # 70x35, of which 64x32 are used
+    flip = {"type": "RandomFlip", "prob": 1.0}
+    source = {**dataset, "pipeline": [*dataset.pipeline[:2], flip]}
+    cfg.train_dataloader = {"dataset": {"type": "UDADataset", "source": source}}
+    cfg.val_dataloader = cfg.test_dataloader
+    torch.save(prefixed("model", weights()), tmp_path / "best.pth")
+    return cfg
+
+
+def test_distances_by_hand(cfg, tmp_path):
+    cfg.val_dataloader.dataset.pipeline[1].scale = (64, 32)  # as it is
+    out = tmp_path / "out"
+    result = visualize_features(cfg, tmp_path / "best.pth", out, ("pdd",), device="cpu")
+    target = result["pdd"]["target"]
+    assert target == {
+        "red": pytest.approx(RED, abs=1e-6),
+        "green": pytest.approx(GREEN, abs=1e-6),
+        "blue": None,
+    }
+    # Resized, with mixed colours at the borders of cells.
+    assert result["pdd"]["source"]["red"] == pytest.approx(RED, rel=0.05)
+    assert result["images"] == {"source": 2, "target": 2}
+    assert json.loads((out / "pdd.json").read_text()) == result
+    assert sorted(path.name for path in out.iterdir()) == ["pdd.json", "pdd.png"]
+    rows = [line.split() for line in pdd_table(result).splitlines()]
+    assert rows[0] == ["PDD", "source", "target"]
+    assert rows[2][2] == f"{RED:.4f}" and rows[4] == ["blue", "-", "-"]
+    assert rows[-1][2] == f"{(RED + GREEN) / 2:.4f}"
+
+
+def test_the_plane(cfg, tmp_path):
+    visualize_features(
+        cfg, tmp_path / "best.pth", tmp_path, ("tsne",), num_images=1, pixels=8, device="cpu"
+    )
+    picture = read_image(str(tmp_path / "tsne.png")).astype(int) @ [1, 256, 65536]
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    assert 0xFF0000 in left and 0xFF0000 not in right
+    assert 0x1F77B4 in right and 0xFF7F0E in right
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"train_dataloader": None}, "no train_dataloader.dataset.source with labels"),
+        (
+            {"val_dataloader.dataset.data_prefix.seg_map_path": None},
+            "no val_dataloader.dataset with labels",
+        ),
+        (
+            {"model.segmentor.type": "EncoderDecoder", "model.segmentor.auxiliary_head": None},
+            "EncoderDecoder has no projection head",
+        ),
+        ({"val_dataloader.dataset.pipeline.1.scale": (20, 10)}, "is less than 32 pixels high"),
+    ],
+)
+def test_configs_that_will_not_do(cfg, tmp_path, change, message):
+    cfg.merge_from_dict(change)
+    with pytest.raises(InputError, match=message):
+        visualize_features(cfg, tmp_path / "best.pth", tmp_path / "out", ("pdd",), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"parts": ("umap",)}, r"--what \['umap'\]: choose from tsne, pdd"),
+        ({"num_images": 0}, "--images must be at least 1"),
+        ({"pixels": 0}, "--pixels must be at least 1"),
+    ],
+)
+def test_mistakes(cfg, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        visualize_features(cfg, tmp_path / "best.pth", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

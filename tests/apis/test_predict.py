@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmseg.apis.predict import PredictionFiles, predict
+from mmseg.datasets.image_files import read_image, read_label
+from mmseg.datasets.video_files import open_video, write_video
+from mmseg.utils import InputError
+from tests.apis.color_world import (
+    COLORS,
+    PAINTED,
+    method_model,
+    plain_model,
+    prefixed,
+    weights,
+    write_world,
+)
+
+SCALE = 16
+ALL = ("ids", "color", "overlay", "confidence")
+SURE = 255 * np.exp(1) / (np.exp(1) + 2)  # of a pixel of its own colour: logits 1, 0, 0
+
+
+def block(index):
+    """The prediction for image ``index`` of the colour world."""
+    return np.kron(np.array(PAINTED[index], np.uint8), np.ones((SCALE, SCALE), np.uint8))
+
+
+def middles(picture):
+    """The pixels in the middle of every cell, which no interpolation reaches."""
+    return picture[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    torch.save(
+        prefixed("model", weights()) | prefixed("ema_model", weights(favourite=2)),
+        tmp_path / "best.pth",
+    )
+    return write_world(tmp_path, method_model(), SCALE)
+
+
+@pytest.fixture
+def run(cfg, tmp_path):
+    """Predict into ``out`` with the network of the colour world."""
+
+    def predict_to_out(*inputs, kinds=ALL, **options):
+        files = PredictionFiles(tmp_path / "out", kinds)
+        names = [str(tmp_path / name) for name in inputs]
+        return predict(cfg, tmp_path / "best.pth", names, files, device="cpu", **options)
+
+    return predict_to_out
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_all_kinds_of_a_folder(run, tmp_path, batch_size):
+    report = run("images", batch_size=batch_size)
+    assert (report.images, report.videos, report.problems) == (2, 0, [])
+    for i in range(2):
+        name = f"im{i}.png"
+        ids = read_label(str(tmp_path / "out" / "ids" / name))
+        assert ids.shape == (2 * SCALE, 4 * SCALE)
+        np.testing.assert_array_equal(middles(ids), PAINTED[i])
+        color = read_image(str(tmp_path / "out" / "color" / name))[..., ::-1]
+        np.testing.assert_array_equal(color, COLORS[ids])
+        image = read_image(str(tmp_path / "images" / name))[..., ::-1]
+        mixed = read_image(str(tmp_path / "out" / "overlay" / name))[..., ::-1]
+        np.testing.assert_allclose(mixed, (image / 2 + color / 2), atol=0.51)
+        confidence = read_label(str(tmp_path / "out" / "confidence" / name))
+        np.testing.assert_allclose(confidence[0, 0], SURE, atol=0.51)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) == 8
+
+
+def test_of_images_that_cannot_be_read_the_others_are_predicted(run, tmp_path):
+    (tmp_path / "images" / "im00.png").write_bytes(b"no image")
+    cv2.imwrite(str(tmp_path / "images" / "thin.png"), np.zeros((1, 3000, 3), np.uint8))
+    report = run("images", kinds=("ids",))
+    assert report.images == 2
+    assert [problem.removeprefix(f"{tmp_path}/images/") for problem in report.problems] == [
+        "im00.png cannot be decoded as an image: fetch or write it anew",
+        "thin.png: 3000x1 pixels cannot be resized for the network",
+    ]
+
+
+def test_the_teacher(run, cfg, tmp_path):
+    cfg.model = plain_model()
+    run("images/im1.png", kinds=("ids",), role="teacher")
+    assert (read_label(str(tmp_path / "out" / "ids" / "im1.png")) == 2).all()
+
+
+def test_images_too_small_for_a_kernel(run, tmp_path, monkeypatch):
+    shrunken = torch.nn.Conv2d(3, 3, 60)
+    monkeypatch.setattr("tests.apis.color_world.ThePixels.forward", lambda _, x: [shrunken(x)])
+    report = run("images", kinds=("ids",), batch_size=2)
+    assert report.problems == [
+        f"{tmp_path}/images/im{i}.png: 16x8 pixels are too few for the network" for i in range(2)
+    ]
+
+
+def test_a_video(run, tmp_path):
+    clips = tmp_path / "clips"
+    with write_video(clips / "deep" / "clip.mp4", fps=5) as write:
+        for i in (0, 1, 0):
+            write(COLORS[block(i)])
+    (clips / "noise.mp4").write_bytes(b"no video")
+    report = run("clips", batch_size=2)
+    assert (report.images, report.videos) == (0, 1)
+    (problem,) = report.problems
+    assert problem.startswith(f"{clips}/noise.mp4 cannot be decoded as a video")
+    out = tmp_path / "out"
+    names = [f"{i:06d}.png" for i in range(3)]
+    for kind in ("ids", "confidence"):
+        assert sorted(p.name for p in (out / kind / "deep" / "clip").iterdir()) == names
+    for i, name in zip((0, 1, 0), names, strict=True):
+        ids = read_label(str(out / "ids" / "deep" / "clip" / name))
+        np.testing.assert_array_equal(middles(ids), PAINTED[i])
+    video = open_video(out / "color" / "deep" / "clip.mp4")
+    assert (video.fps, video.num_frames) == (5, 3)
+    first = next(video.frames())[..., ::-1]
+    np.testing.assert_allclose(middles(first), COLORS[PAINTED[0]], atol=40)
+    assert [p.name for p in (out / "overlay" / "deep").iterdir()] == ["clip.mp4"]
+
+
+def test_colours_are_made_up_where_nobody_names_them(run, cfg, tmp_path):
+    cfg.test_dataloader.dataset.pop("metainfo")
+    run("images", kinds=("color",))
+    color = read_image(str(tmp_path / "out" / "color" / "im0.png"))
+    assert len(np.unique(middles(color).reshape(-1, 3), axis=0)) == 2
+
+
+@pytest.mark.parametrize(
+    "inputs, options, message",
+    [
+        (["nowhere"], {}, "there is no such file"),
+        (["images"], {"batch_size": 0}, "--batch-size must be at least 1, not 0"),
+        (["images"], {"kinds": ("ids", "video")}, r"--what \['video'\]: choose from ids, color"),
+        (["images", "labels"], {}, "results of one name, im0"),
+    ],
+)
+def test_mistakes_are_found_before_the_model_is_built(
+    run, tmp_path, monkeypatch, inputs, options, message
+):
+    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_: pytest.fail("built"))
+    with pytest.raises(InputError, match=message):
+        run(*inputs, **options)
+    assert not (tmp_path / "out" / "ids").exists()
+
+
+def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_: pytest.fail("built"))
+    (tmp_path / "ids").symlink_to(tmp_path / "images")
+    cases = {
+        tmp_path / "best.pth": "cannot write to .*: choose another folder with --out-dir",
+        tmp_path: "ids/im0.png would overwrite an input",
+    }
+    for out_dir, message in cases.items():
+        with pytest.raises(InputError, match=message):
+            predict(
+                cfg,
+                tmp_path / "best.pth",
+                [str(Path(tmp_path, "ids", "im0.png"))],
+                PredictionFiles(out_dir, ("ids",)),
+            )

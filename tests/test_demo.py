@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from demo import segment_toy_images as script
+from mmseg.datasets.image_files import read_image
+from mmseg.utils import InputError
+from tests.apis.color_world import method_model, prefixed, weights, write_world
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Path:
+    """A run of the demo on the colour world, and an older one."""
+    cfg = write_world(tmp_path, method_model(), scale=16)
+    cfg.custom_imports = {"imports": ["tests.apis.color_world"]}
+    for age, name in enumerate(("a_sepico_DistCL_seed1", "b_sepico_DistCL_seed0")):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        cfg.dump(folder / f"{name}.json")
+        for iteration in (100, 400):
+            checkpoint = folder / f"iter_{iteration}.pth"
+            torch.save(prefixed("model", weights()), checkpoint)
+            os.utime(checkpoint, (1e9 - age, 1e9 - age))
+    monkeypatch.setattr(script, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(script, "IMAGES", tmp_path / "images")
+    return tmp_path / "runs" / "a_sepico_DistCL_seed1"
+
+
+def test_it_draws_what_the_newest_model_of_the_demo_sees(run, tmp_path, capsys):
+    out = tmp_path / "seen.png"
+    script.main(["--out", str(out)])
+    assert capsys.readouterr().out.splitlines() == [
+        f"model: {run / 'iter_400.pth'}",
+        f"wrote {out}",
+    ]
+    assert read_image(str(out)).shape[1] == 4 * 320 + 5 * 8
+
+
+def test_a_model_may_be_named(run, tmp_path, capsys):
+    checkpoint = run / "iter_100.pth"
+    out = ["--out", str(tmp_path / "seen.png")]
+    script.main([str(run / f"{run.name}.json"), str(checkpoint), *out])
+    assert f"model: {checkpoint}" in capsys.readouterr().out
+
+
+def test_it_says_what_to_run_first(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "IMAGES", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="run `python tools/make_toy_data.py`"):
+        script.main([])
+    monkeypatch.setattr(script, "RUNS", tmp_path)
+    with pytest.raises(InputError, match="run `make demo`, or, .* --exp 0 --debug`"):
+        script.main([])

@@ -1,0 +1,62 @@
+"""Draw the curves of runs: ``python -m tools.analyze_logs work_dirs/RUN... --out curves.png``."""
+
+import argparse
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.analyze_logs", description=__doc__)
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="work dir of a run, or a folder of such")
+    add("--out", default="curves.png", metavar="FILE", help=".png, .pdf or .svg (%(default)s)")
+    add(
+        "--keys",
+        nargs="+",
+        default=[],
+        metavar="K",
+        help="what to draw, for instance src.decode.loss_seg mIoU; default: losses, mIoU, "
+        "confidence, learning rate",
+    )
+    add(
+        "--group",
+        action="store_true",
+        help="draw runs whose names differ in the seed alone as their mean, with a band of one "
+        "standard deviation on each side",
+    )
+    add(
+        "--smooth",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="weight of the past in a moving average, in [0, 1), for instance 0.8 (0)",
+    )
+    add("--labels", nargs="+", metavar="L", help="for the legend: one for each run or group")
+    add("--title", help="default: the name of a single run")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, draw, say where the picture is."""
+    args = parse_args(argv)
+    from mmseg.analysis.curves import plot_runs  # late: --help is fast
+
+    out = Path(args.out)
+    drawn = plot_runs(
+        args.runs,
+        out,
+        keys=args.keys,
+        group=args.group,
+        smoothing=args.smooth,
+        labels=args.labels,
+        title=args.title,
+    )
+    for label, runs in drawn.items():
+        print(f"{label}: {', '.join(map(str, runs))}")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    run_main(main)

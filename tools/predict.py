@@ -1,0 +1,98 @@
+"""Segment images and videos: ``python -m tools.predict CONFIG CHECKPOINT INPUT --out-dir DIR``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import KeyValues, load_config
+
+KINDS = ("ids", "color", "overlay", "confidence")
+EPILOG = """
+DIR gets a folder for each kind, with files named like the inputs: 8-bit PNGs of class indices
+(ids), class colours (color), these laid over the image (overlay), the probability of the predicted
+class as grey (confidence). Of a video, color and overlay are MP4 files.
+"""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.predict", description=__doc__, epilog=EPILOG
+    )
+    add = parser.add_argument
+    add("config", help="config file")
+    add("checkpoint", help="checkpoint file")
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image, video, folder (with its subfolders), or pattern in quotes",
+    )
+    add("--out-dir", required=True, metavar="DIR", help="where the predictions go")
+    add(
+        "--what",
+        nargs="+",
+        choices=KINDS,
+        default=["ids", "overlay"],
+        help="what to write (ids overlay)",
+    )
+    add("--opacity", type=float, default=0.5, help="of the colours in an overlay (0.5)")
+    add("--batch-size", type=int, default=1, metavar="N", help="images of one size at once (1)")
+    add(
+        "--mode",
+        choices=("config", "whole", "slide"),
+        default="config",
+        help="resized as the config's test pipeline says, and predicted as its test_cfg says "
+        "(config) or in one piece (whole); or at full resolution in windows (slide)",
+    )
+    size = {"nargs": 2, "type": int, "metavar": ("H", "W")}
+    add("--crop-size", help="windows of --mode slide (as in training)", **size)
+    add("--stride", help="distance of the windows (2/3 of their size)", **size)
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=KeyValues,
+        default={},
+        metavar="K=V",
+        help="override settings of the config",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, predict, say what came of it; 1 if an input could not be predicted."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    # Late: --help and bad configs are fast.
+    from mmseg.apis.inference import with_mode
+    from mmseg.apis.predict import PredictionFiles, predict
+
+    files = PredictionFiles(Path(args.out_dir), tuple(args.what), args.opacity)
+    report = predict(
+        with_mode(cfg, args.mode, args.crop_size, args.stride),
+        args.checkpoint,
+        args.inputs,
+        files,
+        role=args.model,
+        device=args.device,
+        batch_size=args.batch_size,
+    )
+    kinds = ", ".join(files.kinds)
+    print(f"{report.images} images and {report.videos} videos in {files.out_dir}: {kinds}")
+    for problem in report.problems:
+        print(f"not predicted: {problem}", file=sys.stderr)
+    if report.problems:
+        print(
+            f"error: {len(report.problems)} of {report.inputs} inputs could not be predicted "
+            "(listed above)",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,72 @@
+"""Show a model's features: ``python -m tools.visualize_features CONFIG CHECKPOINT --out DIR``."""
+
+import argparse
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import KeyValues, load_config
+
+EPILOG = """
+Labelled images of the source (the config's training data) and of the target (its validation data)
+go through the model. DIR gets tsne.png, pixels in a plane by class and by domain, and pdd.png and
+pdd.json, the pixel-wise discrimination distance of each class: higher is better.
+"""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.visualize_features", description=__doc__, epilog=EPILOG
+    )
+    add = parser.add_argument
+    add("config", help="config file of a run")
+    add("checkpoint", help="its checkpoint")
+    add("--out", required=True, metavar="DIR", help="where pictures and numbers go")
+    add(
+        "--what",
+        nargs="+",
+        choices=("tsne", "pdd"),
+        default=["tsne", "pdd"],
+        help="what to make (both); tsne needs scikit-learn",
+    )
+    count = {"type": int, "metavar": "N"}
+    add("--images", default=50, help="images of each domain (%(default)s)", **count)
+    add("--pixels", default=100, help="of each class and domain in tsne.png (%(default)s)", **count)
+    add("--seed", default=0, help="of the choice of images and pixels (%(default)s)", **count)
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=KeyValues,
+        default={},
+        metavar="K=V",
+        help="override settings of the config",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, draw, print the table."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    from mmseg.analysis.visualize import pdd_table, visualize_features  # late: --help is fast
+
+    result = visualize_features(
+        cfg,
+        args.checkpoint,
+        Path(args.out),
+        parts=tuple(args.what),
+        role=args.model,
+        num_images=args.images,
+        pixels=args.pixels,
+        seed=args.seed,
+        device=args.device,
+    )
+    if "pdd" in args.what:
+        print(pdd_table(result))
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    run_main(main)
