@@ -223,8 +223,10 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
         InputError: there is no such experiment.
     """
     if exp not in EXPERIMENTS:
-        known = "; ".join(describe(known) for known in EXPERIMENTS)
-        raise InputError(f"there is no experiment {exp}. Known are {known}")
+        known = ", ".join(map(str, EXPERIMENTS))
+        raise InputError(
+            f"there is no experiment {exp}: choose from {known}; --help describes them"
+        )
     row = EXPERIMENTS[exp]
     configs = []
     for stage, method in enumerate(row.stages):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config
+from mmseg.utils.config import add_cfg_options, load_config
 
 KINDS = ("ids", "color", "overlay", "confidence")
 EPILOG = """
@@ -51,14 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--stride", help="distance of the windows (2/3 of their size)", **size)
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=KeyValues,
-        default={},
-        metavar="K=V",
-        help="override settings of the config",
-    )
+    add_cfg_options(parser, "model.segmentor.test_cfg.mode=whole")
     return parser.parse_args(argv)
 
 

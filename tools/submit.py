@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config
+from mmseg.utils.config import add_cfg_options, load_config
 
 # Keys of mmseg.evaluation.submission.BENCHMARKS, whose import is slow.
 BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Cityscapes"}
@@ -61,15 +61,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     add("--aug-test", action="store_true", help="average over six scales and two flips")
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add(
-        "--cfg-options",
-        "--options",
-        nargs="+",
-        action=KeyValues,
-        default={},
-        metavar="K=V",
-        help="override settings of the config, for instance test_dataloader.num_workers=4",
-    )
+    add_cfg_options(parser, "test_dataloader.num_workers=4")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config
+from mmseg.utils.config import KeyValues, add_cfg_options, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,15 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--work-dir", metavar="DIR", help="for the scores; default: beside the checkpoint")
-    add(
-        "--cfg-options",
-        "--options",
-        nargs="+",
-        action=KeyValues,
-        default={},
-        metavar="K=V",
-        help="override settings of the config, for instance test_dataloader.num_workers=4",
-    )
+    add_cfg_options(parser, "test_dataloader.num_workers=4", "--options")
     return parser.parse_args(argv)
 
 
@@ -76,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options)
     # late: --help and bad configs are fast
     from mmseg.apis import Outputs, evaluate_on, report
-    from mmseg.datasets.evaluation_sets import evaluation_sets
+    from mmseg.datasets.evaluation_sets import evaluation_sets, own_labelled_set
 
     outputs = Outputs(
         metric="mIoU" if args.eval else None,
@@ -85,7 +77,12 @@ def main(argv: list[str] | None = None) -> None:
         opacity=args.opacity,
         table=Path(args.table) if args.table else None,
     )
-    sets = evaluation_sets(cfg, args.dataset, dict(args.data_root))
+    if args.eval and not (args.dataset or args.data_root):
+        sets = [own_labelled_set(cfg)]
+        if sets[0].cfg is not cfg:
+            print("note: the test images have no public labels; these are the validation images")
+    else:
+        sets = evaluation_sets(cfg, args.dataset, dict(args.data_root))
     results = evaluate_on(
         sets,
         cfg,

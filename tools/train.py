@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config, override
+from mmseg.utils.config import add_cfg_options, load_config, override
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,14 +26,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--from-scratch", action="store_true", help="start without ImageNet weights")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=KeyValues,
-        default={},
-        metavar="K=V",
-        help="override settings of the config, for instance train_cfg.max_iters=100",
-    )
+    add_cfg_options(parser, "train_cfg.max_iters=100")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, load_config
+from mmseg.utils.config import add_cfg_options, load_config
 
 EPILOG = """
 Labelled images of the source (the config's training data) and of the target (its validation data)
@@ -35,14 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--seed", default=0, help="of the choice of images and pixels (%(default)s)", **count)
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=KeyValues,
-        default={},
-        metavar="K=V",
-        help="override settings of the config",
-    )
+    add_cfg_options(parser, "test_dataloader.dataset.data_root=DIR")
     return parser.parse_args(argv)
 
 

@@ -101,9 +101,13 @@ def own_set(cfg: Config) -> EvaluationSet:
 
 
 def own_labelled_set(cfg: Config) -> EvaluationSet:
-    """The config's ``test_dataloader`` or, if only that has labels, its ``val_dataloader``."""
+    """The config's ``test_dataloader`` or, if only that has labels, its ``val_dataloader``.
+
+    Of the first, ``cfg`` of the result is the config itself.
+    """
     loader = next((each for each in _loaders(cfg) if is_labelled(each.dataset)), None)
-    return own_set(cfg if loader is None else _with_loader(cfg, loader))
+    own = loader is None or loader is cfg.get("test_dataloader")
+    return own_set(cfg if own else _with_loader(cfg, loader))
 
 
 def evaluation_sets(

@@ -21,11 +21,16 @@ EXTRA_STATE = "_extra_state"  # torch's name for what get_extra_state() returns
 SHOWN_KEYS = 4
 
 
-def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
     """Read a checkpoint to the CPU with ``weights_only=True``.
 
     Beyond tensors and plain Python, the file may hold what mmengine and mmcv put into theirs: numpy
     arrays and scalars, and the histories of logged values.
+
+    Args:
+        path: of the checkpoint.
+        trust: run the code that the file brings; objects of packages that are not here are left
+            out. For ``tools.convert_checkpoint`` alone, which makes a file that needs no trust.
 
     Raises:
         InputError: no such file, an unreadable one, or one that needs other types to be loaded.
@@ -33,11 +38,11 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
-    allowed = _allowed_globals()
+    options = {"weights_only": not trust, "pickle_module": Unpickling if trust else None}
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed_globals()):
             warnings.simplefilter("ignore")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint = torch.load(path, map_location="cpu", **options)
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(_why_unreadable(path, error)) from error
     if not isinstance(checkpoint, dict):
@@ -71,23 +76,56 @@ def _history_statistic(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr (for {name}) was not")
 
 
+class Missing(dict):
+    """Stands for an object of a class that is not here; what it held is forgotten."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget the state."""
+
+    def append(self, item: Any) -> None:
+        """Forget the item of a list."""
+
+    def extend(self, items: Iterable[Any]) -> None:
+        """Forget the items of a list."""
+
+
+class Unpickling:
+    """What ``torch.load`` takes for the module ``pickle``: unknown classes become Missing."""
+
+    load = staticmethod(pickle.load)
+
+    class Unpickler(pickle.Unpickler):
+        """Finds classes of the packages that are here."""
+
+        def find_class(self, module: str, name: str) -> Any:
+            """The class, or a stand-in."""
+            try:
+                return super().find_class(module, name)
+            except (ImportError, AttributeError):
+                return Missing
+
+
 def _why_unreadable(path: Path, error: Exception) -> str:
     match = re.search(r"Unsupported global: GLOBAL (.+?) was not", str(error))
     if match:
         return (
-            f"{path} needs {match.group(1)} to be loaded, which is not on the list of safe types; "
-            "save its state_dict alone (tensors only) and use that file"
+            f"{path} needs {match.group(1)} to be loaded, which is not on the list of safe types: "
+            "if you trust whoever made it, convert it once by `python -m tools.convert_checkpoint "
+            f"--trust {path} OUT` and use OUT"
         )
     return f"{path} is not a readable checkpoint (damaged or cut off?): fetch or copy it again"
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:
-    """The state dict of a checkpoint: its ``state_dict`` entry, or the checkpoint itself.
+    """The state dict of a checkpoint: its ``state_dict``, its ``model``, or the checkpoint itself.
 
     Raises:
         InputError: there is none.
     """
-    state = checkpoint.get("state_dict", checkpoint)
+    state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
     if not (isinstance(state, Mapping) and state):
         raise InputError(f"{source} holds no weights")
     # Counters and the like, which a module keeps beside its weights, are of no use here.

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from .errors import InputError
+from .legacy_config import is_legacy, translate
 
 
 class KeyValues(DictAction):
@@ -33,15 +35,37 @@ class KeyValues(DictAction):
             raise argparse.ArgumentError(self, str(error)) from error
 
 
+def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) -> None:
+    """Add ``--cfg-options K=V ...``, for :func:`load_config` or :func:`override`.
+
+    Args:
+        example: of a setting that users of this tool override.
+        names: other names of the option.
+    """
+    parser.add_argument(
+        "--cfg-options",
+        *names,
+        nargs="+",
+        action=KeyValues,
+        default={},
+        metavar="K=V",
+        help=f"override settings of the config, for instance {example}",
+    )
+
+
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a ``.py`` or ``.json`` config and its ``_base_`` files.
+
+    One in the schema of mmseg 0.x, as the published checkpoints have, is translated; what is not
+    translated, because nothing is known about it, is named on stderr.
 
     Args:
         path: of the config.
         overrides: dotted key -> value, as ``--cfg-options`` gives them.
 
     Raises:
-        InputError: no such file, one that is no config, or an override that does not apply.
+        InputError: no such file, one that is no config or has no translation, or an override that
+            does not apply.
     """
     if not Path(path).is_file():
         raise InputError(f"no config at {path}")
@@ -49,10 +73,25 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-    if Path(path).suffix == ".json":
+    if is_legacy(cfg):
+        cfg = Config(_with_tuples(_translated(cfg, path)), filename=str(path))
+    elif Path(path).suffix == ".json":
         cfg = Config(_with_tuples(cfg.to_dict()), filename=str(path))
     override(cfg, overrides or {})
     return cfg
+
+
+def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        translated, unknown = translate(cfg.to_dict())
+    except InputError as error:
+        raise InputError(f"{path}, a config of mmseg 0.x: {error}") from error
+    if unknown:
+        print(
+            f"{path}: not translated, for training only: {', '.join(unknown)}",
+            file=sys.stderr,
+        )
+    return translated
 
 
 def override(cfg: Config, overrides: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Configs of the networks that golden numbers exist for, and of a tiny one."""
+"""Configs of a network of the paper, and of a tiny one."""
 
 import copy
 
@@ -28,29 +28,6 @@ DLV2 = {
         "norm_cfg": {"type": "BN", "requires_grad": True},
     },
 }
-
-DAFORMER = {
-    "type": "EncoderDecoderProjector",
-    "backbone": {"type": "mit_b5"},
-    "decode_head": {
-        "type": "DAFormerHead",
-        "in_channels": (64, 128, 320, 512),
-        "channels": 256,
-        "num_classes": 19,
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-    },
-    "auxiliary_head": {
-        "type": "ProjHead",
-        "in_channels": (64, 128, 320, 512),
-        "in_index": (0, 1, 2, 3),
-        "input_transform": "resize_concat",
-        "channels": 512,
-        "num_convs": 2,
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-    },
-}
-
-NETWORKS = {"dlv2_r101v1c": DLV2, "daformer_mitb5": DAFORMER}
 
 #: One stage of ResNet-18 (64 channels at 1/4) and a head of one convolution, 5 classes.
 TINY = {

@@ -1,5 +1,8 @@
 import pathlib
+import pickle
 import random
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from torch import nn
 
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import (
+    Missing,
     load_checkpoint,
     load_for_testing,
     load_weights,
@@ -74,9 +78,63 @@ def test_what_mmengine_and_mmcv_save_is_loaded(tmp_path):
     ],
 )
 def test_other_types_are_refused_by_name(tmp_path, content, name):
-    torch.save({"state_dict": {}, "extra": content}, tmp_path / "c.pth")
-    with pytest.raises(InputError, match=f"c.pth needs {name} to be loaded"):
-        load_checkpoint(tmp_path / "c.pth")
+    path = tmp_path / "c.pth"
+    torch.save({"state_dict": {}, "extra": content}, path)
+    with pytest.raises(InputError, match=f"c.pth needs {name} to be loaded") as error:
+        load_checkpoint(path)
+    assert f"`python -m tools.convert_checkpoint --trust {path} OUT`" in str(error.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_mmcv_are_loaded_in_both_formats_of_torch(tmp_path, zipped):
+    """What its runner saves: tensors with versions, text, tuples, NumPy's scalars and arrays."""
+    state_dict = nn.Linear(2, 1).state_dict()
+    assert state_dict._metadata
+    saved = {
+        "meta": {
+            "config": "model = dict()",
+            "CLASSES": ("road", "sky"),
+            "PALETTE": np.array([[128, 64, 128], [70, 130, 180]]),
+            "hook_msgs": {"best_score": np.float64(0.5)},
+            "epoch": 1,
+        },
+        "state_dict": state_dict,
+        "optimizer": torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).state_dict(),
+    }
+    path = tmp_path / "c.pth"
+    torch.save(saved, path, _use_new_zipfile_serialization=zipped)
+    loaded = load_checkpoint(path)
+    assert torch.equal(loaded["state_dict"]["weight"], state_dict["weight"])
+    assert loaded["meta"]["CLASSES"] == ("road", "sky")
+    assert loaded["meta"]["PALETTE"].tolist() == [[128, 64, 128], [70, 130, 180]]
+    assert loaded["meta"]["hook_msgs"] == {"best_score": 0.5}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_trust_loads_anything_and_leaves_out_what_is_not_installed(tmp_path, monkeypatch, zipped):
+    config = types.ModuleType("old_mmcv.config")
+    config.ConfigDict = type("ConfigDict", (dict,), {"__module__": "old_mmcv.config"})
+    config.Names = type("Names", (list,), {"__module__": "old_mmcv.config"})
+    for name, module in (("old_mmcv", types.ModuleType("old_mmcv")), ("old_mmcv.config", config)):
+        monkeypatch.setitem(sys.modules, name, module)
+    strange = config.ConfigDict(a=1)
+    strange.text = "kept beside"
+    meta = {"cfg": strange, "names": config.Names("ab"), "path": pathlib.PurePosixPath("x")}
+    path = tmp_path / "c.pth"
+    torch.save(
+        {"state_dict": linear(1.0), "meta": meta}, path, _use_new_zipfile_serialization=zipped
+    )
+    for name in ("old_mmcv", "old_mmcv.config"):
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match="needs old_mmcv.config.ConfigDict to be loaded"):
+        load_checkpoint(path)
+    loaded = load_checkpoint(path, trust=True)
+    assert loaded["state_dict"]["weight"].tolist() == [[1, 1]]
+    assert loaded["meta"]["path"] == pathlib.PurePosixPath("x")
+    assert {type(loaded["meta"][key]) for key in ("cfg", "names")} == {Missing}
+    path.write_bytes(pickle.dumps(meta["path"])[:9])
+    with pytest.raises(InputError, match="c.pth is not a readable checkpoint"):
+        load_checkpoint(path, trust=True)
 
 
 @pytest.mark.parametrize("length", [0, 10, 600])
@@ -103,7 +161,12 @@ def test_no_file_and_no_weights(tmp_path):
 def test_weights_come_bare_or_wrapped_and_without_counters():
     bare = linear(1.0)
     counted = {**bare, "_extra_state": {"iteration": 3}}
-    for checkpoint in (bare, {"state_dict": bare, "meta": {}}, {"state_dict": counted}):
+    for checkpoint in (
+        bare,
+        {"state_dict": bare, "meta": {}},
+        {"state_dict": counted},
+        {"model": bare},
+    ):
         assert weights_of(checkpoint, "c.pth") == bare
 
 

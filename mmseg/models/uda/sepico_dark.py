@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmseg.registry import MODELS
+from mmseg.utils import InputError
 
 from .sepico import PseudoLabel, SePiCo
 
@@ -88,7 +89,16 @@ class SePiCoDark(SePiCo):
         self.register_buffer("class_weight", weight, persistent=False)
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
-        """Arg-max of the mixture of night and day, and its share above the threshold."""
+        """Arg-max of the mixture of night and day, and its share above the threshold.
+
+        Raises:
+            InputError: the batch brings no day images.
+        """
+        if len(views) != 2:
+            raise InputError(
+                "SePiCoDark needs the day image of each target image: set corresp of the target's "
+                "DarkZurichDataset to the folder of its csv files"
+            )
         night, day = (self.ema_model.encode_decode(view).float().softmax(1) for view in views)
         mixed = mix_day_and_night(
             day, night, self.day_ratio, self.shift_insensitive, self.class_weight

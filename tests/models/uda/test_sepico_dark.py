@@ -5,6 +5,7 @@ import torch
 
 from mmseg.models.uda import SePiCoDark
 from mmseg.models.uda.sepico_dark import mix_day_and_night
+from mmseg.utils import InputError
 from tests.golden import load_golden
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
 
@@ -88,6 +89,12 @@ def test_behind_the_pseudo_labels_only_the_night_counts():
     assert logs[0].keys() == logs[1].keys()
     for name, value in logs[0].items():
         assert torch.equal(value, logs[1][name]), name
+
+
+def test_a_target_without_day_images_is_refused():
+    model = dark()
+    with pytest.raises(InputError, match="needs the day image.*set corresp"):
+        model.train_step(batch(), optimizer_of(model))
 
 
 def test_training_depends_on_the_day():

@@ -1,0 +1,126 @@
+"""The segmentor of an old config: backbone, decoder, projection."""
+
+from typing import Any
+
+from mmseg.utils.errors import InputError
+
+from .section import Section
+
+# Settings of all decoders that have the same name and meaning here.
+_HEAD_KEYS = ("dropout_ratio", "norm_cfg", "align_corners", "ignore_index")
+_RESNET_KEYS = (
+    "depth",
+    "strides",
+    "dilations",
+    "contract_dilation",
+    "out_indices",
+    "norm_cfg",
+    "norm_eval",
+)
+# The initial values that a head here has anyway.
+_HEAD_INIT = {
+    "DLV2Head": {"type": "Normal", "std": 0.01, "override": {"name": "aspp_modules"}},
+    "DAFormerHead": {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}},
+}
+
+
+def segmentor(model: Section) -> dict[str, Any]:
+    """The config of the segmentor, from the old file's ``model``."""
+    model.only("type", "EncoderDecoderProjector")
+    translated = {
+        "type": "EncoderDecoderProjector",
+        "backbone": _backbone(model.section("backbone")),
+        "decode_head": _decode_head(model.section("decode_head")),
+        "auxiliary_head": _projection(model.section("auxiliary_head")),
+        "test_cfg": _test_cfg(model.section("test_cfg")),
+    }
+    pretrained = model.take("pretrained", (str, type(None)), None)
+    if pretrained:
+        translated["backbone"]["init_cfg"] = {
+            "type": "Pretrained",
+            "checkpoint": _pretrained_file(pretrained),
+        }
+    return translated
+
+
+def _pretrained_file(name: str) -> str:
+    """Where the weights of a name in OpenMMLab's model zoo are kept; paths stay as they are."""
+    zoo = "open-mmlab://"
+    return f"pretrained/{name.removeprefix(zoo)}.pth" if name.startswith(zoo) else name
+
+
+def _backbone(backbone: Section) -> dict[str, Any]:
+    name = backbone.take("type", str)
+    if name.startswith("mit_b"):
+        backbone.only("style", "pytorch", required=False)
+        return {"type": name}
+    if name != "ResNetV1c":
+        raise InputError(f"{backbone.where('type')} is {name!r}; known are ResNetV1c and mit_b0-5")
+    return {
+        "type": name,
+        **backbone.take_all(*_RESNET_KEYS),
+        **backbone.drop_default("num_stages", 4),
+        **backbone.drop_default("style", "pytorch"),
+    }
+
+
+def _decode_head(head: Section) -> dict[str, Any]:
+    name = head.take("type", str)
+    if name not in _HEAD_INIT:
+        known = " and ".join(_HEAD_INIT)
+        raise InputError(f"{head.where('type')} is {name!r}; known are {known}")
+    translated = {
+        "type": name,
+        "in_channels": head.take("in_channels"),
+        "in_index": head.take("in_index"),
+        "num_classes": head.take("num_classes", int),
+        **head.take_all(*_HEAD_KEYS),
+        **head.drop_default("init_cfg", _HEAD_INIT[name], None),
+        "loss_decode": _cross_entropy(head.section("loss_decode")),
+    }
+    if name == "DLV2Head":
+        return translated | {"dilations": head.take("dilations")}
+    parameters = head.section("decoder_params")
+    translated |= {
+        "channels": head.take("channels", int),
+        "embed_dims": parameters.take("embed_dims", int),
+        "dilations": _fusion_dilations(parameters.section("fusion_cfg"), translated),
+    }
+    for key in ("embed_cfg", "embed_neck_cfg"):
+        embedding = parameters.section(key)
+        embedding.only("type", "mlp")
+        embedding.only("act_cfg", None)
+        embedding.only("norm_cfg", None)
+    return translated
+
+
+def _fusion_dilations(fusion: Section, head: dict[str, Any]) -> Any:
+    fusion.only("type", "aspp")
+    fusion.only("sep", True)
+    fusion.only("pool", False)
+    fusion.only("act_cfg", {"type": "ReLU"})
+    fusion.only("norm_cfg", head.get("norm_cfg"))
+    return fusion.take("dilations")
+
+
+def _cross_entropy(loss: Section) -> dict[str, Any]:
+    loss.only("type", "CrossEntropyLoss")
+    loss.only("use_sigmoid", False, required=False)
+    return {"type": "CrossEntropyLoss", **loss.take_all("loss_weight", "class_weight")}
+
+
+def _projection(head: Section) -> dict[str, Any]:
+    """The projection head; its loss is the method's."""
+    head.only("type", "ProjHead")
+    return {
+        "type": "ProjHead",
+        "in_channels": head.take("in_channels"),
+        "in_index": head.take("in_index"),
+        "channels": head.take("channels", int),
+        "num_convs": head.take("num_convs", int),
+        **head.take_all("input_transform", "norm_cfg", "align_corners"),
+    }
+
+
+def _test_cfg(test_cfg: Section) -> dict[str, Any]:
+    return {"mode": test_cfg.take("mode", str), **test_cfg.take_all("crop_size", "stride")}

@@ -1,0 +1,82 @@
+"""The training of an old config: optimizer, schedule, intervals, seed."""
+
+import copy
+import functools
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .section import Section
+
+# What old configs do not speak of.
+_RUNTIME = Path(__file__).parents[3] / "configs" / "_base_" / "default_runtime.py"
+# SYNTHIA has no terrain, truck and train: its results are means over fewer classes.
+_SYNTHIA_METRICS = ["mIoU", "mIoU16", "mIoU13"]
+_SYNTHIA_BEST = "mIoU16"
+
+
+def training_settings(old: Section, source: str) -> dict[str, Any]:
+    """Everything but the model and the data.
+
+    Args:
+        old: the whole file. source: the class of the source data set.
+    """
+    settings = copy.deepcopy(_runtime())
+    settings["log_level"] = old.take("log_level", str)
+    settings["load_from"] = old.take("load_from", (str, type(None)), None)
+    settings["env_cfg"]["cudnn_benchmark"] = old.take("cudnn_benchmark", bool, False)
+    settings["env_cfg"]["dist_cfg"]["backend"] = old.section("dist_params").take("backend", str)
+    hooks = settings["default_hooks"]
+    hooks["runtime_info"]["interval"] = old.section("log_config").take("interval", int)
+    hooks["logger"]["interval"] = hooks["runtime_info"]["interval"]
+    hooks["panels"]["interval"] = old.section("uda").take("debug_img_interval", int)
+    evaluation = old.section("evaluation")
+    evaluation.only("metric", "mIoU", ["mIoU"])
+    metrics = ["mIoU"]
+    if source == "SynthiaDataset":
+        metrics, hooks["checkpoint"]["save_best"] = _SYNTHIA_METRICS, _SYNTHIA_BEST
+    runner = old.section("runner")
+    runner.only("type", "IterBasedRunner")
+    max_iters = runner.take("max_iters", int)
+    settings["train_cfg"] |= {
+        "max_iters": max_iters,
+        "val_interval": evaluation.take("interval", int),
+    }
+    evaluator = {"type": "IoUMetric", "iou_metrics": metrics}
+    return settings | {
+        "val_evaluator": evaluator,
+        "test_evaluator": copy.deepcopy(evaluator),
+        "optim_wrapper": _optim_wrapper(old),
+        "param_scheduler": _schedule(old.section("lr_config"), max_iters),
+        "randomness": {"seed": old.take("seed", (int, type(None)), None)},
+        "experiment_name": old.take("name", str),
+        **old.take_all("exp"),
+    }
+
+
+@functools.cache
+def _runtime() -> dict[str, Any]:
+    return Config.fromfile(_RUNTIME).to_dict()
+
+
+def _optim_wrapper(old: Section) -> dict[str, Any]:
+    old.only("optimizer_config", None, {}, {"grad_clip": None}, required=False)
+    optimizer = old.take("optimizer", dict)
+    paramwise = {"paramwise_cfg": optimizer.pop("paramwise_cfg", None) or {}}
+    constructor = "StudentOptimWrapperConstructor"
+    return {"type": "OptimWrapper", "constructor": constructor, "optimizer": optimizer, **paramwise}
+
+
+def _schedule(lr: Section, max_iters: int) -> list[dict[str, Any]]:
+    """A polynomial and a linear warm-up; ``end`` of mmengine is one more than the iterations."""
+    lr.only("policy", "poly")
+    lr.only("warmup", "linear")
+    lr.only("by_epoch", False)
+    poly = {"type": "PolyLR", "power": lr.take("power"), "eta_min": lr.take("min_lr")}
+    warmup = {"type": "LinearLR", "start_factor": lr.take("warmup_ratio")}
+    ends = (max_iters, lr.take("warmup_iters", int))
+    return [
+        {**scheduler, "by_epoch": False, "end": end + 1}
+        for scheduler, end in zip((poly, warmup), ends, strict=True)
+    ]

@@ -1,0 +1,227 @@
+"""Every setting of an old config has a place in the translation, or a reason to have none."""
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mmseg.utils import InputError
+from mmseg.utils.legacy_config import IGNORED, translate
+from tests.old_configs import old_config
+
+# Where a setting of the old schema (a regular expression) is in ours, if its name is another one.
+PLACES = {
+    r"log_config\.interval": "default_hooks.(runtime_info|logger).interval",
+    r"dist_params\.backend": "env_cfg.dist_cfg.backend",
+    r"cudnn_benchmark": "env_cfg.cudnn_benchmark",
+    r"seed": "randomness.seed",
+    r"name": "experiment_name",
+    r"runner\.max_iters": "(train_cfg.max_iters|param_scheduler.0.end)",
+    r"evaluation\.interval": "train_cfg.val_interval",
+    r"lr_config\.power": "param_scheduler.0.power",
+    r"lr_config\.min_lr": "param_scheduler.0.eta_min",
+    r"lr_config\.warmup_ratio": "param_scheduler.1.start_factor",
+    r"lr_config\.warmup_iters": "param_scheduler.1.end",
+    r"optimizer\.(paramwise_cfg.+)": r"optim_wrapper.\1",
+    r"optimizer\.(.+)": r"optim_wrapper.optimizer.\1",
+    r"model\.pretrained": "model.segmentor.backbone.init_cfg.checkpoint",
+    r"model\.decode_head\.decoder_params\.embed_dims": "model.segmentor.decode_head.embed_dims",
+    r"model\.decode_head\.decoder_params\.fusion_cfg\.dilations": (
+        "model.segmentor.decode_head.dilations"
+    ),
+    r"model\.decode_head\.init_cfg\..+": "model.segmentor.decode_head.init_cfg",
+    r"model\.auxiliary_head\.channels": (
+        "model.(segmentor.auxiliary_head.channels|prototypes.feature_dim)"
+    ),
+    r"model\.auxiliary_head\.loss_decode\.use_dist": "model.contrast.variant",
+    r"model\.auxiliary_head\.loss_decode\.use_bank": "model.contrast.variant",
+    r"model\.auxiliary_head\.loss_decode\.use_reg": "model.contrast.regularizer_weight",
+    r"model\.auxiliary_head\.loss_decode\.reg_relative_weight": "model.contrast.regularizer_weight",
+    r"model\.auxiliary_head\.loss_decode\.contrast_temp": "model.contrast.temperature",
+    r"model\.auxiliary_head\.loss_decode\.scale_min_ratio": "model.contrast.min_ratio",
+    r"model\.auxiliary_head\.loss_decode\.loss_weight": "model.contrast.loss_weight",
+    r"model\.(.+)": r"model.segmentor.\1",
+    r"uda\.enable_strong_aug": "model.strong_augmentation",
+    r"uda\.start_distribution_iter": "model.start_contrast_iter",
+    r"uda\.color_jitter_probability": "model.color_jitter_threshold",
+    r"uda\.pseudo_random_crop": "model.pseudo_crop",
+    r"uda\.regen_pseudo": "model.regenerate_pseudo_label",
+    r"uda\.memory_length": "model.prototypes.memory_length",
+    r"uda\.debug_img_interval": "default_hooks.panels.interval",
+    r"uda\.corresp_root": "train_dataloader.dataset.target.corresp",
+    r"uda\.class_weight": "model.(class_weight|segmentor.test_cfg.class_weight)",
+    r"uda\.(.+)": r"model.\1",
+    r"data\.samples_per_gpu": "train_dataloader.batch_size",
+    r"data\.workers_per_gpu": "(train|val|test)_dataloader.num_workers",
+    r"data\.(\w+)\.(.*)img_dir": r"\1_dataloader.dataset.\2data_prefix.img_path",
+    r"data\.(\w+)\.(.*)ann_dir": r"\1_dataloader.dataset.\2data_prefix.seg_map_path",
+    r"data\.(\w+)\.(.*)pipeline\..*img_scale": r"\1_dataloader.dataset.\2pipeline.\\d.scale",
+    r"data\.(\w+)\.pipeline\..*keep_ratio": r"\1_dataloader.dataset.pipeline.1.keep_ratio",
+    r"data\.train\.target\.data_root": "train_dataloader.dataset.target.(data_root|corresp)",
+    r"data\..+pipeline\.\d\.(size|pad_val|seg_pad_val)": r"model.data_preprocessor.\1",
+    r"data\.(\w+)\.(.*)pipeline\.\d\.(.+)": r"\1_dataloader.dataset.\2pipeline.\\d.\3",
+    r"data\.(\w+)\.(.+)": r"\1_dataloader.dataset.\2",
+}
+# What mmseg 0.x had a default for.
+OPTIONAL = "|".join(
+    (
+        "load_from|seed|exp|cudnn_benchmark|optimizer_config|model.pretrained",
+        r"optimizer\..+|uda\.(class_weight|memory_length|corresp_root)",
+        r"model\.backbone\.(?!type).+|model\.auxiliary_head\.norm_cfg.*",
+        r"model\.decode_head\.init_cfg.*|model\..+_head\.(align_corners|dropout_ratio)",
+        r"model\.auxiliary_head\.input_transform",
+        r"model\.decode_head\.loss_decode\.(loss_weight|use_sigmoid|class_weight)",
+        r"data\..+\.(data_root|ann_dir|cat_max_ratio|keep_ratio|flip|to_rgb|pad_val|seg_pad_val)",
+        r"data\.train\.rare_class_sampling\..+",
+    )
+)
+# Dicts that are handed on as they are: what is added to them is checked later.
+HANDED_ON = r"optimizer.*|.*norm_cfg|.*init_cfg.*|data\.train\.rare_class_sampling"
+
+
+def leaves(node: Any, path: tuple = ()) -> Iterator[tuple]:
+    """The paths of all settings; of a list of values, that of each value."""
+    if isinstance(node, dict | list) and node:
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from leaves(child, (*path, key))
+    else:
+        yield path
+
+
+def dicts(node: Any, path: tuple = ()) -> Iterator[tuple]:
+    """The paths of all dicts."""
+    if isinstance(node, dict):
+        yield path
+    if isinstance(node, dict | list):
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from dicts(child, (*path, key))
+
+
+def at(node: Any, path: tuple) -> Any:
+    for key in path:
+        node = node[key]
+    return node
+
+
+def other(value: Any) -> Any:
+    """A value that is not this one, of its kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return {str: f"{value}x", dict: {"x": 1}, list: ["x"]}.get(type(value), "x")
+
+
+def changed(old: dict, path: tuple, value: Any) -> dict:
+    old = copy.deepcopy(old)
+    at(old, path[:-1])[path[-1]] = value
+    return old
+
+
+def dotted(path: tuple) -> str:
+    return ".".join(map(str, path))
+
+
+def setting(old: dict, path: tuple) -> str:
+    """The dotted path of a setting; a list of values is one setting."""
+    while isinstance(at(old, path[:-1]), list) and not isinstance(at(old, path), dict):
+        path = path[:-1]
+    return dotted(path)
+
+
+def differences(a: Any, b: Any, path: tuple = ()) -> Iterator[str]:
+    """Dotted paths of what differs; lists of values are not taken apart."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in a.keys() | b.keys():
+            yield from differences(a.get(key), b.get(key), (*path, key))
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b) and dict in map(type, a):
+        for i, (left, right) in enumerate(zip(a, b, strict=True)):
+            yield from differences(left, right, (*path, i))
+    elif a != b:
+        yield dotted(path)
+
+
+def place(name: str) -> str:
+    """A regular expression of the paths in ours that an old setting decides."""
+    for pattern, ours in PLACES.items():
+        if re.fullmatch(pattern, name):
+            return re.sub(pattern, ours, name)
+    return name
+
+
+def is_ignored(name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in IGNORED)
+
+
+@pytest.mark.parametrize("exp", [1, 5, 8])
+def test_a_changed_setting_changes_its_counterpart_and_nothing_else(exp):
+    old = old_config(exp)
+    before, unknown = translate(old)
+    assert unknown == []
+    for path in leaves(old):
+        name = setting(old, path)
+        try:
+            after, _ = translate(changed(old, path, other(at(old, path))))
+        except InputError as error:  # there is no such choice here, or two settings contradict
+            ancestors = [dotted(path[:n]) for n in range(2, len(path) + 1)]
+            assert any(part in str(error) for part in [str(path[-1]), *ancestors]), name
+            assert not is_ignored(name), name
+            continue
+        found = set(differences(before, after))
+        if is_ignored(name):
+            assert found == set(), name
+        else:
+            assert found, f"{name} is not heeded"
+            assert all(re.fullmatch(place(name), each) for each in found), (name, found)
+
+
+def test_every_reason_to_ignore_a_setting_is_needed():
+    old = old_config(1)
+    old |= {"work_dir": "x", "gpu_ids": [0], "git_rev": "x"}
+    old["model"]["train_cfg"] = {"work_dir": "x", "log_config": {"interval": 50}}
+    old["data"]["test"]["pipeline"][1]["transforms"][-1]["meta_keys"] = ["filename"]
+    old["data"]["test"]["test_mode"] = True
+    assert translate(old) == translate(old_config(1))
+    names = {setting(old, path) for path in leaves(old)}
+    for pattern, reason in IGNORED.items():
+        assert reason
+        assert any(re.fullmatch(pattern, name) for name in names), pattern
+
+
+@pytest.mark.parametrize("exp", [4, 7])
+def test_a_setting_that_nobody_knows_is_named(exp):
+    old = old_config(exp)
+    before = translate(old)
+    for path in dicts(old):
+        name = dotted((*path, "strange"))
+        if is_ignored(name):
+            continue
+        try:
+            after = translate(changed(old, (*path, "strange"), 1))
+        except InputError as error:
+            assert str(path[-1]) in str(error)
+            assert not name.startswith(("data.train", "uda"))
+            continue
+        if re.fullmatch(HANDED_ON, dotted(path)):
+            assert after != before, name
+        else:
+            assert after == (before[0], [name])
+            assert not name.startswith(("model", "data.val", "data.test"))
+
+
+@pytest.mark.parametrize("exp", [2, 8])
+def test_a_missing_setting_is_named_unless_it_has_a_default(exp):
+    old = old_config(exp)
+    for path in leaves(old):
+        without = copy.deepcopy(old)
+        del at(without, path[:-1])[path[-1]]
+        name = setting(old, path)
+        if isinstance(at(old, path[:-1]), list) or is_ignored(name):
+            continue
+        if re.fullmatch(OPTIONAL, name):
+            translate(without)
+        else:
+            with pytest.raises(InputError, match=f"{re.escape(name)} is missing|_cfg is {{"):
+                translate(without)

@@ -1,0 +1,41 @@
+"""Convert a checkpoint of the authors' release, or into one: student and teacher alone."""
+
+import argparse
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.convert_checkpoint", description=__doc__)
+    add = parser.add_argument
+    add("source", metavar="IN", help="checkpoint of this project or of the release")
+    add("target", metavar="OUT", help="file to write")
+    add(
+        "--to",
+        choices=("ours", "published"),
+        default="ours",
+        help="layout of OUT; published: as mmcv 1.x and the release read it (ours)",
+    )
+    add(
+        "--trust",
+        action="store_true",
+        help="run code that IN brings along; only for files whose maker you trust",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, convert, say what was left out."""
+    args = parse_args(argv)
+    from mmseg.apis.convert_checkpoint import convert_checkpoint  # late: --help is fast
+
+    lost = convert_checkpoint(args.source, args.target, args.to, args.trust)
+    print(f"wrote {args.target}: {Path(args.target).stat().st_size / 1e6:.1f} MB")
+    if lost:
+        print(f"left out: {', '.join(lost)}")
+
+
+if __name__ == "__main__":
+    run_main(main)

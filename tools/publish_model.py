@@ -1,0 +1,30 @@
+"""Strip a checkpoint to the network that predicts; part of its hash goes into the name."""
+
+import argparse
+from pathlib import Path
+
+from mmseg.utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.publish_model", description=__doc__)
+    add = parser.add_argument
+    add("source", metavar="IN", help="checkpoint")
+    add("prefix", metavar="OUT_PREFIX", help="OUT_PREFIX-<8 digits of its SHA-256>.pth is written")
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, publish, say what the sizes are."""
+    args = parse_args(argv)
+    from mmseg.apis.convert_checkpoint import publish_model  # late: --help is fast
+
+    target = publish_model(args.source, args.prefix, args.model)
+    before, after = (path.stat().st_size / 1e6 for path in (Path(args.source), target))
+    print(f"wrote {target}: {after:.1f} MB, from {before:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_main(main)
