@@ -45,17 +45,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"experiments:\n{listing}\n\n0 is the demo: toy data, CPU, minutes.",
+        epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data: CPU, "
+        "minutes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--exp", type=int, metavar="N", help="experiment to run, see below")
+    what.add_argument("--exp", type=experiment, metavar="N", help="experiment to run, see below")
     what.add_argument("--config", metavar="FILE", help="a config of your own instead")
     add = parser.add_argument
     add("--debug", action="store_true", help="shrunken copy: a minute on CPU, toy data if need be")
     add("--dry-run", action="store_true", help="print the configs and exit")
     train_tool.add_training_options(parser)
     return parser.parse_args(argv)
+
+
+def experiment(name: str) -> int | str:
+    """The key of an experiment: a number, or the name of a demo."""
+    return int(name) if name.lstrip("-").isdigit() else name
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -168,16 +174,17 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
 def train(run: Run, args: argparse.Namespace) -> None:
     """Make toy data if the run is on it, and train."""
     from mmseg.apis.train import finished, latest_checkpoint
-    from mmseg.datasets.toy import has_toy_data, make_toy_data
+    from mmseg.datasets.toy import TOY_SETS, has_toy_data, make_toy_data
 
     cfg = resolve(run, args)
     resume = args.resume and (run.start_from is None or any(run.work_dir.glob("iter_*.pth")))
     if resume and finished(cfg):
         print(f"{run.title}: finished before, in {run.work_dir}")
         return
-    if str(TOY_ROOT) in cfg.pretty_text and not has_toy_data(TOY_ROOT):
-        print(f"drawing toy data in {TOY_ROOT}")
-        make_toy_data(TOY_ROOT)
+    toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in cfg.pretty_text]
+    if toy_sets and not has_toy_data(TOY_ROOT, toy_sets):
+        print(f"drawing toy data in {TOY_ROOT}: {', '.join(toy_sets)}")
+        make_toy_data(TOY_ROOT, sets=toy_sets)
     if run.start_from is not None and not resume:
         cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
     print(f"{run.title}: training {run.resolved}", flush=True)

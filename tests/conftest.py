@@ -19,11 +19,28 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def toy_root(tmp_path_factory) -> Path:
-    """A complete toy set: 12 source, 8 target and 4 validation images."""
+    """``gta/`` with 12 images, ``cityscapes/`` with 8 to train on and 4 to validate on."""
+    return small_toy_data(tmp_path_factory, "gta", "cityscapes")
+
+
+@pytest.fixture(scope="session")
+def toy_synthia_root(tmp_path_factory) -> Path:
+    """``synthia/`` with 12 images, ``cityscapes/`` with 8 to train on and 4 to validate on."""
+    return small_toy_data(tmp_path_factory, "synthia", "cityscapes")
+
+
+@pytest.fixture(scope="session")
+def toy_night_root(tmp_path_factory) -> Path:
+    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images."""
+    return small_toy_data(tmp_path_factory, "cityscapes", "dark_zurich")
+
+
+def small_toy_data(tmp_path_factory, *sets: str) -> Path:
+    """A folder like ``data/toy`` that holds these sets."""
     from mmseg.datasets.toy import ToySettings, make_toy_data
 
     root = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_data(root, ToySettings(12, 8, 4, seed=0), nproc=1)
+    make_toy_data(root, ToySettings(12, 8, 4, 3), nproc=1, sets=sets)
     return root
 
 

@@ -14,9 +14,8 @@ from mmseg.utils.config import load_config
 
 @pytest.fixture
 def place(toy_root, tmp_path, monkeypatch) -> Path:
-    """An empty folder with toy data to run experiments in; generated configs stay there too."""
+    """A folder with toy data to run experiments in; generated configs stay there too."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
     shutil.copytree(toy_root, tmp_path / "data" / "toy")
     bases = Path(run_experiments.__file__).parent / "configs" / "_base_"
     (tmp_path / "configs").mkdir()
@@ -66,6 +65,25 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
     assert sepico.is_dir()
     assert (source_only / f"{source_only.name}.json").read_text() == recorded
     assert len(runs_of(place, "")) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("demo", "toy", "rows"),
+    [
+        ("night-demo", "toy_night_root", ["mIoU"]),
+        ("synthia-demo", "toy_synthia_root", ["mIoU", "mIoU16", "mIoU13"]),
+    ],
+)
+def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, rows, request):
+    shutil.rmtree(place / "data" / "toy")
+    shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy")
+    launch("--exp", demo)
+    (table,) = place.glob(f"work_dirs/local-exp{demo}/*/comparison.txt")
+    lines = [line.split() for line in table.read_text().splitlines()]
+    assert lines[0] == ["class", "source", "only", "SePiCo", "difference"]
+    assert [line[0] for line in lines[-len(rows) :]] == rows
+    assert (table.parent / "debug" / "iter_000001_0.png").is_file()
 
 
 def test_a_resumed_run_keeps_its_settings_and_a_used_folder_is_refused(place):

@@ -1,20 +1,26 @@
 """Drawn street scenes that try out everything without a download.
 
 Kept apart, so that each can change alone: where things stand (:mod:`.layout`, :mod:`.street`,
-:mod:`.objects`, :mod:`.vehicles`), how a domain looks (:mod:`.domains`, :mod:`.render`) and how it
-is stored (:mod:`.writers`). :mod:`.generate` puts them together.
+:mod:`.objects`, :mod:`.vehicles`), how a domain looks (:mod:`.domains`, :mod:`.render`,
+:mod:`.lights`) and how it is stored (:mod:`.writers`). :mod:`.sets` makes data sets of them,
+:mod:`.generate` runs that.
 """
 
-from .domains import GAME, OVERCAST, Domain
-from .generate import ToySettings, draw_source, draw_target, has_toy_data, make_toy_data
+from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain, Light, Night
+from .generate import has_toy_data, make_toy_data
+from .sets import TOY_SETS, ToySettings
 
 __all__ = [
+    "CITY_MODEL",
+    "DAYLIGHT",
     "GAME",
+    "NIGHT",
     "OVERCAST",
+    "TOY_SETS",
     "Domain",
+    "Light",
+    "Night",
     "ToySettings",
-    "draw_source",
-    "draw_target",
     "has_toy_data",
     "make_toy_data",
 ]

@@ -5,7 +5,7 @@ domains change their rows; a new domain is a new row.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Colour = tuple[int, int, int]
 
@@ -85,6 +85,39 @@ PALETTE: Mapping[str, tuple[Colour, ...]] = {
 
 
 @dataclass(frozen=True)
+class Light:
+    """A part that shines at night.
+
+    Args:
+        colour: The colour of its light (RGB).
+        share: How many of these parts are lit, in [0, 1].
+        reach: Radius in metres of the pool of light on the ground below it, 0 for none.
+    """
+
+    colour: Colour
+    share: float = 1.0
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
+class Night:
+    """How little light there is, and where it comes from (see :mod:`.lights`).
+
+    Args:
+        ambient: Share of the daylight that is left, of R, G and B.
+        lights: What shines: the kind of a part, or ``"<class name> <kind>"`` for the parts of one
+            class alone, which counts first.
+        glow: Factor on the light that lamps throw on what is around them in the image.
+        headlights: Brightness of the road in the recording car's own beam, 1 is daylight.
+    """
+
+    ambient: tuple[float, float, float]
+    lights: Mapping[str, Light]
+    glow: float = 1.0
+    headlights: float = 0.0
+
+
+@dataclass(frozen=True)
 class Domain:
     """The look of a domain.
 
@@ -102,6 +135,7 @@ class Domain:
         blur: Sigma of the lens blur in pixels.
         noise: Sigma of the sensor noise in grey levels.
         vignette: Loss of light in the corners, in [0, 1].
+        night: What shines in the dark; None for the day.
     """
 
     palette: Mapping[str, tuple[Colour, ...]] = field(default_factory=dict)
@@ -117,6 +151,7 @@ class Domain:
     blur: float = 0.0
     noise: float = 1.5
     vignette: float = 0.0
+    night: Night | None = None
 
     def colours(self, kind: str) -> tuple[Colour, ...]:
         """The colours of ``kind``."""
@@ -124,7 +159,7 @@ class Domain:
 
 
 GAME = Domain()
-"""The source: a sunny, crisp, colourful video game."""
+"""The source like GTA: a sunny, crisp, colourful video game."""
 
 OVERCAST_PALETTE: Mapping[str, tuple[Colour, ...]] = {
     "road": ((152, 146, 142), (142, 138, 136)),
@@ -164,4 +199,89 @@ OVERCAST = Domain(
     noise=4.0,
     vignette=0.3,
 )
-"""The target: a real camera on a dull, bluish day, underexposed."""
+"""The target like Cityscapes: a real camera on a dull, bluish day, underexposed."""
+
+CITY_MODEL_PALETTE: Mapping[str, tuple[Colour, ...]] = {
+    "road": ((92, 92, 100), (106, 106, 112), (120, 120, 124)),
+    "sidewalk": ((206, 152, 128), (192, 148, 132), (176, 168, 160)),
+    "slab line": ((150, 108, 92),),
+    "kerb": ((236, 232, 220),),
+    "terrain": ((112, 158, 40), (132, 168, 36)),
+    "vegetation": ((70, 136, 30), (104, 152, 24), (52, 116, 34)),
+    "sky": ((58, 122, 216), (188, 214, 246)),
+    "building": (
+        (196, 90, 58),
+        (238, 218, 176),
+        (152, 76, 60),
+        (224, 176, 92),
+        (128, 140, 166),
+        (206, 204, 200),
+    ),
+    "window": ((46, 84, 132),),
+    "wall": ((196, 176, 144), (172, 108, 82)),
+    "fence": ((58, 60, 64), (150, 96, 50)),
+    "pole": ((70, 74, 78), (150, 152, 150)),
+    "car": (
+        (226, 24, 30),
+        (22, 66, 196),
+        (250, 250, 250),
+        (30, 32, 38),
+        (252, 206, 20),
+        (190, 196, 204),
+    ),
+    "bus": ((250, 190, 40), (206, 60, 44), (244, 150, 40)),
+}
+
+CITY_MODEL = Domain(
+    palette=CITY_MODEL_PALETTE,
+    saturation=1.15,
+    texture=0.7,
+    shadow=0.55,
+    haze=0.001,
+    cast=(1.03, 1.0, 0.96),
+    exposure=0.98,
+    exposure_spread=0.1,
+    noise=1.0,
+)
+"""The source like SYNTHIA: a clean model of a city in glaring light, saturated, hard shadows."""
+
+DAYLIGHT = replace(
+    OVERCAST, cast=(0.78, 0.88, 1.02), exposure=0.92, gamma=1.25, blur=0.8, noise=5.0, vignette=0.2
+)
+"""Dark Zurich by day: the camera of the night on a brighter day."""
+
+NIGHT = Domain(
+    palette=OVERCAST_PALETTE
+    | {
+        "sky": ((64, 84, 150), (196, 172, 160)),
+        "cloud": ((96, 100, 130),),
+    },
+    saturation=0.85,
+    texture=1.2,
+    shadow=0.2,
+    haze=0.006,
+    haze_colour=(90, 92, 104),
+    exposure=1.05,
+    exposure_spread=0.12,
+    blur=0.8,
+    noise=7.0,
+    vignette=0.3,
+    night=Night(
+        ambient=(0.26, 0.31, 0.42),
+        lights={
+            "pole lamp": Light((255, 214, 140), reach=3.5),
+            "lamp": Light((255, 246, 216), reach=1.5),
+            "tail lamp": Light((230, 34, 24)),
+            "window": Light((255, 206, 120), share=0.22),
+            "board": Light((255, 170, 40)),
+            "bus glass": Light((176, 180, 150)),
+            "train glass": Light((186, 188, 162)),
+            "red": Light((255, 50, 34)),
+            "amber": Light((255, 170, 30)),
+            "green": Light((50, 240, 130)),
+        },
+        glow=1.0,
+        headlights=0.45,
+    ),
+)
+"""Dark Zurich by night: street lamps and windows, little else, and a sensor at its limit."""

@@ -1,16 +1,16 @@
-"""Make the toy data: two domains of drawn street scenes, stored like GTA and Cityscapes.
+"""Make the toy data sets that are asked for and not there yet (:data:`.sets.TOY_SETS`).
 
-A set is complete when ``toy.json`` in its folder says so; that file is written last, and says from
-which settings the set was made.
+``toy.json`` beside the sets says which are complete, and from which settings each was made; a set
+is struck off before it is touched and entered when the last of its files is written.
 """
 
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -21,71 +21,44 @@ from rich.progress import track
 
 from mmseg.utils import InputError, atomic_path
 
-from .domains import GAME, OVERCAST, PALETTE, Domain
-from .layout import random_scene
-from .render import render
-from .scene import scene_polygons
-from .writers import Polygons, cityscapes_stem, write_cityscapes, write_gta
+from .domains import PALETTE
+from .sets import TOY_SETS, ToySettings
 
 MARKER = "toy.json"
-DRAWING = 2
-"""Raise this when scenes of the same settings are drawn differently: old sets are then remade."""
-
-SOURCE_SIZES = ((256, 144), (272, 152), (280, 150), (256, 136))
-"""Width and height in pixels of the source images, in turn."""
-TARGET_SIZE = (256, 128)
-CITIES = {"train": ("toyburg", "toyhaven", "toyfield"), "val": ("toyport", "toymouth")}
-SET_NUMBERS = {"source": 0, "train": 1, "val": 2}
-"""Keeps the random streams of the three sets apart."""
+DEFAULT_SETS = ("gta", "cityscapes")
+"""The sets of the first demo."""
 
 
-@dataclass(frozen=True)
-class ToySettings:
-    """What a toy set is made of: numbers of images, and the seed of all chance."""
-
-    num_source: int = 400
-    num_target_train: int = 300
-    num_val: int = 60
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < (least := 0 if name == "seed" else 1):
-                raise InputError(f"{name} must be at least {least}, got {value}")
-
-
-def make_toy_data(root: str | Path, settings: ToySettings | None = None, nproc: int = 2) -> bool:
-    """Draw the images, then run the converters of GTA and Cityscapes over them.
+def make_toy_data(
+    root: str | Path,
+    settings: ToySettings | None = None,
+    nproc: int = 2,
+    sets: Sequence[str] = DEFAULT_SETS,
+) -> bool:
+    """Draw the images of the sets, and convert the sets that have a converter.
 
     Args:
-        root: Folder that gets ``gta/`` and ``cityscapes/``; it must be new, empty or a toy set.
+        root: Folder that gets one folder a set; it must be new, empty or hold toy data.
         settings: What to make; the defaults if None.
         nproc: Number of processes; the files do not depend on it.
+        sets: Which sets, names of :data:`.sets.TOY_SETS`; the others are left as they are.
 
     Returns:
-        False if a complete set of these settings was there already and nothing was done.
+        False if the sets were there already, complete and of these settings: nothing was done.
 
     Raises:
-        InputError: if the folder holds something else or cannot be written to.
+        InputError: if there is no such set, or the folder holds something else or cannot be
+            written to.
     """
-    from ..conversion import convert_cityscapes, convert_gta
-
     root, settings = Path(root), settings or ToySettings()
-    recipe = _recipe(settings)
-    if _is_complete(root, recipe):
+    _check_names(sets)
+    todo = [name for name in sets if not _is_complete(root, name, settings)]
+    if not todo:
         return False
     try:
-        _clear(root)
-        _write_marker(root, {"complete": False})
-        _make_folders(root)
-        _draw_all(root, settings, nproc)
-        for report in (
-            convert_gta(root / "gta", nproc),
-            convert_cityscapes(root / "cityscapes", nproc),
-        ):
-            if report.problems:
-                raise InputError(f"the toy data cannot be converted: {report.problems[0]}")
-        _write_marker(root, {"complete": True, **recipe})
+        _check_is_ours(root)
+        for name in todo:
+            _make_set(root, name, settings, nproc)
     except OSError as error:
         raise InputError(
             f"the toy data cannot be written: {error}: give a folder that can"
@@ -95,92 +68,79 @@ def make_toy_data(root: str | Path, settings: ToySettings | None = None, nproc: 
     return True
 
 
-def has_toy_data(root: str | Path) -> bool:
-    """Whether ``root`` holds a complete toy set, of whatever settings."""
-    return (_read_marker(Path(root)) or {}).get("complete", False)
+def has_toy_data(root: str | Path, sets: Sequence[str] = DEFAULT_SETS) -> bool:
+    """Whether ``root`` holds these sets complete, of whatever settings."""
+    _check_names(sets)
+    return set(sets) <= set(_read_marker(Path(root)) or {})
 
 
-def draw_source(settings: ToySettings, index: int) -> tuple[np.ndarray, Polygons]:
-    """Source image ``index``: RGB (H, W, 3) uint8 and its annotation."""
-    return _draw("source", settings, index, SOURCE_SIZES[index % len(SOURCE_SIZES)], GAME)
+def _check_names(sets: Sequence[str]) -> None:
+    for name in sets:
+        if name not in TOY_SETS:
+            raise InputError(
+                f"there is no toy data set {name!r}: choose from {', '.join(TOY_SETS)}"
+            )
 
 
-def draw_target(split: str, settings: ToySettings, index: int) -> tuple[np.ndarray, Polygons]:
-    """Target image ``index`` of ``train`` or ``val``: RGB (H, W, 3) uint8 and its annotation."""
-    return _draw(split, settings, index, TARGET_SIZE, OVERCAST)
+def _check_is_ours(root: Path) -> None:
+    """That nothing but toy data would be lost."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file: give a folder for the toy data")
+    if root.exists() and any(root.iterdir()) and _read_marker(root) is None:
+        raise InputError(f"{root} holds other files than toy data: give a new or empty folder")
 
 
-def _draw(
-    name: str, settings: ToySettings, index: int, size: tuple[int, int], domain: Domain
-) -> tuple[np.ndarray, Polygons]:
-    rng = np.random.default_rng([settings.seed, SET_NUMBERS[name], index])
-    scene = random_scene(rng, *size, ego_vehicle=name != "source")
-    return render(scene, domain, rng), scene_polygons(scene)
+def _make_set(root: Path, name: str, settings: ToySettings, nproc: int) -> None:
+    complete = {other: r for other, r in (_read_marker(root) or {}).items() if other != name}
+    _write_marker(root, complete)
+    if (root / name).exists():
+        shutil.rmtree(root / name)
+    _draw_all(root, name, settings, nproc)
+    TOY_SETS[name].finish(root / name, TOY_SETS[name].counts(settings), nproc)
+    _write_marker(root, complete | {name: _recipe(name, settings)})
 
 
-def _recipe(settings: ToySettings) -> dict:
-    """Everything the files depend on, as it reads back from JSON."""
-    looks = {"palette": PALETTE, "source": asdict(GAME), "target": asdict(OVERCAST)}
-    return json.loads(json.dumps({"drawing": DRAWING, "settings": asdict(settings), **looks}))
+def _recipe(name: str, settings: ToySettings) -> dict:
+    """Everything a set's files depend on, as it reads back from JSON."""
+    toy_set = TOY_SETS[name]
+    recipe = {
+        "drawing": toy_set.drawing,
+        "counts": toy_set.counts(settings),
+        "seed": settings.seed,
+        "palette": PALETTE,
+        "looks": {look: asdict(domain) for look, domain in toy_set.looks.items()},
+    }
+    return json.loads(json.dumps(recipe))
 
 
 def _read_marker(root: Path) -> dict | None:
+    """The recipes of the complete sets; None if there is no marker."""
     try:
         marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return marker if isinstance(marker, dict) else None
+    return marker.get("sets", {}) if isinstance(marker, dict) else None
 
 
-def _write_marker(root: Path, content: dict) -> None:
+def _write_marker(root: Path, sets: dict) -> None:
+    root.mkdir(parents=True, exist_ok=True)
     with atomic_path(root / MARKER) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.write_text(json.dumps({"sets": sets}), encoding="utf-8")
 
 
-def _is_complete(root: Path, recipe: dict) -> bool:
+def _is_complete(root: Path, name: str, settings: ToySettings) -> bool:
     """Whether the marker names this recipe and no image or label was removed since."""
-    if _read_marker(root) != {"complete": True, **recipe}:
+    if (_read_marker(root) or {}).get(name) != _recipe(name, settings):
         return False
-    settings = ToySettings(**recipe["settings"])
-    target = settings.num_target_train + settings.num_val
-    expected = {
-        "gta/images/*.png": settings.num_source,
-        "gta/labels/*_labelTrainIds.png": settings.num_source,
-        "cityscapes/leftImg8bit/*/*/*.png": target,
-        "cityscapes/gtFine/*/*/*_labelTrainIds.png": target,
-    }
-    return all(len(list(root.glob(pattern))) == count for pattern, count in expected.items())
+    toy_set = TOY_SETS[name]
+    expected = toy_set.files(toy_set.counts(settings))
+    return all(len(list((root / name).glob(p))) == count for p, count in expected.items())
 
 
-def _clear(root: Path) -> None:
-    """Remove an older or unfinished toy set, and nothing that is not one."""
-    if root.exists() and not root.is_dir():
-        raise InputError(f"{root} is a file: give a folder for the toy data")
-    if not root.exists() or not any(root.iterdir()):
-        return
-    if _read_marker(root) is None:
-        raise InputError(f"{root} holds other files than toy data: give a new or empty folder")
-    _write_marker(root, {"complete": False})
-    for name in ("gta", "cityscapes"):
-        if (root / name).exists():
-            shutil.rmtree(root / name)
-
-
-def _make_folders(root: Path) -> None:
-    folders = [root / "gta/images", root / "gta/labels"]
-    for kind in ("leftImg8bit", "gtFine"):
-        for split, cities in CITIES.items():
-            folders += [root / "cityscapes" / kind / split / city for city in cities]
-    for folder in folders:
-        folder.mkdir(parents=True)
-
-
-def _draw_all(root: Path, settings: ToySettings, nproc: int) -> None:
-    numbers = (settings.num_source, settings.num_target_train, settings.num_val)
-    tasks = [
-        (name, i) for name, count in zip(SET_NUMBERS, numbers, strict=True) for i in range(count)
-    ]
-    draw = partial(_draw_and_write, root, settings)
+def _draw_all(root: Path, name: str, settings: ToySettings, nproc: int) -> None:
+    counts = TOY_SETS[name].counts(settings)
+    tasks = [(split, index) for split, count in counts.items() for index in range(count)]
+    draw = partial(_draw_one, root, name, settings.seed)
 
     def results() -> Iterator[None]:
         if nproc == 1:
@@ -190,14 +150,12 @@ def _draw_all(root: Path, settings: ToySettings, nproc: int) -> None:
             yield from pool.map(draw, tasks, chunksize=8)
 
     console = Console(file=sys.stderr)
-    for _ in track(results(), total=len(tasks), description="scenes", console=console):
+    for _ in track(results(), total=len(tasks), description=name, console=console):
         pass
 
 
-def _draw_and_write(root: Path, settings: ToySettings, task: tuple[str, int]) -> None:
-    name, index = task
-    if name == "source":
-        write_gta(root / "gta", index, *draw_source(settings, index))
-        return
-    stem = cityscapes_stem(index, CITIES[name])
-    write_cityscapes(root / "cityscapes", name, stem, *draw_target(name, settings, index))
+def _draw_one(root: Path, name: str, seed: int, task: tuple[str, int]) -> None:
+    split, index = task
+    toy_set = TOY_SETS[name]
+    rng = np.random.default_rng([seed, toy_set.splits[split].stream, index])
+    toy_set.draw(root / name, split, index, rng)

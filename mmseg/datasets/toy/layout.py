@@ -1,5 +1,7 @@
 """Where things stand: a random, plausible street scene from a seed."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from .objects import bin_or_box, bush, dog, make_thing, person, pole, tree, two_wheeler
@@ -18,16 +20,57 @@ ALONG = {"car": car_along, "truck": truck_along, "bus": bus_along, "train": trai
 KINDS = ("car", "truck", "bus", "train")
 
 
+@dataclass(frozen=True)
+class Street:
+    """A street at one moment.
+
+    Args:
+        camera: Where it is seen from.
+        plan: The street from above.
+        backdrop: Sky, skyline and ground, in drawing order.
+        beside: Houses, gardens and walls.
+        standing: Poles, street trees, bins.
+        people: Pedestrians and two-wheelers, a dog.
+        traffic: Vehicles along the street.
+        crossing: Vehicles on the cross street.
+    """
+
+    camera: Camera
+    plan: Plan
+    backdrop: list[Thing]
+    beside: list[Thing]
+    standing: list[Thing]
+    people: list[Thing]
+    traffic: list[Thing]
+    crossing: list[Thing]
+
+    def scene(self) -> Scene:
+        """What the camera sees."""
+        within = self.standing + self.people + self.traffic
+        near = far_to_near(self.plan, self.beside, within, self.crossing)
+        return Scene(self.camera, self.backdrop + near)
+
+
 def random_scene(
     rng: np.random.Generator, width: int, height: int, ego_vehicle: bool = False
 ) -> Scene:
+    """A street and, if asked for, the bonnet of the recording car at the lower border.
+
+    See :func:`random_street` for the arguments.
+    """
+    scene = random_street(rng, width, height).scene()
+    if ego_vehicle:
+        scene.things.append(bonnet(scene.camera, rng))
+    return scene
+
+
+def random_street(rng: np.random.Generator, width: int, height: int) -> Street:
     """Draw up a street.
 
     Args:
         rng: The only source of chance.
         width: Image width in pixels.
         height: Image height in pixels.
-        ego_vehicle: Show the bonnet of the recording car at the lower border.
     """
     camera = Camera(
         width=width,
@@ -41,13 +84,31 @@ def random_scene(
     things = ground(plan, rng)
     beside = lots(plan, -1, rng) + lots(plan, 1, rng)
     traffic, tracks = vehicles(plan, rng)
-    within = roadside(plan, rng) + people(plan, rng) + traffic
+    standing, walking = roadside(plan, rng), people(plan, rng)
     crossing = [] if plan.crossing is None else crossing_traffic(plan, rng)
-    things = background(camera, rng) + things + tracks
-    things += far_to_near(plan, beside, within, crossing)
-    if ego_vehicle:
-        things.append(bonnet(camera, rng))
-    return Scene(camera, things)
+    backdrop = background(camera, rng) + things + tracks
+    return Street(camera, plan, backdrop, beside, standing, walking, traffic, crossing)
+
+
+def another_day(street: Street, rng: np.random.Generator) -> Street:
+    """The same place at another time: the camera a little off, others on the road and about."""
+    camera = replace(
+        street.camera,
+        horizon=street.camera.horizon + street.camera.height * rng.uniform(-0.015, 0.015),
+        centre=street.camera.centre + street.camera.width * rng.uniform(-0.02, 0.02),
+        aside=rng.uniform(-0.35, 0.35),
+        ahead=rng.uniform(-0.6, 0.6),
+    )
+    traffic, crossing = street.traffic, street.crossing
+    if rng.random() < 0.7:
+        # Trams stay where their rails are: the place has none elsewhere.
+        traffic = [thing for thing in traffic if thing.label == "train"]
+        if not traffic:
+            traffic = [thing for thing in vehicles(street.plan, rng)[0] if thing.label != "train"]
+    if street.plan.crossing is not None and rng.random() < 0.7:
+        crossing = crossing_traffic(street.plan, rng)
+    walking = people(street.plan, rng)
+    return replace(street, camera=camera, traffic=traffic, crossing=crossing, people=walking)
 
 
 def random_plan(rng: np.random.Generator) -> Plan:

@@ -5,14 +5,10 @@ import math
 import cv2
 import numpy as np
 
+from .canvas import FIXED_POINT, SUPERSAMPLING, darken, to_fixed
 from .domains import Domain
+from .lights import Lights
 from .scene import Camera, Scene, Seen
-
-SUPERSAMPLING = 2
-"""Images are painted this many times larger and reduced, which smooths the edges."""
-
-FIXED_POINT = 4
-"""Fraction bits of the coordinates handed to OpenCV."""
 
 TEXTURES = {
     "road": "grain",
@@ -36,10 +32,15 @@ def render(scene: Scene, domain: Domain, rng: np.random.Generator) -> np.ndarray
     size = (height * SUPERSAMPLING, width * SUPERSAMPLING)
     canvas = np.zeros((*size, 3), np.uint8)
     surfaces = np.zeros(size, np.uint8)
+    lights = domain.night and Lights(domain.night, scene.camera, size, rng)
     for seen in scene.seen:
         paint(canvas, surfaces, seen, scene.camera, domain)
+        if lights:
+            lights.add(seen)
     textured = canvas.astype(np.float32) + surface_noise(surfaces, domain, rng)[..., None]
     image = cv2.resize(textured, (width, height), interpolation=cv2.INTER_AREA)
+    if lights:
+        image = lights.shine_on(image)
     return develop(image, domain, rng)
 
 
@@ -72,27 +73,6 @@ def paint(
         cv2.fillPoly(canvas, [polygon], colour, cv2.LINE_AA, FIXED_POINT)
         surface = TEXTURE_NAMES.index(TEXTURES.get(part.kind, "smooth"))
         cv2.fillPoly(surfaces, [polygon], surface, cv2.LINE_8, FIXED_POINT)
-
-
-def to_fixed(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (N, 2) -> the fixed-point int32 coordinates of the larger canvas."""
-    # The centre of pixel x is the middle of its SUPERSAMPLING columns.
-    larger = pixels * SUPERSAMPLING + (SUPERSAMPLING - 1) / 2
-    return np.rint(larger * 2**FIXED_POINT).astype(np.int32)
-
-
-def darken(canvas: np.ndarray, polygon: np.ndarray, factor: float) -> None:
-    """Multiply the pixels inside a fixed-point polygon by ``factor``."""
-    corners = polygon >> FIXED_POINT
-    left, top = np.maximum(corners.min(0), 0)
-    right, bottom = corners.max(0) + 2
-    area = canvas[top:bottom, left:right]
-    if area.size == 0:
-        return
-    mask = np.zeros(area.shape[:2], np.uint8)
-    offset = np.array([left, top], np.int32) << FIXED_POINT
-    cv2.fillPoly(mask, [polygon - offset], 1, cv2.LINE_8, FIXED_POINT)
-    area[mask > 0] = (area[mask > 0] * factor).astype(np.uint8)
 
 
 def sky_gradient(rows: int, horizon: float, domain: Domain) -> np.ndarray:

@@ -24,6 +24,8 @@ class Camera:
         centre: Column of the vanishing point in pixels.
         focal: Focal length in pixels.
         above: Height above the ground in metres.
+        aside: X of the camera in metres.
+        ahead: Z of the camera in metres.
     """
 
     width: int
@@ -32,12 +34,14 @@ class Camera:
     centre: float
     focal: float
     above: float
+    aside: float = 0.0
+    ahead: float = 0.0
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (N, 3) in metres -> pixels (N, 2) as x, y; pixel centres are integers."""
         offset = np.array([self.centre, self.horizon])
-        around = (points[:, :2] - [0.0, self.above]) * [1.0, -1.0]
-        return offset + around * (self.focal / points[:, 2:])
+        around = (points[:, :2] - [self.aside, self.above]) * [1.0, -1.0]
+        return offset + around * (self.focal / (points[:, 2:] - self.ahead))
 
     def scale(self, depth: float) -> float:
         """Pixels per metre at ``depth`` metres."""

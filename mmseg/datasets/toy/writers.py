@@ -1,17 +1,44 @@
-"""Store drawn scenes in the on-disk formats of the real data sets."""
+"""Store drawn scenes in the on-disk formats of the real data sets.
+
+Every function takes the data root and the number of the image in its split first; the pictures are
+(H, W, 3) uint8 RGB.
+"""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw
+
+from ..class_names import (
+    CITYSCAPES_CLASSES,
+    SYNTHIA_ID_TO_TRAIN_ID,
+    train_id_table,
+)
 
 Polygons = list[tuple[str, np.ndarray]]
 """Class name and corners (N, 2) int32 as x, y; later ones lie on top."""
 
 COMPRESSION = 2
 """Level of the PNGs: noise hardly compresses, so more effort gains nothing."""
+
+CITIES = {"train": ("toyburg", "toyhaven", "toyfield"), "val": ("toyport", "toymouth")}
+"""The cities of each split of Cityscapes take turns."""
+
+DRIVES = {
+    "train": ("TOYN0351", "TOYN0376", "TOYN0391"),
+    "val": ("TOYN0356",),
+    "test": ("TOYN0355", "TOYN0364"),
+}
+"""The drives of each split of Dark Zurich by night take turns."""
+DAY_DRIVE = {"TOYN0351": "TOYD0345", "TOYN0376": "TOYD0363", "TOYN0391": "TOYD0363"}
+"""The drive by day along the same streets."""
+
+COUNTABLE = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+"""Classes whose things are told apart in SYNTHIA's labels."""
 
 
 @cache
@@ -31,55 +58,132 @@ def label_palette() -> tuple[int, ...]:
     return tuple(channel for colour in colours for channel in colour)
 
 
+@cache
+def synthia_ids() -> dict[str, int]:
+    """SYNTHIA's id of every class."""
+    return {CITYSCAPES_CLASSES[train]: number for number, train in SYNTHIA_ID_TO_TRAIN_ID.items()}
+
+
 def draw_label_ids(polygons: Polygons, width: int, height: int) -> np.ndarray:
     """Label ids (H, W) uint8, drawn in order as cityscapesscripts draws annotations."""
-    image = Image.new("L", (width, height), label_ids()["unlabeled"])
+    values = [label_ids()[label] for label, _ in polygons]
+    return _draw(polygons, values, width, height, label_ids()["unlabeled"]).astype(np.uint8)
+
+
+def draw_synthia_label(polygons: Polygons, width: int, height: int) -> np.ndarray:
+    """SYNTHIA's labels (H, W, 3) uint16 in the order of OpenCV: 0, number of the thing, class id.
+
+    What can be counted is numbered from 1, all else is 0; so is the id of what is no class.
+    """
+    classes = [synthia_ids().get(label, 0) for label, _ in polygons]
+    numbers = np.cumsum([label in COUNTABLE for label, _ in polygons])
+    things = [
+        n if label in COUNTABLE else 0 for n, (label, _) in zip(numbers, polygons, strict=True)
+    ]
+    channels = [_draw(polygons, values, width, height) for values in (classes, things)]
+    return np.stack([np.zeros_like(channels[0]), channels[1], channels[0]], axis=-1).astype(
+        np.uint16
+    )
+
+
+def _draw(
+    polygons: Polygons, values: Sequence[int], width: int, height: int, background: int = 0
+) -> np.ndarray:
+    """Polygons filled with one value each, (H, W) int32."""
+    image = Image.new("I", (width, height), background)
     draw = ImageDraw.Draw(image)
-    for label, polygon in polygons:
-        draw.polygon([tuple(corner) for corner in polygon.tolist()], fill=label_ids()[label])
+    for (_, polygon), value in zip(polygons, values, strict=True):
+        draw.polygon([tuple(corner) for corner in polygon.tolist()], fill=int(value))
     return np.array(image)
 
 
 def write_gta(root: Path, index: int, image: np.ndarray, polygons: Polygons) -> None:
-    """Write ``images/<index>.png`` and the palette PNG ``labels/<index>.png`` of label ids.
-
-    Args:
-        root: The data root; its folders exist.
-        index: Number of the image; names count from 00001 as in GTA.
-        image: (H, W, 3) uint8 RGB.
-        polygons: The annotation.
-    """
+    """Write ``images/00001.png`` and the palette PNG ``labels/00001.png`` of label ids."""
     height, width = image.shape[:2]
     label = Image.fromarray(draw_label_ids(polygons, width, height)).convert("P")
     label.putpalette(label_palette())
     name = f"{index + 1:05d}.png"
-    label.save(root / "labels" / name)
-    Image.fromarray(image).save(root / "images" / name, compress_level=COMPRESSION)
-
-
-def cityscapes_stem(index: int, cities: tuple[str, ...]) -> str:
-    """``<city>/<city>_<sequence>_000019``: the cities take turns."""
-    city = cities[index % len(cities)]
-    return f"{city}/{city}_{index // len(cities):06d}_000019"
+    label.save(_ready(root / "labels" / name))
+    _save_image(image, root / "images" / name)
 
 
 def write_cityscapes(
-    root: Path, split: str, stem: str, image: np.ndarray, polygons: Polygons
+    root: Path, index: int, split: str, image: np.ndarray, polygons: Polygons
 ) -> None:
-    """Write the image and the polygons of one frame.
-
-    Args:
-        root: The data root; its folders exist.
-        split: ``train`` or ``val``.
-        stem: From :func:`cityscapes_stem`.
-        image: (H, W, 3) uint8 RGB.
-        polygons: The annotation.
-    """
+    """Write the image and the polygons of ``<split>/<city>/<city>_<sequence>_000019``."""
+    city, sequence = _turn(CITIES[split], index)
+    stem = f"{split}/{city}/{city}_{sequence:06d}_000019"
     height, width = image.shape[:2]
     objects = [{"label": label, "polygon": corners.tolist()} for label, corners in polygons]
     annotation = {"imgHeight": height, "imgWidth": width, "objects": objects}
-    target = root / "gtFine" / split / f"{stem}_gtFine_polygons.json"
+    target = _ready(root / f"gtFine/{stem}_gtFine_polygons.json")
     target.write_text(json.dumps(annotation), encoding="utf-8")
-    Image.fromarray(image).save(
-        root / "leftImg8bit" / split / f"{stem}_leftImg8bit.png", compress_level=COMPRESSION
-    )
+    _save_image(image, root / f"leftImg8bit/{stem}_leftImg8bit.png")
+
+
+def write_synthia(root: Path, index: int, image: np.ndarray, polygons: Polygons) -> None:
+    """Write ``RGB/0000000.png`` and the labels, 16 bits in 3 channels, in ``GT/LABELS``."""
+    height, width = image.shape[:2]
+    name = f"{index:07d}.png"
+    label = draw_synthia_label(polygons, width, height)
+    # PIL writes no such PNG.
+    if not cv2.imwrite(str(_ready(root / "GT/LABELS" / name)), label):
+        raise OSError(f"{root / 'GT/LABELS' / name} cannot be written")
+    _save_image(image, root / "RGB" / name)
+
+
+def write_night(
+    root: Path, index: int, split: str, image: np.ndarray, polygons: Polygons | None
+) -> None:
+    """Write an image of Dark Zurich by night and, if there are polygons, its train ids."""
+    frame = night_frame(split, index)
+    _save_image(image, root / f"rgb_anon/{frame}_rgb_anon.png")
+    if polygons is not None:
+        height, width = image.shape[:2]
+        label = train_id_table()[draw_label_ids(polygons, width, height)]
+        Image.fromarray(label).save(_ready(root / f"gt/{frame}_gt_labelTrainIds.png"))
+
+
+def write_day(root: Path, index: int, image: np.ndarray) -> None:
+    """Write the image by day of the place that image ``index`` of ``train`` shows by night."""
+    _save_image(image, root / f"rgb_anon/{day_frame(index)}_rgb_anon.png")
+
+
+def write_correspondence(root: Path, count: int) -> None:
+    """Write for each drive by night through ``train`` which day frame shows what night frame does.
+
+    Lines of ``corresp/train/night/<drive>.csv`` are night and day frame, without the ending.
+    """
+    lines: dict[str, list[str]] = {}
+    for index in range(count):
+        drive, _ = _turn(DRIVES["train"], index)
+        lines.setdefault(drive, []).append(f"{night_frame('train', index)},{day_frame(index)}\n")
+    for drive, pairs in lines.items():
+        path = _ready(root / f"corresp/train/night/{drive}.csv")
+        path.write_text("".join(pairs), encoding="utf-8")
+
+
+def night_frame(split: str, index: int) -> str:
+    """``<split>/night/<drive>/<drive>_frame_000001``."""
+    drive, number = _turn(DRIVES[split], index)
+    return f"{split}/night/{drive}/{drive}_frame_{number + 1:06d}"
+
+
+def day_frame(index: int) -> str:
+    """``train/day/<drive>/<drive>_frame_000004``: numbers and drives differ from the night's."""
+    night, _ = _turn(DRIVES["train"], index)
+    return f"train/day/{DAY_DRIVE[night]}/{DAY_DRIVE[night]}_frame_{3 * index + 4:06d}"
+
+
+def _turn(names: tuple[str, ...], index: int) -> tuple[str, int]:
+    """Whose turn it is when names take turns, and how often it had one before."""
+    return names[index % len(names)], index // len(names)
+
+
+def _save_image(image: np.ndarray, path: Path) -> None:
+    Image.fromarray(image).save(_ready(path), compress_level=COMPRESSION)
+
+
+def _ready(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
