@@ -152,9 +152,9 @@ def newest_start(parent: Path, name: str) -> tuple[str, str]:
 
 
 def remove_unused_configs(runs: list[Run]) -> None:
-    """Delete the generated configs of runs that have left nothing."""
+    """Delete the generated configs of runs that were never begun."""
     for run in runs:
-        if run.config.parent == GENERATED and not run.work_dir.is_dir():
+        if run.config.parent == GENERATED and not run.resolved.is_file():
             run.config.unlink(missing_ok=True)
 
 

@@ -73,6 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         device=args.device,
         batch_size=args.batch_size,
     )
+    if report.class_weight:
+        print("note: predicted with the test-time class weights of the config")
     kinds = ", ".join(files.kinds)
     print(f"{report.images} images and {report.videos} videos in {files.out_dir}: {kinds}")
     for problem in report.problems:

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
 from mmseg.utils.config import add_cfg_options, load_config
 
@@ -99,6 +100,8 @@ def _submit(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from mmseg.evaluation.submission_check import check_submission  # late: --help is fast
 
+    if args.images and args.size:
+        raise InputError("--images gives the sizes already: leave out --size")
     images = Path(args.images) if args.images else None
     report = check_submission(args.file, args.benchmark, images, args.size)
     for line in report.errors:

@@ -117,6 +117,8 @@ def _prediction_folders(args: argparse.Namespace) -> tuple[Path, ...]:
         raise InputError("--format-only reads no labels: leave out --eval, or use --out with it")
     if args.format_only != bool(prefix):
         raise InputError("--format-only and --eval-options imgfile_prefix=DIR belong together")
+    if prefix and not isinstance(prefix, str):  # parsed as a number or a list
+        raise InputError(f"imgfile_prefix must be one folder, not {prefix}: write ./ before it")
     if args.out and Path(args.out).suffix in (".pkl", ".pickle"):
         raise InputError(f"--out {args.out}: predictions are written as PNGs; name a folder")
     return tuple(Path(folder) for folder in (args.out, prefix) if folder)

@@ -95,7 +95,8 @@ def read_run(run: Path) -> Curves:
 
 def _read_log(path: Path) -> Curves:
     points: dict[str, dict[int, float]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # What is no text is no line of a log either, and is told so below.
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             row = dict(json.loads(line))

@@ -68,11 +68,18 @@ class PredictionFiles:
 
 @dataclass
 class PredictReport:
-    """What has been done: numbers of images and videos, and why others could not be predicted."""
+    """What has been done.
+
+    Attributes:
+        images, videos: how many were predicted.
+        problems: why others could not be; a line each.
+        class_weight: whether test-time class weights of the config were used.
+    """
 
     images: int = 0
     videos: int = 0
     problems: list[str] = field(default_factory=list)
+    class_weight: bool = False
 
     @property
     def inputs(self) -> int:
@@ -111,7 +118,8 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     check_config(cfg, ("model", "test_dataloader"))
     model = init_model(cfg, checkpoint, select_device(device), role)
-    report = PredictReport()
+    weights = [segmentor.test_cfg.get("class_weight") for segmentor in segmentors_of(model)]
+    report = PredictReport(class_weight=any(weight is not None for weight in weights))
     with (
         keeping_confidence(model, "confidence" in files.kinds),
         ThreadPoolExecutor(WORKERS) as pool,

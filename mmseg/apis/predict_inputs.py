@@ -104,9 +104,11 @@ def _check_names(inputs: list[PredictInput]) -> None:
     for each in inputs:
         other = first.setdefault((each.target, each.is_video), each.path)
         if other != each.path:
+            same_folder = other.parent == each.path.parent
+            way_out = "rename one" if same_folder else "give the folder that holds both"
             raise InputError(
                 f"{other} and {each.path} would have results of one name, {each.target}: predict "
-                "them in two calls with a --out-dir each, or give the folder that holds both"
+                f"them in two calls with a --out-dir each, or {way_out}"
             )
 
 

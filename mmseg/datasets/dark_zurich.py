@@ -127,4 +127,4 @@ def _read_pairs(folder: str) -> Iterator[tuple[str, str]]:
                     yield cells[0], cells[1]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path} cannot be read: {reason}: extract it anew") from error
+            raise InputError(f"{path} cannot be read ({reason}): extract it anew") from error

@@ -54,7 +54,9 @@ class TrainRunner(Runner):
         """See that the model has as many classes as a loop's data set, wherever it counts them."""
         dataset = loop.dataloader.dataset
         classes = getattr(dataset, "metainfo", {}).get("classes", ())
-        for part in self.model.modules():
+        for name, part in self.model.named_modules():
+            if "backbone" in name.split("."):  # may count the classes that it was pretrained on
+                continue
             count = getattr(part, "num_classes", None)
             if classes and count not in (None, len(classes)):
                 raise InputError(

@@ -118,7 +118,7 @@ def check_submission(
             _check_maps(archive, maps, row, images, size or row.size, errors, notes)
     except FileNotFoundError as error:
         raise InputError(f"no zip at {path}") from error
-    except (zipfile.BadZipFile, IsADirectoryError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, IsADirectoryError) as error:
         raise InputError(f"{path} is no zip file, or a damaged one") from error
     num_images = max(len(files) for files in maps.values())
     return SubmissionReport(benchmark, num_images, errors.lines(), notes.lines())
@@ -172,8 +172,8 @@ def _sorted_maps(
         fault = f"{text} must be at the root of the zip, not in"
         errors.add(fault, *sorted(outer_folders))
     for folder, files in maps.items():
-        if folder != ANYWHERE and not files:
-            errors.add(f"{folder}/ is missing, or holds no maps")
+        if not files:
+            errors.add(f"{folder}/ is missing, or holds no maps" if folder else "no maps in it")
     return maps
 
 
@@ -245,7 +245,7 @@ def _values(
     """A map as (H, W) uint8, or None if it is none; size (width, height) None: any will do."""
     try:
         data = archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, OSError):
         errors.add("damaged within the zip", name)
         return None
     except RuntimeError:  # so zipfile says that a password or a rare compression is needed

@@ -68,9 +68,11 @@ def test_the_logs_of_a_resumed_run_are_joined_and_the_later_wins(tmp_path):
 def test_a_last_line_that_was_cut_off_is_left_out_but_no_other(tmp_path):
     log = write_log(tmp_path / "run", "t", training(10, a=1.0), end='{"a": 3, "st')
     assert points(read_run(tmp_path / "run")["a"]) == {10: 1.0}
-    log.write_text("nonsense\n" + log.read_text())
-    with pytest.raises(InputError, match=f"line 1 of {log} is no line of a log"):
-        read_run(tmp_path / "run")
+    whole = log.read_bytes()
+    for damage in (b"nonsense\n", b"\xff\xfe\n"):
+        log.write_bytes(damage + whole)
+        with pytest.raises(InputError, match=f"line 1 of {log} is no line of a log"):
+            read_run(tmp_path / "run")
 
 
 def test_runs_are_found_one_by_one_or_by_their_folder(tmp_path):

@@ -165,3 +165,9 @@ def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path, monkeypatch):
                 [str(Path(tmp_path, "ids", "im0.png"))],
                 PredictionFiles(out_dir, ("ids",)),
             )
+
+
+def test_class_weights_of_the_config_are_used_and_reported(run, cfg):
+    assert not run("images").class_weight
+    cfg.model.segmentor.test_cfg = {"mode": "whole", "class_weight": [1.0, 1.0, 9.0]}
+    assert run("images").class_weight

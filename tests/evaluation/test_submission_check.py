@@ -196,6 +196,25 @@ def test_bytes_damaged_within_the_zip(tmp_path):
     assert errors == [f"damaged within the zip: {LABELS}/{FIRST}"]
 
 
+@pytest.mark.parametrize("byte, value", [(6, 99), (47, 0xFF)])  # needed version; name in UTF-8
+def test_a_damaged_list_of_contents(tmp_path, byte, value):
+    path = write_zip(tmp_path / "a.zip", {"labelTrainIds/ü.png": b""})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + byte] = value
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="a.zip is no zip file, or a damaged one"):
+        check_submission(path)
+
+
+@pytest.mark.parametrize("files", [{}, {"readme.txt": b"x"}])
+def test_a_zip_without_maps_is_not_good(tmp_path, files):
+    path = write_zip(tmp_path / "a.zip", files)
+    assert check_submission(path, "cityscapes").errors == ["no maps in it"]
+    assert check_submission(path, "dark_zurich").errors == [
+        f"{folder}/ is missing, or holds no maps" for folder in (LABELS, INVALID, CONFIDENCE)
+    ]
+
+
 def test_what_is_no_zip_or_for_nobody_knows_which_benchmark(tmp_path):
     with pytest.raises(InputError, match="no zip at .*/b.zip"):
         check_submission(tmp_path / "b.zip")

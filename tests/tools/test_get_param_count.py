@@ -51,6 +51,6 @@ def test_mistakes(tmp_path):
     main = get_param_count.main
     assert error_of(main, tmp_path / "c.json") == f"{tmp_path / 'c.json'} has no model"
     assert error_of(main, tmp_path / "d.json") == f"no config at {tmp_path / 'd.json'}"
-    assert error_of(main, "--exp", "99").startswith("there is no experiment 99. Known are 0: ")
+    assert error_of(main, "--exp", "99").startswith("there is no experiment 99: choose from 0, ")
     message = error_of(main, "--exp", "0", "--shape", "0", "64")
     assert message == "--shape 0 64: height and width must be positive"

@@ -77,6 +77,11 @@ def test_errors(paths, tmp_path):
     assert message.startswith(f"folder {tmp_path}/night/rgb_anon/fog/test does not exist")
 
 
+def test_sizes_are_given_once():
+    error = error_of(main, "check", "a.zip", "--images", "images", "--size", "12x8")
+    assert error == "--images gives the sizes already: leave out --size"
+
+
 def test_usage(capsys):
     for arguments in (["kitti"], ["check", "a.zip", "--size", "12"], ["cityscapes", "a", "b"]):
         with pytest.raises(SystemExit) as stop:

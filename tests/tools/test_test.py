@@ -120,6 +120,8 @@ def test_overrides(paths, flag, capsys):
         (["--format-only"], "imgfile_prefix=DIR belong together"),
         (["--eval", "mIoU", "--eval-options", "imgfile_prefix=x"], "belong together"),
         (["--eval-options", "efficient_test=True"], "there is imgfile_prefix"),
+        (["--format-only", "--eval-options", "imgfile_prefix=2024"], "write ./ before it"),
+        (["--format-only", "--eval-options", "imgfile_prefix=a,b"], "must be one folder"),
         (["--eval", "mIoU", "--format-only", "--eval-options", "imgfile_prefix=x"], "leave out"),
         (["--out", "results.pkl"], "name a folder"),
         (["--show-dir", "x", "--opacity", "7"], "opacity"),

@@ -196,7 +196,7 @@ def test_debug_copy_of_an_experiment_then_evaluation(toy_root, tmp_path):
     printed = subprocess.run(
         test, cwd=tmp_path, env=env, check=True, capture_output=True, text=True
     ).stdout
-    assert "CityscapesDataset, 4 images, student" in printed
+    assert "CityscapesDataset in data/cityscapes/, 4 images, student" in printed
     scores = json.loads((work_dir / "best_mIoU_iter_4_cityscapes_eval.json").read_text())
     assert f"{scores['summary']['mIoU']:.2f}" in printed
     (ROOT / "configs" / "generated" / f"{work_dir.name}.py").unlink()

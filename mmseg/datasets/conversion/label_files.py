@@ -1,6 +1,5 @@
 """What the converters share: going over label files and writing label maps of train ids."""
 
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,10 +12,9 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from mmseg.utils import InputError, atomic_path
+from mmseg.utils.progress import with_progress
 
 from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
 from ..image_files import count_values, image_size, list_files, read_label
@@ -78,9 +76,7 @@ def convert_all(
     convert: Callable[[Item], Converted], items: Sequence[Item], nproc: int
 ) -> list[Converted]:
     """Convert label files in ``nproc`` processes with a progress bar; in order."""
-    progress = partial(
-        track, total=len(items), description="labels", console=Console(file=sys.stderr)
-    )
+    progress = partial(with_progress, description="labels", total=len(items))
     try:
         if nproc == 1:
             return list(progress(map(convert, items)))

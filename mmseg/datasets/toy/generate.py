@@ -6,7 +6,6 @@ is struck off before it is touched and entered when the last of its files is wri
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,10 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from mmseg.utils import InputError, atomic_path
+from mmseg.utils.progress import with_progress
 
 from .domains import PALETTE
 from .sets import TOY_SETS, ToySettings
@@ -149,8 +147,7 @@ def _draw_all(root: Path, name: str, settings: ToySettings, nproc: int) -> None:
         with ProcessPoolExecutor(nproc, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
             yield from pool.map(draw, tasks, chunksize=8)
 
-    console = Console(file=sys.stderr)
-    for _ in track(results(), total=len(tasks), description=name, console=console):
+    for _ in with_progress(results(), name, len(tasks)):
         pass
 
 

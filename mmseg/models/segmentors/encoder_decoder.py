@@ -155,7 +155,8 @@ class EncoderDecoder(BaseModel):
         weight = self.test_cfg.get("class_weight")
         if weight is None:
             return logits
-        return logits.float().softmax(1) * logits.new_tensor(weight).view(-1, 1, 1)
+        probability = logits.float().softmax(1)  # half precision would round the weights
+        return probability * probability.new_tensor(weight).view(-1, 1, 1)
 
     def restore(self, logits: Tensor, meta: dict) -> Tensor:
         """Undo padding, flip and resize of one image.

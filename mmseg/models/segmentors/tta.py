@@ -62,7 +62,7 @@ class SegTTAModel(BaseTTAModel):
             metainfo={
                 name: value
                 for name, value in views[0].metainfo.items()
-                if name in ("img_path", "seg_map_path", "ori_shape")
+                if name in ("img_path", "seg_map_path", "ori_shape", "condition")
             }
         )
         if "gt_sem_seg" in views[0]:

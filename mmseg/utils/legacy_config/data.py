@@ -123,7 +123,7 @@ def _step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
         return {"type": name}
     if name == "Resize":
         keep_ratio = step.take("keep_ratio", bool, True)
-        return {"type": name, "scale": step.take("img_scale"), "keep_ratio": keep_ratio}
+        return {"type": name, "scale": _scale(step), "keep_ratio": keep_ratio}
     if name == "RandomCrop":
         ratio = step.take("cat_max_ratio", default=1.0)
         return {"type": name, "crop_size": step.take("crop_size"), "cat_max_ratio": ratio}
@@ -133,6 +133,14 @@ def _step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
         raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
     _preprocess(name, step, preprocessing)
     return None
+
+
+def _scale(step: Section) -> Any:
+    """Width and height; a list of several is a choice that is not made here."""
+    scale = step.take("img_scale", (list, tuple))
+    if len(scale) != 2 or not all(isinstance(side, int) for side in scale):
+        raise InputError(f"{step.where('img_scale')} must be one width and height, not {scale}")
+    return scale
 
 
 def _preprocess(name: str, step: Section, preprocessing: Preprocessing) -> None:
@@ -158,7 +166,7 @@ def _test_pipeline(
         )
     augmentation = steps[1]
     augmentation.only("flip", False, required=False)
-    resize = {"type": "Resize", "scale": augmentation.take("img_scale"), "keep_ratio": True}
+    resize = {"type": "Resize", "scale": _scale(augmentation), "keep_ratio": True}
     for step in augmentation.sections("transforms"):
         name = step.take("type", str)
         if name == "Resize":

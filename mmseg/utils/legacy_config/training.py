@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.utils.errors import InputError
+
 from .section import Section
 
 # What old configs do not speak of.
@@ -57,6 +59,11 @@ def training_settings(old: Section, source: str) -> dict[str, Any]:
 
 @functools.cache
 def _runtime() -> dict[str, Any]:
+    if not _RUNTIME.is_file():
+        raise InputError(
+            f"{_RUNTIME} is missing, which a config of mmseg 0.x is completed from: use a checkout "
+            "of the project, installed with `pip install -e .`"
+        )
     return Config.fromfile(_RUNTIME).to_dict()
 
 

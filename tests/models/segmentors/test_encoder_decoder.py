@@ -232,6 +232,13 @@ def test_class_weights_scale_probabilities_before_upsampling():
     torch.testing.assert_close(result.seg_confidence.data[0, 0], top)
 
 
+def test_class_weights_are_not_rounded_in_half_precision():
+    model = pixelwise()
+    model.test_cfg["class_weight"] = [0.69325, 1.0]
+    scores = model.class_scores(torch.zeros(1, 2, 1, 1, dtype=torch.float16))
+    torch.testing.assert_close(scores.flatten(), torch.tensor([0.346625, 0.5]))
+
+
 def test_without_class_weights_logits_are_upsampled():
     result = weighted_example()
     assert result.pred_sem_seg.data[0].tolist() == [[0, 0, 1, 1]]

@@ -20,14 +20,14 @@ def views() -> dict:
     image[:, :2] = 4
 
     def pack(results: dict) -> dict:
-        names = ("ori_shape", "img_shape", "flip", "flip_direction")
+        names = ("ori_shape", "img_shape", "flip", "flip_direction", "condition")
         meta = {name: results[name] for name in names if name in results}
         inputs = to_tensor(np.ascontiguousarray(results["img"].transpose(2, 0, 1)))
         return {"inputs": inputs, "data_samples": SegDataSample(metainfo=meta)}
 
     flips = [{"type": "RandomFlip", "prob": p, "direction": "horizontal"} for p in (0.0, 1.0)]
     augment = TimeAug(transforms=[flips, [pack]])
-    results = {"img": image, "img_shape": (2, 4), "ori_shape": (2, 4), "img_path": "a.png"}
+    results = {"img": image, "img_shape": (2, 4), "ori_shape": (2, 4), "condition": "fog"}
     return pseudo_collate([augment(results)])
 
 
@@ -54,6 +54,7 @@ def test_average_of_probabilities():
     torch.testing.assert_close(probability[1], mean.expand(2, 4))
     assert merged.pred_sem_seg.data[0].tolist() == [[1, 1, 0, 0]] * 2
     assert merged.ori_shape == (2, 4) and "flip" not in merged
+    assert merged.condition == "fog"
 
 
 def test_reaches_a_segmentor_inside_a_method():

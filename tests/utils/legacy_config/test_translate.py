@@ -116,6 +116,10 @@ def test_what_cannot_be_translated_is_said():
     )
     assert error(data__val__pipeline=3) == "data.val.pipeline must be a list of dicts"
     old = old_config(1)
+    old["data"]["val"]["pipeline"][1]["img_scale"] = [[1280, 640], [640, 320]]
+    with pytest.raises(InputError, match=r"val.pipeline.1.img_scale must be one width and height"):
+        translate(old)
+    old = old_config(1)
     old["data"]["train"]["source"]["pipeline"].insert(5, {"type": "PhotoMetricDistortion"})
     with pytest.raises(InputError, match="pipeline.5.type is 'PhotoMetricDistortion', which has"):
         translate(old)

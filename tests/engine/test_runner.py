@@ -1,0 +1,28 @@
+"""What the Runner of training checks by itself."""
+
+from types import SimpleNamespace
+
+import pytest
+from torch import nn
+
+from mmseg.engine.runner import TrainRunner
+from mmseg.utils import InputError
+
+
+def counting(num_classes: int, **parts: nn.Module) -> nn.Module:
+    """A module that counts its classes, around others."""
+    module = nn.ModuleDict(parts)
+    module.num_classes = num_classes
+    return module
+
+
+def test_classes_are_counted_but_not_those_that_a_backbone_was_pretrained_on():
+    loop = SimpleNamespace(
+        dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={"classes": ("soil", "crop")}))
+    )
+    backbone = nn.ModuleDict({"timm_model": counting(1000)})
+    model = nn.ModuleDict({"backbone": backbone, "decode_head": counting(2)})
+    TrainRunner._check_num_classes(SimpleNamespace(model=model), loop)
+    model["decode_head"].num_classes = 19
+    with pytest.raises(InputError, match="the ModuleDict of the model has 19 classes"):
+        TrainRunner._check_num_classes(SimpleNamespace(model=model), loop)
