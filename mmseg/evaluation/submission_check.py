@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from mmseg.datasets.class_names import IGNORE_INDEX
 from mmseg.datasets.image_files import count_values, decode_label
 from mmseg.utils import InputError
 from mmseg.utils.progress import with_progress
@@ -20,6 +21,7 @@ from .submission import (
     ANYWHERE,
     BENCHMARKS,
     CONFIDENCE,
+    INVALID,
     LABELS,
     Benchmark,
     Size,
@@ -57,7 +59,8 @@ class SubmissionReport:
         verdict = f"{images}: {_counted(len(self.errors), 'fault')}"
         if not self.errors:
             folders = ", ".join(f"{name}/" for name in row.folders if name != ANYWHERE)
-            checked = f"{folders + ': ' if folders else ''}count, names, sizes, mode and values"
+            count = "count, " if self.num_images == row.num_images else ""
+            checked = f"{folders + ': ' if folders else ''}{count}names, sizes, mode and values"
             verdict = f"{images}: {checked} are as its server wants them"
         return "\n".join([*(f"note: {line}" for line in self.notes), verdict])
 
@@ -106,22 +109,28 @@ def check_submission(
         InputError: the file is no zip, or it cannot be told for which benchmark.
     """
     errors, notes = _Findings(), _Findings()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            benchmark = benchmark or _recognised(archive.namelist(), path)
-            row = benchmark_named(benchmark)
-            images = images_below(row, images) if isinstance(images, Path) else images
-            maps = _sorted_maps(archive, row, errors, notes)
-            _check_names(maps, row, images, errors)
-            if images is not None and len(images) != row.num_images:
-                notes.add(f"{row.title} has {row.num_images} images, not {len(images)}")
-            _check_maps(archive, maps, row, images, size or row.size, errors, notes)
-    except FileNotFoundError as error:
-        raise InputError(f"no zip at {path}") from error
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, IsADirectoryError) as error:
-        raise InputError(f"{path} is no zip file, or a damaged one") from error
+    with _opened(path) as archive:
+        benchmark = benchmark or _recognised(archive.namelist(), path)
+        row = benchmark_named(benchmark)
+        images = images_below(row, images) if isinstance(images, Path) else images
+        maps = _sorted_maps(archive, row, errors, notes)
+        _check_names(maps, row, images, errors)
+        if images is not None and len(images) != row.num_images:
+            notes.add(f"{row.title} has {row.num_images} images, not {len(images)}")
+        _check_maps(archive, maps, row, images, size or row.size, errors, notes)
     num_images = max(len(files) for files in maps.values())
     return SubmissionReport(benchmark, num_images, errors.lines(), notes.lines())
+
+
+def _opened(path: str | os.PathLike) -> zipfile.ZipFile:
+    """The zip, whose list of files is read here: all that opening can say of a damaged one."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise InputError(f"no zip at {path}") from error
+    # Damage can also look like a later version of the format, or like a name that is no text.
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, IsADirectoryError) as error:
+        raise InputError(f"{path} is no zip file, or a damaged one") from error
 
 
 def _recognised(names: list[str], path: str | os.PathLike) -> str:
@@ -220,7 +229,7 @@ def _check_maps(
     notes: _Findings,
 ) -> None:
     """Look into each map; one image's at a time are in memory."""
-    copies = 0
+    copies = others = 0
     for image in with_progress(sorted(set().union(*maps.values())), "checking"):
         expected = size if images is None else images.get(image)
         found = {
@@ -233,10 +242,23 @@ def _check_maps(
                 _check_values(values, folder, maps[folder][image], benchmark, errors)
         labels, confidence = found.get(LABELS), found.get(CONFIDENCE)
         copies += confidence is not None and np.array_equal(labels, confidence)
+        others += _says_otherwise(labels, found.get(INVALID))
+    if others:
+        notes.add(
+            f"{INVALID}/ differs from {LABELS}/ by more than invalid pixels (255) in "
+            f"{_counted(others, 'image')}"
+        )
     if copies:
         notes.add(
             f"{CONFIDENCE}/ holds the labels, not confidences, of {_counted(copies, 'image')}"
         )
+
+
+def _says_otherwise(labels: np.ndarray | None, invalid: np.ndarray | None) -> bool:
+    """Whether a pixel of ``invalid`` is neither declared invalid nor what the labels say."""
+    if labels is None or invalid is None or labels.shape != invalid.shape:
+        return False
+    return bool(((invalid != labels) & (invalid != IGNORE_INDEX)).any())
 
 
 def _values(

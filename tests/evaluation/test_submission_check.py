@@ -171,6 +171,19 @@ def test_confidence_that_is_a_copy_of_the_labels_is_noted(tmp_path):
     assert f"{CONFIDENCE}/ holds the labels, not confidences, of 1 image" in report.notes
 
 
+def test_invalid_maps_that_say_otherwise_are_noted(tmp_path):
+    """Pixels that are declared invalid are no difference; another class is."""
+    declared, other = label_map(), label_map()
+    declared[1] = 255
+    other[1] = 3
+    for values, count in ((declared, 0), (other, 1)):
+        files = replaced(f"{INVALID}/{FIRST}", png(values))(night_files())
+        report = check(tmp_path, files, images=NIGHT_SIZES)
+        assert report.errors == []
+        found = [f"{INVALID}/ differs from {LABELS}/ by more than invalid pixels (255) in 1 image"]
+        assert [note for note in report.notes if "differs" in note] == found * count
+
+
 def test_files_beside_the_maps_are_noted(tmp_path):
     files = night_files() | {"readme.txt": b"", f"__MACOSX/{LABELS}/._{FIRST}": b"", "my/": b""}
     report = check(tmp_path, files, images=NIGHT_SIZES)

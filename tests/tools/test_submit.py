@@ -26,7 +26,7 @@ def test_submit_and_check(paths, tmp_path, capsys):
     assert main(["dark_zurich", *paths, out, "--device", "cpu"]) == 0
     note = "note: Dark Zurich test has 151 images, not 2"
     verdict = (
-        "Dark Zurich test, 2 images: labelTrainIds/, labelTrainIds_invalid/, confidence/: count, "
+        "Dark Zurich test, 2 images: labelTrainIds/, labelTrainIds_invalid/, confidence/: "
         "names, sizes, mode and values are as its server wants them"
     )
     assert capsys.readouterr().out.splitlines() == [f"wrote {out}", note, verdict]

@@ -16,10 +16,9 @@ from .label_files import (
     convert_all,
     existing_folder,
     pixels_per_class,
-    report_of,
     train_id_map,
 )
-from .statistics import write_statistics
+from .statistics import report_and_statistics
 
 POLYGONS_SUFFIX = "_polygons.json"
 SPLITS = ("train", "val", "test")
@@ -38,9 +37,8 @@ def convert_cityscapes(data_root: str | Path, nproc: int = 1) -> ConversionRepor
     if not polygons:
         raise InputError(f"no *_gtFine{POLYGONS_SUFFIX} below {root / 'gtFine'}: extract it there")
     results = convert_all(partial(_convert_polygons, root), polygons, nproc)
-    report = report_of(results)
+    report = report_and_statistics(root, results, below="gtFine/train/")
     if not report.problems:
-        write_statistics(root, [r for r in results if r.path.startswith("gtFine/train/")])
         for split in SPLITS:
             _write_split_list(root, split, polygons)
     return report

@@ -92,8 +92,23 @@ def train_source(cfg: Config) -> BaseSegDataset:
         return DATASETS.build({**dataset, "pipeline": [], "indices": None})
 
 
-def write_statistics(root: Path, results: Sequence[Converted]) -> None:
-    """Write the three files into the data root."""
+def report_and_statistics(
+    root: Path, results: Sequence[Converted], below: str = ""
+) -> ConversionReport:
+    """What became of the label files; if all are sound, write the statistics into the data root.
+
+    Args:
+        root: The data root.
+        results: Of all label files.
+        below: The statistics are of the label maps whose paths begin with this.
+    """
+    report = report_of(results)
+    if not report.problems:
+        _write_statistics(root, [r for r in results if r.path.startswith(below)])
+    return report
+
+
+def _write_statistics(root: Path, results: Sequence[Converted]) -> None:
     samples: dict[int, list[tuple[str, int]]] = {}
     for result in results:
         for label, pixels in result.pixels.items():
@@ -114,9 +129,7 @@ def _count(
             "of links to what is in it"
         )
     results = convert_all(partial(_count_file, root, num_classes), pairs, nproc)
-    report = report_of(results)
-    if not report.problems:
-        write_statistics(root, results)
+    report = report_and_statistics(root, results)
     return ClassStatistics(report, class_frequencies(result.pixels for result in results))
 
 

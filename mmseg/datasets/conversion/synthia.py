@@ -9,8 +9,8 @@ from mmseg.utils import InputError
 
 from ..class_names import NUM_SYNTHIA_IDS, SYNTHIA_ID_TO_TRAIN_ID, train_id_table
 from ..image_files import read_16_bit_image
-from .label_files import ConversionReport, convert_images, report_of
-from .statistics import write_statistics
+from .label_files import ConversionReport, convert_images
+from .statistics import report_and_statistics
 
 
 def convert_synthia(data_root: str | Path, nproc: int = 1) -> ConversionReport:
@@ -21,10 +21,7 @@ def convert_synthia(data_root: str | Path, nproc: int = 1) -> ConversionReport:
     """
     root = Path(data_root)
     results = convert_images(root, "GT/LABELS", "RGB", read_synthia_label, nproc)
-    report = report_of(results)
-    if not report.problems:
-        write_statistics(root, results)
-    return report
+    return report_and_statistics(root, results)
 
 
 def read_synthia_label(path: str) -> np.ndarray:
