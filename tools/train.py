@@ -6,7 +6,13 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import add_cfg_options, load_config, override
+from mmseg.utils.config import (
+    add_cfg_options,
+    add_performance_options,
+    choose_performance,
+    load_config,
+    override,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +32,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--from-scratch", action="store_true", help="start without ImageNet weights")
+    add_performance_options(parser)
     add_cfg_options(parser, "train_cfg.max_iters=100")
 
 
@@ -47,6 +54,7 @@ def run(cfg: Config, args: argparse.Namespace, resume: bool) -> None:
     """Train ``cfg`` with the options of :func:`add_training_options`."""
     from mmseg.apis.train import train  # after parsing: --help is fast
 
+    choose_performance(cfg, args)
     train(
         cfg,
         device=args.device,

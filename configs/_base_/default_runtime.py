@@ -30,6 +30,10 @@ default_hooks = dict(
     resume_validation=dict(type="ResumeValidationHook"),
     panels=dict(type="TrainingPanelHook", interval=1000),
 )
+# See mmseg/engine/performance.py; tools/train.py has an option for each.
+performance = dict(
+    precision="fp32", compile=False, channels_last=False, activation_checkpointing=False
+)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -10,6 +10,7 @@ from mmengine.device import utils as device_utils
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
 from mmseg.utils import (
@@ -53,6 +54,7 @@ def train(
             Nothing new is left in the work dir if this is before the first iteration is done.
     """
     cfg = cfg.copy()
+    Performance.of(cfg).set_backends()
     # mmengine picks a device once for the whole process.
     device_utils.DEVICE = select_device(device).type
     init_default_scope("mmseg")

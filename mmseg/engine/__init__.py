@@ -7,12 +7,15 @@ from .hooks import (
     ResumeValidationHook,
     TrainingPanelHook,
 )
-from .optim import StudentOptimWrapperConstructor
+from .optim import MixedPrecisionOptimWrapper, StudentOptimWrapperConstructor
+from .performance import Performance
 
 __all__ = [
     "AtomicBackend",
     "DeferredRuntimeInfoHook",
     "IterationSeedHook",
+    "MixedPrecisionOptimWrapper",
+    "Performance",
     "ResumeValidationHook",
     "StudentOptimWrapperConstructor",
     "TrainingPanelHook",

@@ -1,11 +1,16 @@
 """Optimizer steps with several backward passes, and parameter groups of the student alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.utils.distributed import average_gradients
 
 
 def accumulate_gradient(optim_wrapper: OptimWrapper, loss: torch.Tensor) -> None:
@@ -18,10 +23,63 @@ def accumulate_gradient(optim_wrapper: OptimWrapper, loss: torch.Tensor) -> None
     optim_wrapper._inner_count -= 1
 
 
+@OPTIM_WRAPPERS.register_module()
+class MixedPrecisionOptimWrapper(OptimWrapper):
+    """Forward passes under autocast; in float16 the loss is scaled so that gradients do not vanish.
+
+    mmengine's ``AmpOptimWrapper`` does the same on GPUs alone.
+
+    Args:
+        precision: "bf16" or "fp16".
+        optim_wrapper: the arguments of ``OptimWrapper``.
+    """
+
+    def __init__(self, precision: Literal["bf16", "fp16"], **optim_wrapper: Any) -> None:
+        super().__init__(**optim_wrapper)
+        self.dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.device_type = self.optimizer.param_groups[0]["params"][0].device.type
+        self.loss_scaler = torch.amp.GradScaler(self.device_type, enabled=precision == "fp16")
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast for one forward pass."""
+        with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
+            yield
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        """Back-propagate the scaled loss."""
+        super().backward(self.loss_scaler.scale(loss), **kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Step, unless a gradient has overflowed, and adapt the scale."""
+        if self.clip_grad_kwargs:
+            self.loss_scaler.unscale_(self.optimizer)
+            self._clip_grad()
+        self.loss_scaler.step(self.optimizer, **kwargs)
+        self.loss_scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the optimizer, and under ``loss_scaler`` of the scale."""
+        return super().state_dict() | {"loss_scaler": self.loss_scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`, or that of a run without a scale."""
+        state = dict(state_dict)
+        scale = state.pop("loss_scaler", None)
+        if scale:
+            self.loss_scaler.load_state_dict(scale)
+        super().load_state_dict(state)
+
+
 def finish_step(optim_wrapper: OptimWrapper) -> None:
-    """Count one iteration, and step if its gradients complete a batch."""
+    """Count one iteration, and step if its gradients complete a batch.
+
+    In a distributed run this is where the ranks exchange gradients, once for all losses.
+    """
     optim_wrapper._inner_count += 1
     if optim_wrapper.should_update():
+        groups = optim_wrapper.param_groups
+        average_gradients([parameter for group in groups for parameter in group["params"]])
         optim_wrapper.step()
         optim_wrapper.zero_grad()
 

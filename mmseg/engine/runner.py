@@ -12,6 +12,8 @@ from torch import nn
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import load_checkpoint, load_weights, select_role, weights_of
 
+from .performance import Performance
+
 # What a checkpoint needs beside weights for a run to go on from it.
 RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
 
@@ -35,6 +37,12 @@ class TrainRunner(Runner):
         """Build the model."""
         with built_from_config("model"):
             return super().build_model(model)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """The model on its device, set up for speed; in a distributed run it needs no wrapper."""
+        model = super().wrap_model(model_wrapper_cfg, model)
+        Performance.of(self.cfg).apply(model)
+        return model
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of training with its data."""
@@ -67,6 +75,8 @@ class TrainRunner(Runner):
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the optimizer in its wrapper."""
+        if isinstance(optim_wrapper, dict):
+            optim_wrapper = Performance.of(self.cfg).optim_wrapper(optim_wrapper)
         with built_from_config("optim_wrapper"):
             return super().build_optim_wrapper(optim_wrapper)
 

@@ -94,6 +94,44 @@ def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
     return translated
 
 
+def add_performance_options(parser: argparse.ArgumentParser) -> None:
+    """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`."""
+    group = parser.add_argument_group("speed and memory")
+    add = group.add_argument
+    add("--fast", action="store_true", help="--amp bf16 --compile --channels-last")
+    add(
+        "--amp",
+        nargs="?",
+        const="bf16",
+        choices=("bf16", "fp16"),
+        dest="precision",
+        help="mixed precision (bf16); losses, contrast and statistics stay in float32",
+    )
+    add(
+        "--tf32",
+        action="store_const",
+        const="tf32",
+        dest="precision",
+        help="products in TensorFloat-32",
+    )
+    add("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
+    add("--channels-last", action="store_true", help="memory format of convolutions")
+    add("--activation-checkpointing", action="store_true", help="less memory for more time")
+
+
+def choose_performance(cfg: Config, args: argparse.Namespace) -> None:
+    """Add what the options of :func:`add_performance_options` choose to ``cfg.performance``."""
+    chosen: dict[str, Any] = {}
+    if args.fast:
+        chosen |= {"precision": "bf16", "compile": True, "channels_last": True}
+    if args.precision:
+        chosen["precision"] = args.precision
+    for switch in ("compile", "channels_last", "activation_checkpointing"):
+        if getattr(args, switch):
+            chosen[switch] = True
+    cfg.performance = {**(cfg.get("performance") or {}), **chosen}
+
+
 def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
     """Set dotted keys of ``cfg`` in place, as ``--cfg-options`` gives them.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.registry import MODELS
 
+from .checkpointing import run
 from .pretrained import Backbone
 
 #: LayerNorm epsilon of blocks and stage ends; patch embeddings and reductions use torch's 1e-5.
@@ -137,6 +138,7 @@ class MixVisionTransformer(Backbone):
         in_channels: Channels of the image.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0.
         out_indices: Stages whose output is returned.
+        with_cp: Whether activations of blocks are computed again in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 
@@ -149,6 +151,7 @@ class MixVisionTransformer(Backbone):
         in_channels: int = 3,
         drop_path_rate: float = 0.1,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -160,6 +163,7 @@ class MixVisionTransformer(Backbone):
                 f"out_indices must be among {list(range(num_stages))}, got {tuple(out_indices)}"
             )
         self.out_indices = tuple(out_indices)
+        self.with_cp = with_cp
         self.num_stages = num_stages
         total = sum(depths)
         rates = [drop_path_rate * index / max(total - 1, 1) for index in range(total)]
@@ -194,7 +198,7 @@ class MixVisionTransformer(Backbone):
         for stage in range(1, self.num_stages + 1):
             tokens, size = getattr(self, f"patch_embed{stage}")(x)
             for block in getattr(self, f"block{stage}"):
-                tokens = block(tokens, size)
+                tokens = run(block, tokens, size, with_cp=self.with_cp)
             x = _to_map(getattr(self, f"norm{stage}")(tokens), size)
             if stage - 1 in self.out_indices:
                 features.append(x)
@@ -212,6 +216,7 @@ class _MiT(MixVisionTransformer):
         in_channels: int = 3,
         drop_path_rate: float = 0.1,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
@@ -220,6 +225,7 @@ class _MiT(MixVisionTransformer):
             in_channels=in_channels,
             drop_path_rate=drop_path_rate,
             out_indices=out_indices,
+            with_cp=with_cp,
             init_cfg=init_cfg,
         )
 

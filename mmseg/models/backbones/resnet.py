@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.registry import MODELS
 
+from .checkpointing import run
 from .pretrained import Backbone
 
 Style = Literal["pytorch", "caffe"]
@@ -133,6 +134,7 @@ class ResNetV1c(Backbone):
         contract_dilation: Whether the first block of a dilated stage uses half the dilation.
         norm_cfg: Normalisation layer.
         norm_eval: Whether BatchNorm keeps its running statistics fixed in training.
+        with_cp: Whether activations of blocks are computed again in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 
@@ -148,6 +150,7 @@ class ResNetV1c(Backbone):
         contract_dilation: bool = False,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
+        with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -169,6 +172,7 @@ class ResNetV1c(Backbone):
         norm_cfg = norm_cfg or {"type": "BN"}
         self.out_indices = tuple(out_indices)
         self.norm_eval = norm_eval
+        self.with_cp = with_cp
         self.stem = _make_stem(in_channels, norm_cfg)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
@@ -207,7 +211,8 @@ class ResNetV1c(Backbone):
         x = self.maxpool(self.stem(inputs))
         features = []
         for index, name in enumerate(self.stages):
-            x = getattr(self, name)(x)
+            for block in getattr(self, name):
+                x = run(block, x, with_cp=self.with_cp)
             if index in self.out_indices:
                 features.append(x)
         return features

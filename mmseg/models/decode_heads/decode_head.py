@@ -3,6 +3,7 @@
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -78,6 +79,11 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
         """Dropout and classifier: (B, channels, h, w) -> (B, C, h, w)."""
         return self.conv_seg(self.dropout(features))
 
+    def upsample(self, seg_logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Bring logits (B, C, h, w) to ``size`` (H, W), in float32 at least."""
+        full = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32))
+        return resize(full, size, self.align_corners)
+
     def loss_by_feat(
         self, seg_logits: Tensor, seg_label: Tensor, seg_weight: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -93,7 +99,7 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
         """
         if seg_label.dim() == 4:
             seg_label = seg_label.squeeze(1)
-        seg_logits = resize(seg_logits, seg_label.shape[1:], self.align_corners)
+        seg_logits = self.upsample(seg_logits, seg_label.shape[1:])
         loss = self.loss_decode(
             seg_logits, seg_label, weight=seg_weight, ignore_index=self.ignore_index
         )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.proto_estimator import ProtoEstimator
 from mmseg.registry import MODELS
+from mmseg.utils.distributed import sum_over_ranks
 
 Variant = Literal["dist", "bank", "proto"]
 
@@ -140,22 +141,18 @@ def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]
     return row, class_of_block, block
 
 
-def prototype_regularizer(
-    features: Tensor, labels: Tensor, class_mean: Tensor, temperature: float, ignore_index: int
-) -> Tensor:
+def prototype_regularizer(mean_feature: Tensor, class_mean: Tensor, temperature: float) -> Tensor:
     """Keep the mean feature Q of a batch equally far from all centroids (diversity regulariser).
 
     ``sum_c log softmax_c(Q . mean_c / tau) / (C log C)``: -1 where Q prefers no class.
 
     Args:
-        features: (N, A). labels: (N,). class_mean: (C, A). temperature: tau.
+        mean_feature: Q, (A,). class_mean: (C, A). temperature: tau.
 
     Returns:
-        Scalar; without any valid pixel Q is the zero vector.
+        Scalar.
     """
     num_classes = len(class_mean)
-    valid = (labels != ignore_index).to(features.dtype)
-    mean_feature = valid @ features / valid.sum().clamp(min=1)
     log_prob = F.log_softmax(class_mean @ mean_feature / temperature, dim=0)
     return log_prob.sum() / (num_classes * math.log(num_classes))
 
@@ -225,19 +222,25 @@ class ContrastiveLoss(nn.Module):
         return torch.stack(levels).sum()
 
     def level_loss(self, feature: Tensor, label: Tensor, prototypes: ProtoEstimator) -> Tensor:
-        """Contrast plus regulariser of one level: (B, A, h, w) and (B, H, W) to a scalar."""
+        """Contrast plus regulariser of one level: (B, A, h, w) and (B, H, W) to a scalar.
+
+        The means are over the pixels of all ranks, and so is the loss.
+        """
         label = downscale_label(
             label, feature.shape[-2:], self.min_ratio, prototypes.num_classes, self.ignore_index
         ).flatten()
         pixels = feature.permute(0, 2, 3, 1).flatten(0, 2)
-        loss = self.contrast(pixels, label, prototypes)
-        count = (label != self.ignore_index).sum()
-        total = loss.sum() / count.clamp(min=1)
+        loss = self.contrast(pixels, label, prototypes).sum()
+        valid = (label != self.ignore_index).to(pixels.dtype)
+        sums = torch.cat([loss[None], valid.sum()[None], valid @ pixels])
+        loss, count, feature = sum_over_ranks(sums).split([1, 1, pixels.shape[1]])
+        divisor = count.clamp(min=1)
+        total = (loss / divisor).squeeze()
         if self.regularizer_weight:
             regularizer = prototype_regularizer(
-                pixels, label, prototypes.class_mean, self.temperature, self.ignore_index
+                feature / divisor, prototypes.class_mean, self.temperature
             )
-            total = total + self.regularizer_weight * regularizer * (count > 0)
+            total = total + self.regularizer_weight * regularizer * (count > 0).squeeze()
         return total
 
     def contrast(self, pixels: Tensor, label: Tensor, prototypes: ProtoEstimator) -> Tensor:

@@ -8,9 +8,9 @@ from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmseg.models.decode_heads import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
+from mmseg.utils import InputError
 
 from .inference import confidence, predicted_classes, slide, unflip
 
@@ -56,6 +56,9 @@ class EncoderDecoder(BaseModel):
         self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
         #: Whether predictions carry ``seg_confidence``.
         self.keep_confidence = False
+        #: What :meth:`predict` casts the network to; None: nothing.
+        self.autocast_dtype: torch.dtype | None = None
+        self.memory_format = torch.contiguous_format
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
         self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
@@ -95,12 +98,12 @@ class EncoderDecoder(BaseModel):
 
     def extract_feat(self, inputs: Tensor) -> list[Tensor]:
         """Compute (B, 3, H, W) -> the backbone's maps (B, C_i, H_i, W_i)."""
-        return self.backbone(inputs)
+        return self.backbone(inputs.contiguous(memory_format=self.memory_format))
 
     def encode_decode(self, inputs: Tensor) -> Tensor:
         """Compute (B, 3, H, W) -> logits (B, C, H, W), upsampled bilinearly from the head's."""
         logits = self.decode_head(self.extract_feat(inputs))
-        return resize(logits, inputs.shape[2:], self.decode_head.align_corners)
+        return self.decode_head.upsample(logits, inputs.shape[2:])
 
     def inference(self, inputs: Tensor, metas: Sequence[dict] | None = None) -> Tensor:
         """Compute logits on the whole image or in a sliding window, as ``test_cfg`` says.
@@ -136,7 +139,10 @@ class EncoderDecoder(BaseModel):
         if data_samples is None:
             data_samples = [SegDataSample() for _ in inputs]
         metas = [sample.metainfo for sample in data_samples]
-        batch_scores = self.class_scores(self.inference(inputs, metas))
+        device, dtype = inputs.device.type, self.autocast_dtype
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            logits = self.inference(inputs, metas)
+        batch_scores = self.class_scores(logits)
         weighted = self.test_cfg.get("class_weight") is not None
         for index, (sample, meta) in enumerate(zip(data_samples, metas, strict=True)):
             scores = self.restore(batch_scores[index : index + 1], meta)[0]
@@ -173,7 +179,7 @@ class EncoderDecoder(BaseModel):
         if meta.get("flip"):
             logits = unflip(logits, meta.get("flip_direction"))
         size = meta.get("ori_shape", (height, width))[:2]
-        return resize(logits, size, self.decode_head.align_corners)
+        return self.decode_head.upsample(logits, size)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of all heads: ``decode.loss_seg``, ``decode.acc_seg`` and so for ``aux``."""
@@ -188,6 +194,31 @@ class EncoderDecoder(BaseModel):
         """The heads that learn from labels, by their prefix in the log."""
         heads = {"decode": self.decode_head}
         return heads if self.auxiliary_head is None else heads | {"aux": self.auxiliary_head}
+
+    # ------------------------------------------------------------------ speed and memory
+
+    def use_channels_last(self) -> None:
+        """Keep weights and images of convolutions with the channels last in memory."""
+        self.memory_format = torch.channels_last
+        self.to(memory_format=self.memory_format)
+
+    def use_activation_checkpointing(self) -> None:
+        """Let the backbone compute its activations again in the backward pass (``with_cp``).
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not hasattr(self.backbone, "with_cp"):
+            raise InputError(
+                f"{type(self.backbone).__name__} has no activation checkpointing: leave it off"
+            )
+        self.backbone.with_cp = True
+
+    def compile_parts(self) -> None:
+        """Compile backbone and heads, each in one piece, once for each size of image."""
+        for part in (self.backbone, self.decode_head, self.auxiliary_head):
+            if part is not None:
+                part.compile(fullgraph=True, dynamic=False)
 
     def forward(
         self,

@@ -16,6 +16,8 @@ from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.ours_transforms import RandomCrop, crop_boxes
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from mmseg.utils.distributed import mean_over_ranks, sum_over_ranks
+from mmseg.utils.phases import phase
 
 from .teacher import switch_off_dropout, teacher_momentum, update_teacher
 from .uda_decorator import EvalModel, Losses, UDADecorator
@@ -23,10 +25,17 @@ from .uda_decorator import EvalModel, Losses, UDADecorator
 
 @dataclass
 class PseudoLabel:
-    """What the teacher says of the target: label (B, H, W) long, confidence q scalar in [0, 1]."""
+    """What the teacher says of the target: label (B, H, W) long, and bool where it is confident."""
 
     label: Tensor
-    confidence: Tensor
+    confident: Tensor
+
+    def confidence(self) -> Tensor:
+        """q, scalar in [0, 1]: the confident share of all pixels, of all ranks."""
+        confident = self.confident.sum()
+        total = torch.full_like(confident, self.confident.numel())
+        confident, total = sum_over_ranks(torch.stack([confident, total]))
+        return confident / total
 
 
 @MODELS.register_module()
@@ -125,12 +134,14 @@ class SePiCo(UDADecorator):
         """
         source, source_label = self.images_and_label(data["source"])
         target_views = self.target_views(data)
-        update_teacher(self.ema_model, self.model, teacher_momentum(self.iteration, self.alpha))
+        with phase("teacher"):
+            update_teacher(self.ema_model, self.model, teacher_momentum(self.iteration, self.alpha))
         self.draw_augmentation()
 
         with torch.no_grad(), optim_wrapper.optim_context(self):
             target, pseudo = self.learn_where_balanced(target_views)
-            weight = self.pixel_weight(pseudo)
+            confidence = pseudo.confidence()
+            weight = self.pixel_weight(pseudo.label, confidence)
             self.update_prototypes(source, source_label)
 
         losses = {"src": lambda: self.source_loss(source, source_label)}
@@ -144,10 +155,8 @@ class SePiCo(UDADecorator):
         self.show(source_image=source, source_label=source_label, target_image=target_views[0])
         self.show(target_crop=target, pseudo_label=pseudo.label, pixel_weight=weight)
         self.iteration += 1
-        return log | {
-            "confidence": pseudo.confidence,
-            "ignored_pseudo_labels": (weight == 0).float().mean(),
-        }
+        log |= {"confidence": confidence, "ignored_pseudo_labels": (weight == 0).float().mean()}
+        return mean_over_ranks(log)
 
     @property
     def contrast_now(self) -> bool:
@@ -164,13 +173,13 @@ class SePiCo(UDADecorator):
         return [self.data_preprocessor(data[name], training=True)["inputs"] for name in names]
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
-        """The teacher's arg-max, and the share of pixels it gives at least the threshold."""
-        return self.confident_label(self.ema_model.encode_decode(views[0]).float().softmax(1))
+        """The teacher's arg-max, and the pixels it gives at least the threshold."""
+        return self.confident_label(self.ema_model.encode_decode(views[0]).softmax(1))
 
     def confident_label(self, probability: Tensor) -> PseudoLabel:
-        """The pseudo-label of class scores (B, C, H, W) and its share at or above the threshold."""
+        """The pseudo-label of class scores (B, C, H, W), confident at or above the threshold."""
         top, label = probability.max(1)
-        return PseudoLabel(label, (top >= self.pseudo_threshold).float().mean())
+        return PseudoLabel(label, top >= self.pseudo_threshold)
 
     def learn_where_balanced(self, views: list[Tensor]) -> tuple[Tensor, PseudoLabel]:
         """Pseudo-label the target and cut out of each image the box with the best balance (CBC).
@@ -178,38 +187,43 @@ class SePiCo(UDADecorator):
         Returns:
             The first view's crop (B, 3, h, w) and the pseudo-label on it.
         """
-        pseudo = self.pseudo_label(views)
+        with phase("teacher"):
+            pseudo = self.pseudo_label(views)
         self.show(teacher_prediction=pseudo.label)
         if self.class_balanced_crop is None:
             return views[0], pseudo
-        boxes = self.class_balanced_crop(pseudo.label)
+        with phase("crop"):
+            boxes = self.class_balanced_crop(pseudo.label)
+            size = self.class_balanced_crop.crop_size
+            crops = [crop_boxes(view, boxes, size) for view in views]
         self.show(crop_boxes=boxes)
-        size = self.class_balanced_crop.crop_size
-        crops = [crop_boxes(view, boxes, size) for view in views]
         if self.regenerate_pseudo_label:
-            return crops[0], self.pseudo_label(crops)
-        return crops[0], PseudoLabel(crop_boxes(pseudo.label, boxes, size), pseudo.confidence)
+            with phase("teacher"):
+                return crops[0], self.pseudo_label(crops)
+        return crops[0], PseudoLabel(crop_boxes(pseudo.label, boxes, size), pseudo.confident)
 
-    def pixel_weight(self, pseudo: PseudoLabel) -> Tensor:
+    def pixel_weight(self, pseudo_label: Tensor, confidence: Tensor) -> Tensor:
         """(B, H, W) weight of each pseudo-label: q, and 0 in the rows that are left out."""
-        height = pseudo.label.shape[1]
-        row = torch.arange(height, device=pseudo.label.device)
+        height = pseudo_label.shape[1]
+        row = torch.arange(height, device=pseudo_label.device)
         learnt = (row >= self.ignore_top) & (row < height - self.ignore_bottom)
-        weight = pseudo.confidence * learnt.to(pseudo.confidence)
-        return weight[None, :, None].expand(pseudo.label.shape)
+        weight = confidence * learnt.to(confidence)
+        return weight[None, :, None].expand(pseudo_label.shape)
 
     def update_prototypes(self, source: Tensor, label: Tensor) -> None:
         """Fold the teacher's projection of the weakly augmented source into the statistics."""
-        features = self.project(self.ema_model, self.ema_model.extract_feat(source))
-        for feature, prototypes in zip(features, self.prototypes, strict=True):
-            small = downscale_label(
-                label,
-                feature.shape[-2:],
-                self.contrast.min_ratio,
-                prototypes.num_classes,
-                self.ignore_index,
-            )
-            prototypes.update(feature.permute(0, 2, 3, 1).flatten(0, 2), small.flatten())
+        with phase("teacher"):
+            features = self.project(self.ema_model, self.ema_model.extract_feat(source))
+        with phase("statistics"):
+            for feature, prototypes in zip(features, self.prototypes, strict=True):
+                small = downscale_label(
+                    label,
+                    feature.shape[-2:],
+                    self.contrast.min_ratio,
+                    prototypes.num_classes,
+                    self.ignore_index,
+                )
+                prototypes.update(feature.permute(0, 2, 3, 1).flatten(0, 2), small.flatten())
 
     def source_loss(self, image: Tensor, label: Tensor) -> Losses:
         """Cross-entropy and contrast of the strongly augmented source with its ground truth."""

@@ -4,6 +4,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from mmseg.registry import MODELS
+from mmseg.utils.distributed import mean_over_ranks
 
 from .uda_decorator import Losses, UDADecorator
 
@@ -24,4 +25,4 @@ class SourceOnly(UDADecorator):
         def source_loss() -> Losses:
             return self.decode_losses(self.model.extract_feat(self.augment(image)), label)
 
-        return self.train_on({"src": source_loss}, optim_wrapper)
+        return mean_over_ranks(self.train_on({"src": source_loss}, optim_wrapper))

@@ -12,6 +12,8 @@ from mmseg.engine.optim import accumulate_gradient, finish_step
 from mmseg.models.utils.dacs_transforms import StrongAugmentation
 from mmseg.registry import MODELS
 from mmseg.structures import stack_labels
+from mmseg.utils.distributed import average_batch_norm
+from mmseg.utils.phases import phase
 
 EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
@@ -108,11 +110,14 @@ class UDADecorator(BaseModel):
         """
         log = {}
         for name, compute in losses.items():
-            with optim_wrapper.optim_context(self):
-                parts = compute()
-                total = torch.stack([v for key, v in parts.items() if "loss" in key]).sum()
-            accumulate_gradient(optim_wrapper, total)
+            with phase(name):
+                with optim_wrapper.optim_context(self):
+                    parts = compute()
+                    total = torch.stack([v for key, v in parts.items() if "loss" in key]).sum()
+                accumulate_gradient(optim_wrapper, total)
             log |= {f"{name}.{part}": value.detach() for part, value in parts.items()}
             log[f"{name}.loss"] = total.detach()
-        finish_step(optim_wrapper)
+        with phase("optimizer"):
+            finish_step(optim_wrapper)
+            average_batch_norm(self)
         return log

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.distributed import sum_over_ranks
 
 # Rows whose centred squares are made at a time: 2 MB at A = 512, which the cache of a CPU core
 # holds; on other devices few large kernels are better.
@@ -16,7 +17,7 @@ _CPU_CHUNK, _CHUNK = 1024, 16384
 def class_moments(
     features: Tensor, labels: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and biased variance of the features of each class.
+    """Count, mean and biased variance of the features of each class, of all ranks.
 
     Sums over a class are products with the one-hot labels; the variance is taken about the mean in
     a second pass, so that it does not cancel.
@@ -29,15 +30,16 @@ def class_moments(
     """
     classes = torch.arange(num_classes, device=labels.device)
     one_hot = (labels[:, None] == classes).to(features.dtype)
-    count = one_hot.sum(0)
-    divisor = count.clamp(min=1)[:, None]
-    mean = one_hot.t() @ features / divisor
+    sums = torch.cat([one_hot.sum(0)[:, None], one_hot.t() @ features], dim=1)
+    count, total = sum_over_ranks(sums).split([1, features.shape[1]], dim=1)
+    divisor = count.clamp(min=1)
+    mean = total / divisor
     variance = torch.zeros_like(mean)
     chunk = _CPU_CHUNK if features.device.type == "cpu" else _CHUNK
     for rows, weight in zip(features.split(chunk), one_hot.split(chunk), strict=True):
         # Pixels of no class are centred on zero and weigh nothing.
         variance += weight.t() @ (rows - weight @ mean).square_()
-    return count, mean, variance / divisor
+    return count[:, 0], mean, sum_over_ranks(variance) / divisor
 
 
 @MODELS.register_module()

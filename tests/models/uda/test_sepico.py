@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg.models.uda.sepico import PseudoLabel
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
 
 VISUALS = {
@@ -97,9 +96,9 @@ def test_init_weights_makes_the_teacher_a_whole_copy():
 
 def test_pixel_weight_is_the_confidence_but_for_the_outer_rows():
     model = sepico(pseudo_weight_ignore_top=1, pseudo_weight_ignore_bottom=2)
-    weight = model.pixel_weight(PseudoLabel(torch.zeros(1, 6, 2).long(), torch.tensor(0.5)))
+    weight = model.pixel_weight(torch.zeros(1, 6, 2).long(), torch.tensor(0.5))
     assert weight.tolist() == [[[row] * 2 for row in (0, 0.5, 0.5, 0.5, 0, 0)]]
-    whole = sepico().pixel_weight(PseudoLabel(torch.zeros(1, 6, 2).long(), torch.tensor(0.5)))
+    whole = sepico().pixel_weight(torch.zeros(1, 6, 2).long(), torch.tensor(0.5))
     assert (whole == 0.5).all()
 
 
@@ -120,7 +119,7 @@ def test_pseudo_label_and_confidence(monkeypatch):
     )
     pseudo = model.pseudo_label([torch.zeros(1, 3, 1, 4)])
     assert pseudo.label[0, 0, [0, 2, 3]].tolist() == [0, 1, 0]
-    assert pseudo.confidence == 0.75
+    assert pseudo.confidence() == 0.75
 
 
 def test_contrast_starts_late_but_the_prototypes_at_once():

@@ -51,11 +51,11 @@ def test_pseudo_labels_come_from_both_views_and_the_weights():
     model.ema_model.encode_decode = lambda view: view
     pseudo = model.pseudo_label(views)
     assert pseudo.label.tolist() == [[[1] * 3] * 2]
-    assert pseudo.confidence == 1
+    assert pseudo.confidence() == 1
     model.class_weight[1] = 0.5  # 0.4 now, less than 0.2 x 0.1 + 0.8 x 0.5 = 0.42 of class 0
     pseudo = model.pseudo_label(views)
     assert pseudo.label.tolist() == [[[0] * 3] * 2]
-    assert pseudo.confidence == 0
+    assert pseudo.confidence() == 0
 
 
 def test_night_and_day_are_cropped_by_one_box():

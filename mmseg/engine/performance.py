@@ -1,0 +1,83 @@
+"""How fast and in how much memory a network runs, without a change of what it computes.
+
+The ``performance`` of a config is a dict with the fields of :class:`Performance`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from mmseg.models.segmentors import segmentors_of
+from mmseg.utils import InputError
+
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Switches of speed and memory; the defaults compute everything as it is written.
+
+    Attributes:
+        precision: "fp32"; "tf32": products in TensorFloat-32 on GPUs that have it; "bf16", "fp16":
+            autocast, with losses, contrast and statistics in float32.
+        compile: networks by ``torch.compile``: the first iterations take minutes, the rest less.
+        channels_last: memory format of convolutions.
+        activation_checkpointing: compute the activations of the student's backbone again in the
+            backward pass instead of keeping them: less memory, more time.
+    """
+
+    precision: Precision = "fp32"
+    compile: bool = False
+    channels_last: bool = False
+    activation_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise InputError(
+                f"precision must be one of {list(get_args(Precision))}, not {self.precision!r}"
+            )
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> "Performance":
+        """The settings of a config.
+
+        Raises:
+            InputError: one of them is unknown.
+        """
+        settings = dict(cfg.get("performance") or {})
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(set(settings) - set(known)):
+            raise InputError(f"performance knows {', '.join(known)}, not {', '.join(unknown)}")
+        return cls(**settings)
+
+    @property
+    def autocast_dtype(self) -> torch.dtype | None:
+        """What networks are cast to; None: they are not."""
+        return _AUTOCAST.get(self.precision)
+
+    def optim_wrapper(self, cfg: Mapping[str, Any]) -> dict[str, Any]:
+        """An ``optim_wrapper`` config with this precision."""
+        if self.autocast_dtype is None:
+            return dict(cfg)
+        return {**cfg, "type": "MixedPrecisionOptimWrapper", "precision": self.precision}
+
+    def set_backends(self) -> None:
+        """Allow or forbid TensorFloat-32 in this process."""
+        allowed = self.precision != "fp32"
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        torch.backends.cudnn.allow_tf32 = allowed
+
+    def apply(self, model: nn.Module) -> None:
+        """Set up the segmentors in ``model``, which is in place and on its device."""
+        for segmentor in segmentors_of(model):
+            segmentor.autocast_dtype = self.autocast_dtype
+            if self.channels_last:
+                segmentor.use_channels_last()
+            if self.activation_checkpointing:
+                segmentor.use_activation_checkpointing()
+            if self.compile:
+                segmentor.compile_parts()
