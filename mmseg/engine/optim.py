@@ -118,13 +118,16 @@ class StudentOptimWrapperConstructor:
     multi-tensor kernels nothing to work on, and logs a line for each.
 
     Args:
-        optim_wrapper_cfg: config of the wrapper, with its ``optimizer``.
+        optim_wrapper_cfg: config of the wrapper, with its ``optimizer``. Adam and AdamW are fused
+            (one kernel for all parameters of a group, on CPUs too) unless it says otherwise.
         paramwise_cfg: ``dict(custom_keys=...)``, see :func:`parameter_groups`.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         self.wrapper_cfg = {"type": "OptimWrapper", **optim_wrapper_cfg}
         self.optimizer_cfg = self.wrapper_cfg.pop("optimizer")
+        if self.optimizer_cfg.get("type") in ("Adam", "AdamW"):
+            self.optimizer_cfg = {"fused": True, **self.optimizer_cfg}
         paramwise_cfg = paramwise_cfg or {}
         if unknown := set(paramwise_cfg) - {"custom_keys"}:
             raise ValueError(f"paramwise_cfg knows only custom_keys, not {sorted(unknown)}")

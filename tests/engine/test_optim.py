@@ -67,6 +67,7 @@ def test_the_teacher_is_not_optimized():
     optim_wrapper = construct(model)
     assert type(optim_wrapper) is OptimWrapper
     assert isinstance(optim_wrapper.optimizer, torch.optim.AdamW)
+    assert optim_wrapper.optimizer.defaults["fused"]
     groups = optim_wrapper.optimizer.param_groups
     optimized = {id(parameter) for group in groups for parameter in group["params"]}
     assert optimized == {id(parameter) for parameter in model.model.parameters()}

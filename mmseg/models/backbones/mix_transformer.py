@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
 
-from .checkpointing import run
 from .pretrained import Backbone
 
 #: LayerNorm epsilon of blocks and stage ends; patch embeddings and reductions use torch's 1e-5.

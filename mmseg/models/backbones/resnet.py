@@ -7,9 +7,9 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
 
-from .checkpointing import run
 from .pretrained import Backbone
 
 Style = Literal["pytorch", "caffe"]
@@ -59,7 +59,7 @@ class BasicBlock(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
-        return self.relu(x + shortcut)
+        return self.relu(x.add_(shortcut))
 
 
 class Bottleneck(nn.Module):
@@ -106,7 +106,7 @@ class Bottleneck(nn.Module):
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.bn3(self.conv3(x))
-        return self.relu(x + shortcut)
+        return self.relu(x.add_(shortcut))
 
 
 ARCHITECTURES: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {

@@ -6,6 +6,7 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
+from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
 
 from .decode_head import BaseDecodeHead
@@ -34,6 +35,7 @@ class SeparableASPP(nn.Module):
         dilations: One branch each; dilation 1 is a plain 1x1 convolution.
         norm_cfg: Normalisation layer.
         act_cfg: Activation.
+        with_cp: Whether activations of branches are computed again in the backward pass.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class SeparableASPP(nn.Module):
         dilations: Sequence[int],
         norm_cfg: dict | None,
         act_cfg: dict,
+        with_cp: bool = False,
     ) -> None:
         super().__init__()
+        self.with_cp = with_cp
         layer_cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.aspp_modules = nn.ModuleList(
             ConvModule(in_channels, channels, 1, **layer_cfg)
@@ -58,7 +62,8 @@ class SeparableASPP(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C, h, w)."""
-        return self.bottleneck(torch.cat([module(features) for module in self.aspp_modules], dim=1))
+        branches = [run(module, features, with_cp=self.with_cp) for module in self.aspp_modules]
+        return self.bottleneck(torch.cat(branches, dim=1))
 
 
 @MODELS.register_module()

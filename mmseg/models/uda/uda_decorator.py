@@ -13,6 +13,7 @@ from mmseg.models.utils.dacs_transforms import StrongAugmentation
 from mmseg.registry import MODELS
 from mmseg.structures import stack_labels
 from mmseg.utils.distributed import average_batch_norm
+from mmseg.utils.memory import give_back_freed_memory
 from mmseg.utils.phases import phase
 
 EvalModel = Literal["student", "teacher"]
@@ -76,7 +77,8 @@ class UDADecorator(BaseModel):
         """Strong augmentation of normalised images (B, 3, H, W), with factors drawn anew."""
         if not self.augmentation:
             return image
-        return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
+        with torch.autocast(image.device.type, enabled=False):  # half precision would round colours
+            return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
 
     def images_and_label(self, domain: dict) -> tuple[Tensor, Tensor]:
         """Normalised images (B, 3, H, W) and long labels (B, H, W) of a labelled domain."""
@@ -110,6 +112,8 @@ class UDADecorator(BaseModel):
         """
         log = {}
         for name, compute in losses.items():
+            if self.data_preprocessor.device.type == "cpu":
+                give_back_freed_memory()
             with phase(name):
                 with optim_wrapper.optim_context(self):
                     parts = compute()

@@ -269,3 +269,18 @@ def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
 def test_a_bank_needs_a_length():
     with pytest.raises(ValueError, match="memory_length"):
         sepico(variant="bank")
+
+
+@pytest.mark.parametrize("variant", ["dist", "bank"])
+def test_no_value_has_to_come_back_from_the_device_in_a_step(variant, monkeypatch):
+    """On the meta device nothing can: reading a number, or a shape that depends on one, fails."""
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
+    model = sepico(
+        variant=variant, memory_length=3, strong_augmentation=True, color_jitter_threshold=-1.0
+    )
+    monkeypatch.setattr(model.augmentation, "blur_threshold", -1.0)
+    log = model.to("meta").train_step(batch(), optimizer_of(model))
+    assert "tgt.aux.loss_cl" in log
+    assert all(value.is_meta for value in log.values())
+    with pytest.raises(RuntimeError):
+        log["src.loss"].item()

@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 
 from mmseg.engine.optim import StudentOptimWrapperConstructor
+from mmseg.engine.performance import Performance
 from mmseg.models.uda import SePiCo
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -14,6 +15,7 @@ from tests.golden import load_golden, weights_by_name
 from tests.models.networks import DLV2
 
 GOLDEN = load_golden("trajectories.json")
+PLAIN = Performance()
 BN = {"type": "BN", "requires_grad": True}
 MIT_CHANNELS, MIT_LEVELS = (32, 64, 160, 256), (0, 1, 2, 3)
 NETWORKS = {
@@ -104,24 +106,31 @@ def build(network: str, variant: str, self_training: bool) -> SePiCo:
     )
 
 
-def optimizer_of(model: SePiCo, network: str) -> OptimWrapper:
+def optimizer_of(model: SePiCo, network: str, performance: Performance) -> OptimWrapper:
     lr, custom_keys = OPTIMIZERS[network]
     optimizer = {"type": "AdamW", "lr": lr, "betas": (0.9, 0.999), "weight_decay": 0.01}
-    constructor = StudentOptimWrapperConstructor(
-        {"type": "OptimWrapper", "optimizer": optimizer}, {"custom_keys": custom_keys}
-    )
-    return constructor(model)
+    wrapper = performance.optim_wrapper({"type": "OptimWrapper", "optimizer": optimizer})
+    return StudentOptimWrapperConstructor(wrapper, {"custom_keys": custom_keys})(model)
 
 
 def norm_of(module: torch.nn.Module) -> float:
     return torch.stack([p.detach().norm() for p in module.parameters()]).norm().item()
 
 
-def check_trajectory(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_trajectory(
+    name: str,
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
+    performance: Performance = PLAIN,
+    rel: float = 2e-3,
+    accuracy: float = 0.3,
+) -> None:
+    """Six iterations are the release's: within ``rel`` of each number, ``accuracy`` in percent."""
     network, variant, self_training = name.split("_")
     model = build(network, variant, self_training.endswith("1")).to(device)
     weights_by_name(model.model)
-    optim_wrapper = optimizer_of(model, network)
+    performance.apply(model)
+    optim_wrapper = optimizer_of(model, network, performance)
     for t, expected in enumerate(GOLDEN[name]):
         data, mask = iteration_data(t)
         monkeypatch.setattr(model, "mix_mask", lambda label, mask=mask: mask.to(label.device))
@@ -137,7 +146,7 @@ def check_trajectory(name: str, device: str, monkeypatch: pytest.MonkeyPatch) ->
             # The accuracy counts arg-maxes of nearly tied logits: rounding (another attention
             # kernel, another order of sums), which Adam's first steps amplify, moves single pixels
             # of the 8192, each 0.012 percent.
-            slack = {"abs": 0.3} if key.endswith("acc_seg") else {"rel": 2e-3}
+            slack = {"abs": accuracy} if key.endswith("acc_seg") else {"rel": rel}
             assert values[key] == pytest.approx(value, **slack), f"{key} at iteration {t}"
         ours_alone = set(values) - set(expected)
         assert ours_alone == {"confidence", "ignored_pseudo_labels"}
@@ -147,6 +156,25 @@ def check_trajectory(name: str, device: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_six_iterations_equal_the_release(name, monkeypatch):
     check_trajectory(name, "cpu", monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["mitb0_bank_selftraining1", "r50_dist_selftraining1"])
+@pytest.mark.parametrize("switch", ["channels_last", "activation_checkpointing"])
+def test_the_same_with_switches_that_only_round(name, switch, monkeypatch):
+    check_trajectory(name, "cpu", monkeypatch, Performance(**{switch: True}))
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "rel", "accuracy"),
+    [
+        ("mitb0_dist_selftraining1", "bf16", 0.01, 1.5),
+        ("mitb0_dist_selftraining1", "fp16", 0.01, 1.5),
+        # Fifty convolutions of random weights: single pixels become confident or not.
+        ("r50_bank_selftraining1", "bf16", 0.05, 5.0),
+    ],
+)
+def test_mixed_precision_stays_close(name, precision, rel, accuracy, monkeypatch):
+    check_trajectory(name, "cpu", monkeypatch, Performance(precision=precision), rel, accuracy)
 
 
 @pytest.mark.gpu

@@ -18,7 +18,10 @@ def run(block: nn.Module, *inputs: Any, with_cp: bool) -> Any:
     """
     if not with_cp or not torch.is_grad_enabled():
         return block(*inputs)
-    return checkpoint(block, *inputs, use_reentrant=False, context_fn=partial(_contexts, block))
+    if torch.compiler.is_compiling():  # its graph updates the statistics once by itself
+        return checkpoint(block, *inputs, use_reentrant=False)
+    contexts = partial(_contexts, block)
+    return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
@@ -27,16 +30,13 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContext
 
 @contextmanager
 def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
-    """In training BatchNorm normalises by the batch either way."""
-    tracking = [
-        layer
-        for layer in block.modules()
-        if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
-    ]
-    for layer in tracking:
-        layer.track_running_stats = False
+    """Running statistics keep their values: the new ones have no weight, and nothing is counted."""
+    layers = [layer for layer in block.modules() if isinstance(layer, _BatchNorm)]
+    before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
+    for layer in layers:
+        layer.momentum, layer.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for layer in tracking:
-            layer.track_running_stats = True
+        for layer, (momentum, count) in zip(layers, before, strict=True):
+            layer.momentum, layer.num_batches_tracked = momentum, count

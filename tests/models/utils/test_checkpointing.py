@@ -1,0 +1,45 @@
+"""Activations computed again: the same numbers, and BatchNorm counts once."""
+
+import copy
+
+import pytest
+import torch
+
+from mmseg.models.backbones import ResNetV1c, mit_b0
+
+
+def make(name: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return ResNetV1c(18) if name == "r18" else mit_b0(drop_path_rate=0.5)
+
+
+@pytest.mark.parametrize("name", ["r18", "mit_b0"])
+def test_gradients_statistics_and_random_numbers_are_the_same(name):
+    plain = make(name)
+    recomputed = copy.deepcopy(plain)
+    recomputed.with_cp = True
+    image = torch.randn(2, 3, 64, 64)
+    kept = {}
+    for label, network in (("plain", plain), ("recomputed", recomputed)):
+        torch.manual_seed(1)  # of the DropPath
+        kept[label] = 0
+
+        def keep(tensor, label=label):
+            kept[label] += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = sum(maps.square().mean() for maps in network(image))
+        loss.backward()
+    for one, other in zip(plain.parameters(), recomputed.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
+    state = recomputed.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in plain.state_dict().items())
+    assert kept["recomputed"] < 0.6 * kept["plain"]
+
+
+def test_nothing_is_kept_without_gradients():
+    network = make("r18")
+    network.with_cp = True
+    with torch.no_grad():
+        assert not network(torch.randn(1, 3, 64, 64))[-1].requires_grad
