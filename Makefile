@@ -14,7 +14,7 @@ help:
 	@echo "make demo    train on toy data without and with adaptation, and compare (CPU, minutes)"
 	@echo "make test    run the tests (JOBS=2 processes)"
 	@echo "make lint    ruff check, ruff format --check"
-	@echo "make bench   time the costly parts (benchmarks/)"
+	@echo "make bench   time the costly parts (benchmarks/); whole steps: python -m tools.benchmark"
 	@echo "make venv    set up .venv from requirements.lock (PYTHON=python3)"
 	@echo "make clean   remove .venv and caches; data, weights and work_dirs stay"
 

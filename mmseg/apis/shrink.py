@@ -69,7 +69,6 @@ def _small_schedule(cfg: Config) -> None:
 
 
 def _small_model(model: Any) -> Any:
-    model.data_preprocessor.size = (CROP, CROP)
     segmentor = model.segmentor
     heads = [segmentor.decode_head, segmentor.auxiliary_head]
     if segmentor.backbone.type.startswith("mit_b"):
@@ -84,15 +83,21 @@ def _small_model(model: Any) -> Any:
             if isinstance(head.in_channels, int):
                 head.in_channels = RESNET18_CHANNELS
     segmentor.auxiliary_head.channels = CHANNELS
-    if model.type == "SourceOnly":
-        return model
-    model.prototypes.feature_dim = CHANNELS
-    ratio = CROP / model.crop_size[0]
-    for edge in ("pseudo_weight_ignore_top", "pseudo_weight_ignore_bottom"):
-        model[edge] = round(ratio * model.get(edge, 0))
-    model.crop_size = (CROP, CROP)
-    model.start_contrast_iter = ITERATIONS // 3
+    set_crop_size(model, CROP)
+    if model.type != "SourceOnly":
+        model.prototypes.feature_dim = CHANNELS
+        model.start_contrast_iter = ITERATIONS // 3
     return model
+
+
+def set_crop_size(model: Any, side: int) -> None:
+    """Change the config of a method in place to square crops, with as large a share left out."""
+    model.data_preprocessor.size = (side, side)
+    if model.type != "SourceOnly":
+        ratio = side / model.crop_size[0]
+        for edge in ("pseudo_weight_ignore_top", "pseudo_weight_ignore_bottom"):
+            model[edge] = round(ratio * model.get(edge, 0))
+        model.crop_size = (side, side)
 
 
 def _small_dataset(dataset: Any, toy_root: Path) -> None:

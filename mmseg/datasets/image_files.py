@@ -2,10 +2,12 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
+from kornia_rs.io import decode_image_png_u8
 from PIL import ExifTags, Image
 
 from mmseg.utils import InputError
@@ -17,8 +19,10 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
+# Width, height, bits a channel, colour type, two that never vary, and whether it is interlaced.
+_PNG_HEAD, _PNG_HEAD_START = struct.Struct(">IIBBBBB"), 16
 _PNG_COLOUR_TYPE = slice(25, 26)
-_PNG_PALETTE = b"\x03"
+_PNG_GREY, _PNG_RGB, _PNG_PALETTE = b"\0", b"\2", b"\3"
 
 
 def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list[str]:
@@ -38,8 +42,13 @@ def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list
 
 
 def read_image(path: str) -> np.ndarray:
-    """Decode an image file to (H, W, 3) uint8, BGR."""
-    return _decode(_read_whole(path), cv2.IMREAD_COLOR, path)
+    """Decode an image file to (H, W, 3) uint8, BGR, upright."""
+    data = _read_whole(path)
+    if not _has_exif(data):
+        image = _decode_png(data, (_PNG_RGB,), "rgb")
+        if image is not None:
+            return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return _decode(data, cv2.IMREAD_COLOR, path)
 
 
 def read_16_bit_image(path: str) -> np.ndarray:
@@ -69,8 +78,11 @@ def read_label(path: str) -> np.ndarray:
 def decode_label(data: bytes, path: str) -> np.ndarray:
     """As :func:`read_label`, of the content of the file ``path``."""
     _check_whole(data, path)
-    # OpenCV is faster, but turns palette indices into colours.
-    if data.startswith(_PNG_MAGIC) and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
+    label = _decode_png(data, (_PNG_GREY, _PNG_PALETTE), "mono")
+    if label is not None:
+        return label[..., 0]
+    # OpenCV would turn palette indices into colours.
+    if _is_png(data) and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
         label = _palette_indices(data, path)
     else:
         label = _decode(data, cv2.IMREAD_UNCHANGED, path)
@@ -119,10 +131,50 @@ def _check_whole(data: bytes, path: str) -> None:
     """
     if not data:
         raise InputError(f"{path} is empty: fetch or write it anew")
-    png_is_cut = data.startswith(_PNG_MAGIC) and _PNG_END not in data[-4096:]
+    png_is_cut = _is_png(data) and _PNG_END not in data[-4096:]
     jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
     if png_is_cut or jpeg_is_cut:
         raise InputError(f"{path} is truncated ({len(data)} bytes): fetch or write it anew")
+
+
+def _is_png(data: bytes) -> bool:
+    return data.startswith(_PNG_MAGIC)
+
+
+def _decode_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) -> np.ndarray | None:
+    """Decode a plain 8-bit PNG to (H, W, channels) in less than half of OpenCV's time.
+
+    Decoding is most of what a data loader does.
+
+    Args:
+        data: Content of a whole file.
+        colour_types: Those of PNG that will do.
+        mode: ``"rgb"`` or ``"mono"``, of what is decoded.
+
+    Returns:
+        None for other files, and for damaged ones: OpenCV may still read them, or know better why
+        it cannot.
+    """
+    is_long_enough = len(data) >= _PNG_HEAD_START + _PNG_HEAD.size
+    if not (_is_png(data) and is_long_enough and data[_PNG_COLOUR_TYPE] in colour_types):
+        return None
+    width, height, depth, *_, interlaced = _PNG_HEAD.unpack_from(data, _PNG_HEAD_START)
+    if depth != 8 or interlaced:
+        return None
+    try:
+        return decode_image_png_u8(data, (height, width), mode)
+    except Exception:  # the only class that it raises
+        return None
+
+
+def _has_exif(data: bytes) -> bool:
+    """Whether a PNG says how it is to be turned; OpenCV obeys."""
+    start = len(_PNG_MAGIC)
+    while _is_png(data) and start < len(data):
+        if data[start + 4 : start + 8] == b"eXIf":
+            return True
+        start += int.from_bytes(data[start : start + 4], "big") + 12  # length, name, checksum
+    return False
 
 
 def _decode(data: bytes, flags: int, path: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The annotations and predictions of one image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement, PixelData
@@ -42,6 +43,22 @@ class SegDataSample(BaseDataElement):
     seg_confidence = _pixel_field(
         "seg_confidence", "Probability of the prediction; ``.data`` is (1, H, W) float32 in [0, 1]."
     )
+
+    def pin_memory(self) -> "SegDataSample":
+        """A copy in page-locked memory, which goes to a GPU without the host waiting for it.
+
+        ``DataLoader(pin_memory=True)`` calls this; it would pass over the labels otherwise.
+        """
+        sample = self.new()
+        for name, field in self.items():
+            if isinstance(field, PixelData):
+                field = field.new(**{key: _pinned(value) for key, value in field.items()})
+            setattr(sample, name, _pinned(field))
+        return sample
+
+
+def _pinned(value: Any) -> Any:
+    return value.pin_memory() if isinstance(value, Tensor) else value
 
 
 def stack_labels(data_samples: Sequence[SegDataSample]) -> Tensor:

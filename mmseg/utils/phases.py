@@ -49,14 +49,17 @@ class PhaseClock:
         event.record()
         return event
 
+    def between(self, start: "torch.cuda.Event | float", end: "torch.cuda.Event | float") -> float:
+        """Seconds from one mark to another; the device must have passed both."""
+        return start.elapsed_time(end) / 1e3 if self.on_cuda else end - start
+
     def seconds(self) -> dict[str, float]:
         """Seconds in all phases of a name since the last call; waits for the device once."""
         if self.on_cuda:
             torch.cuda.synchronize()
         total: dict[str, float] = {}
         for name, start, end in self.spans:
-            span = start.elapsed_time(end) / 1e3 if self.on_cuda else end - start
-            total[name] = total.get(name, 0.0) + span
+            total[name] = total.get(name, 0.0) + self.between(start, end)
         self.spans.clear()
         return total
 

@@ -26,6 +26,16 @@ def test_ranks_share_the_positions(monkeypatch):
     assert streams == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
+def test_ranks_together_see_the_batches_of_one_process(monkeypatch):
+    def batches(rank: int, ranks: int, size: int) -> list[set[tuple[int, int]]]:
+        monkeypatch.setattr("mmseg.datasets.samplers.get_dist_info", lambda: (rank, ranks))
+        stream = iter(UDASampler(range(10), seed=1))
+        return [set(islice(stream, size)) for _ in range(3)]
+
+    together = zip(batches(0, 2, 2), batches(1, 2, 2), strict=True)
+    assert [first | second for first, second in together] == batches(0, 1, 4)
+
+
 def test_skip_is_absolute():
     sampler = UDASampler(range(10), seed=1)
     sampler.skip(2)

@@ -1,12 +1,15 @@
 """Loading, cropping and packing."""
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmseg.datasets import LoadAnnotations, LoadImageFromFile, PackSegInputs, RandomCrop
-from mmseg.datasets.image_files import count_values, read_label
+from mmseg.datasets.image_files import count_values, read_image, read_label
 from mmseg.datasets.transforms.crop import is_balanced
 from mmseg.utils import InputError
 from tests.datasets.small_data import cut, write_image, write_palette_label
@@ -27,6 +30,65 @@ def test_image_is_bgr(tmp_path):
     results = LoadImageFromFile().transform({"img_path": str(tmp_path / "a.png")})
     assert results["img"].tolist() == [[[3, 2, 1], [6, 5, 4]]]
     assert results["img_shape"] == results["ori_shape"] == (1, 2)
+
+
+def _with_chunk(path, name: bytes, content: bytes) -> None:
+    """Insert a chunk behind the head of a PNG."""
+    data, head = path.read_bytes(), 33
+    checksum = struct.pack(">I", zlib.crc32(name + content))
+    chunk = struct.pack(">I", len(content)) + name + content + checksum
+    path.write_bytes(data[:head] + chunk + data[head:])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_plain_pngs_are_decoded_fast_and_right(mode, tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 250, (23, 37, 3), dtype=np.uint8)
+    if mode == "RGB":
+        Image.fromarray(pixels).save(path)
+        expected = cv2.imread(str(path))
+    else:
+        expected = pixels[..., 0]
+        Image.fromarray(expected).save(path) if mode == "L" else write_palette_label(path, expected)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    monkeypatch.setattr(Image, "open", None)
+    found = (read_image if mode == "RGB" else read_label)(str(path))
+    assert (found == expected).all() and found.shape == expected.shape
+    assert found.flags["C_CONTIGUOUS"] and found.flags["WRITEABLE"]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGBA", "I;16"])
+def test_other_pngs_are_colour_images_as_opencv_sees_them(mode, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    picture = picture.convert("L").convert("I;16") if mode == "I;16" else picture.convert(mode)
+    picture.save(tmp_path / "a.png")
+    expected = cv2.imread(str(tmp_path / "a.png"))
+    assert (read_image(str(tmp_path / "a.png")) == expected).all()
+
+
+def test_a_png_on_its_side_is_turned(tmp_path):
+    path = tmp_path / "a.png"
+    write_image(path, (4, 6), np.random.default_rng(0))
+    upright = read_image(str(path))
+    orientation = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    _with_chunk(path, b"eXIf", orientation)
+    assert (read_image(str(path)) == np.rot90(upright, -1)).all()
+
+
+def test_two_bits_a_pixel_are_read_as_indices(tmp_path):
+    label = np.array([[0, 1, 2], [3, 1, 0]], np.uint8)
+    image = Image.fromarray(label)
+    image.putpalette([0, 9, 9] * 4)
+    image.save(tmp_path / "a.png", bits=2)
+    assert (read_label(str(tmp_path / "a.png")) == label).all()
+
+
+def test_a_png_without_a_head_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82")
+    for read in (read_image, read_label):
+        with pytest.raises(InputError, match=r"a\.png cannot be decoded"):
+            read(str(tmp_path / "a.png"))
 
 
 def test_label_values_are_kept(tmp_path):

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from mmengine.structures import PixelData
+from torch.utils.data import DataLoader
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmseg.structures import SegDataSample, stack_labels
 
@@ -30,3 +32,21 @@ def test_stack_labels():
     labels = stack_labels([labelled(1), labelled(2)])
     assert labels.shape == (2, 1, 2, 3) and labels.dtype == torch.uint8
     assert labels[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_pinning_reaches_the_labels(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: pinned.append(t) or t.clone())
+    sample = labelled(4)
+    copied = pin_memory({"source": {"data_samples": [sample]}})["source"]["data_samples"][0]
+    assert [each.data_ptr() for each in pinned] == [sample.gt_sem_seg.data.data_ptr()]
+    assert torch.equal(copied.gt_sem_seg.data, sample.gt_sem_seg.data)
+    assert copied.gt_sem_seg.data is not sample.gt_sem_seg.data
+    assert copied.metainfo == sample.metainfo
+
+
+@pytest.mark.gpu
+def test_loader_pins_labels():
+    loader = DataLoader([labelled(4)], collate_fn=list, pin_memory=True)
+    (sample,) = next(iter(loader))
+    assert sample.gt_sem_seg.data.is_pinned()

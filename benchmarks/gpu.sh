@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# All rows of RESULTS.md that need a GPU, in ten minutes: bash benchmarks/gpu.sh FOLDER
+#
+# Leaves in FOLDER a .json and the printed text of each row, and summary.md with all of them. A row
+# that fails is told at the end. PYTHON=/path/to/python chooses an interpreter; no new row is begun
+# after SECONDS_MAX (570) seconds.
+set -u
+if [ $# -ne 1 ]; then
+    echo "usage: bash benchmarks/gpu.sh FOLDER" >&2
+    exit 2
+fi
+mkdir -p "$1" || exit 1
+out=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.." || exit 1
+if [ -x .venv/bin/python ]; then default=.venv/bin/python; else default=python3; fi
+python=${PYTHON:-$default}
+limit=${SECONDS_MAX:-570}
+failed=()
+
+# row NAME COMMAND...: run a command, keep what it prints, and go on if it fails.
+row() {
+    local name=$1 left=$((limit - SECONDS))
+    shift
+    if [ $left -le 0 ]; then
+        failed+=("$name: no time was left")
+        return
+    fi
+    echo "== $name (after $SECONDS s): $*"
+    if timeout -k 10 "$((left + 60))" "$@" > "$out/$name.txt" 2> "$out/$name.err"; then
+        cat "$out/$name.txt"
+        rm "$out/$name.err"
+    else
+        failed+=("$name: $(grep -v '^\s*$' "$out/$name.err" "$out/$name.txt" -h | tail -n 1)")
+        echo "failed, see $out/$name.err" >&2
+    fi
+}
+
+# bench NAME OPTIONS...: measure, with a JSON file.
+bench() {
+    local name=$1
+    shift
+    row "$name" "$python" -m tools.benchmark "$@" --json "$out/$name.json"
+}
+
+# What matters most comes first.
+bench compare-4 --exp 4 --device cuda --compare
+bench compare-1 --exp 1 --device cuda --compare
+for exp in 1 2 3 4 5 6 7 8; do
+    bench "bf16-$exp" --exp $exp --device cuda --precision bf16 --channels-last --iters 20
+done
+row tests "$python" -m pytest -m gpu -p no:cacheprovider -n 0
+bench data data --exp 4 --workers 4
+bench inference inference --exp 4 --device cuda --workers 4 --compare
+for precision in fp32 tf32 fp16; do
+    bench "$precision-4" --exp 4 --device cuda --precision $precision --channels-last --iters 20
+done
+bench bf16-contiguous-4 --exp 4 --device cuda --precision bf16 --no-channels-last --iters 20
+bench compile-contiguous-4 --exp 4 --device cuda --precision bf16 --compile --no-channels-last \
+    --iters 20
+
+"$python" -m mmseg.benchmark.summary "$out" > "$out/summary.md" || failed+=("summary")
+echo "wrote $out/summary.md after $SECONDS s"
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[@]}" | tee -a "$out/summary.md" >&2
+    exit 1
+fi

@@ -1,0 +1,134 @@
+"""Data to load: what a config names, and stand-ins of real format and size for what is missing."""
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+
+from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
+from mmseg.datasets.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
+from mmseg.datasets.toy.layout import another_day, random_scene, random_street
+from mmseg.datasets.toy.render import render
+from mmseg.datasets.toy.scene import Scene, scene_polygons
+from mmseg.datasets.toy.writers import (
+    Polygons,
+    write_cityscapes,
+    write_correspondence,
+    write_day,
+    write_gta,
+    write_night,
+    write_synthia,
+)
+from mmseg.utils import InputError
+
+from .step import note
+
+FILES = 4
+"""Images of a stand-in."""
+ENLARGED = 2
+"""Noise of single pixels hardly compresses; enlarged, the PNGs are as large as those of photographs
+(GTA and Cityscapes: 2.2 to 2.3 MB on average), and take as long to decode."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Drawn data in the place of a real data set.
+
+    Attributes:
+        size: width and height of the real images.
+        draw: draws and writes image ``index``, given the folder, the size to draw in and the
+            random generator.
+        finish: makes what else belongs to so many files.
+    """
+
+    size: tuple[int, int]
+    draw: Callable[[Path, int, tuple[int, int], np.random.Generator], None]
+    finish: Callable[[Path, int], object]
+
+
+@contextmanager
+def with_data(cfg: Config, root: str | None = None) -> Iterator[tuple[Config, dict[str, str]]]:
+    """Yield a config whose training data are there, and where those of each domain are.
+
+    Args:
+        cfg: a whole training config; it is not changed.
+        root: folder of folders with the last names of the config's ``data_root``; without it, what
+            is missing is drawn, and removed in the end.
+
+    Raises:
+        InputError: the config has no ``train_dataloader`` of a domain-adaptation data set.
+    """
+    cfg = copy.deepcopy(cfg)
+    data = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    if not isinstance(data.get("source"), dict):
+        raise InputError("the config has no train_dataloader of a UDADataset: measure another one")
+    places = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("source", "target"):
+            domain = data.get(name)
+            if domain is None:
+                continue
+            if root:
+                domain.data_root = str(Path(root) / Path(domain.get("data_root", "")).name)
+            places[name] = f"{domain.type} in {domain.get('data_root', '')}"
+            stand_in = STAND_INS.get(domain.type)
+            if stand_in and not root and not Path(domain.get("data_root", "")).is_dir():
+                width, height = stand_in.size
+                places[name] = f"{domain.type}, {FILES} drawn images of {width}x{height}"
+                note(f"drawing in the place of {domain.data_root}, which is not there")
+                domain.data_root = _drawn(Path(folder) / domain.type, stand_in)
+        yield cfg, places
+
+
+def _drawn(folder: Path, stand_in: StandIn) -> str:
+    width, height = stand_in.size
+    for index in range(FILES):
+        rng = np.random.default_rng(index)
+        stand_in.draw(folder, index, (width // ENLARGED, height // ENLARGED), rng)
+    stand_in.finish(folder, FILES)
+    return str(folder)
+
+
+def _picture(scene: Scene, domain: Domain, rng: np.random.Generator) -> tuple[np.ndarray, Polygons]:
+    """A scene as an image (H, W, 3) uint8 and its annotation, both enlarged."""
+    image = render(scene, domain, rng)
+    size = image.shape[1] * ENLARGED, image.shape[0] * ENLARGED
+    return cv2.resize(image, size), [(name, ENLARGED * p) for name, p in scene_polygons(scene)]
+
+
+def _draw_gta(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
+    write_gta(root, index, *_picture(random_scene(rng, *size), GAME, rng))
+
+
+def _draw_cityscapes(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
+    scene = random_scene(rng, *size, ego_vehicle=True)
+    write_cityscapes(root, index, "train", *_picture(scene, OVERCAST, rng))
+
+
+def _draw_synthia(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
+    write_synthia(root, index, *_picture(random_scene(rng, *size), CITY_MODEL, rng))
+
+
+def _draw_dark_zurich(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
+    street = random_street(rng, *size)
+    write_night(root, index, "train", _picture(street.scene(), NIGHT, rng)[0], None)
+    day = another_day(street, rng).scene()
+    write_day(root, index, _picture(day, DAYLIGHT, rng)[0])
+
+
+STAND_INS = {
+    "GTADataset": StandIn((1914, 1052), _draw_gta, lambda root, _: convert_gta(root)),
+    "CityscapesDataset": StandIn(
+        (2048, 1024), _draw_cityscapes, lambda root, _: convert_cityscapes(root)
+    ),
+    "SynthiaDataset": StandIn((1280, 760), _draw_synthia, lambda root, _: convert_synthia(root)),
+    "DarkZurichDataset": StandIn((1920, 1080), _draw_dark_zurich, write_correspondence),
+}
+"""By the type of the data set in configs."""

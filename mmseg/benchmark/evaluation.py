@@ -1,0 +1,223 @@
+"""How fast a config's test images are predicted and scored."""
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmseg.apis.init_model import init_model, without_pretrained
+from mmseg.apis.predicting import predictions, test_loader
+from mmseg.datasets.evaluation_sets import own_labelled_set
+from mmseg.engine.performance import Performance
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import MODELS
+from mmseg.utils import InputError, built_from_config
+from mmseg.utils.config_check import check_config
+from mmseg.utils.phases import PhaseClock, phase
+
+from .data_files import ENLARGED, FILES, STAND_INS
+from .machine import machine
+from .measure import peak_memory, title
+from .step import note, quiet
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How images are evaluated.
+
+    Attributes:
+        batch_size: how many the network sees at once.
+        workers: processes that load; 0: images are loaded in turn with predicting.
+        precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
+    """
+
+    batch_size: int = 1
+    workers: int = 0
+    precision: str = "fp32"
+    compile: bool = False
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        for option, value, least in (
+            ("batch-size", self.batch_size, 1),
+            ("workers", self.workers, 0),
+        ):
+            if value < least:
+                raise InputError(f"--{option} {value}: must be at least {least}")
+
+    def describe(self) -> str:
+        """In words, for people."""
+        words = [f"batch {self.batch_size}", f"{self.workers} workers", self.precision]
+        words += ["compiled"] if self.compile else []
+        words += ["channels last"] if self.channels_last else []
+        return ", ".join(words)
+
+
+# What `--compare` compares.
+PLAIN = Setting()
+FAST = {
+    "cuda": Setting(batch_size=4, workers=4, precision="bf16", channels_last=True),
+    "cpu": Setting(batch_size=4, workers=2, channels_last=True),
+}
+
+
+@contextmanager
+def images_to_evaluate(cfg: Config, count: int, size: tuple[int, int] | None) -> Iterator[Config]:
+    """Yield a config with ``test_dataloader`` of that many labelled images.
+
+    Args:
+        cfg: its test or validation data are taken if they are there; it is not changed.
+        count: how many; of a smaller data set all.
+        size: (width, height); if given, or if there are no data, street scenes are drawn in the
+            format of Cityscapes, by default of its size. They are few, and read repeatedly.
+
+    Raises:
+        InputError: the config has no data to test on.
+    """
+    cfg = Config({**cfg.to_dict(), "test_dataloader": own_labelled_set(cfg).cfg.test_dataloader})
+    dataset = cfg.test_dataloader.dataset
+    if size is None and Path(dataset.get("data_root", "")).is_dir():
+        dataset.indices = count
+        yield cfg
+        return
+    stand_in = STAND_INS["CityscapesDataset"]
+    width, height = size or stand_in.size
+    with tempfile.TemporaryDirectory() as folder:
+        note(f"drawing {FILES} images of {width}x{height}")
+        for index in range(FILES):
+            rng = np.random.default_rng(index)
+            stand_in.draw(Path(folder), index, (width // ENLARGED, height // ENLARGED), rng)
+        stand_in.finish(Path(folder), FILES)
+        cfg.test_dataloader.dataset = {
+            "type": "CityscapesDataset",
+            "data_root": folder,
+            "data_prefix": {"img_path": "leftImg8bit/train", "seg_map_path": "gtFine/train"},
+            "indices": [index % FILES for index in range(count)],
+            "pipeline": dataset.get("pipeline", []),
+            "test_mode": True,
+        }
+        yield cfg
+
+
+def measure_apart(cfg: Config, *arguments: Any) -> dict[str, Any]:
+    """:func:`measure_evaluation` in a new process, whose memory nothing else has raised."""
+    start = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=start) as pool:
+        result = pool.submit(_measure, cfg.to_dict(), *arguments).result()
+    return result | {"title": title(cfg)}
+
+
+def _measure(cfg: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
+    # Workers start as they do elsewhere, not like this process.
+    multiprocessing.set_start_method(None, force=True)
+    return measure_evaluation(Config(cfg), *arguments)
+
+
+def measure_evaluation(
+    cfg: Config, checkpoint: str | None, setting: Setting, device: torch.device
+) -> dict[str, Any]:
+    """Evaluate on the config's ``test_dataloader`` and time it, after a first batch of each size.
+
+    Args:
+        cfg: of :func:`images_to_evaluate`.
+        checkpoint: without one, the weights are random: always the same.
+
+    Returns:
+        ``title``, ``machine``, ``setting``, how many ``images``; and of the evaluation ``seconds``,
+        ``images_per_second``, seconds an image in ``parts`` (on a GPU waiting may hide behind what
+        the GPU does), ``peak_memory_mib``, ``scores``.
+    """
+    init_default_scope("mmseg")
+    check_config(cfg, ("model", "test_dataloader"))
+    model = _model(cfg, checkpoint, setting, device)
+    cfg.test_dataloader.num_workers = setting.workers
+    loader = _TimedLoader(test_loader(cfg, True, setting.batch_size, device.type))
+    dataset = loader.loader.dataset
+    metric = IoUMetric()
+    metric.dataset_meta = dataset.metainfo
+    _warm_up(model, loader.loader, device)
+    clock = PhaseClock(device)
+    start = time.perf_counter()
+    with clock:
+        for sample in predictions(model, loader, setting.describe()):
+            with phase("metric"):
+                metric.process(None, [sample.to_dict()])
+    parts = {"waiting for images": loader.waited, **clock.seconds()}
+    scores = metric.evaluate(len(dataset))
+    seconds = time.perf_counter() - start
+    parts["rest"] = max(0.0, seconds - sum(parts.values()))
+    return {
+        "benchmark": "inference",
+        "title": title(cfg),
+        "machine": machine(device),
+        "setting": asdict(setting),
+        "images": len(dataset),
+        "image_size": list(reversed(sample.ori_shape)),
+        "test_size": list(reversed(sample.img_shape)),
+        "seconds": seconds,
+        "images_per_second": len(dataset) / seconds,
+        "parts": {name: spent / len(dataset) for name, spent in parts.items()},
+        "peak_memory_mib": peak_memory(device),
+        "scores": scores,
+    }
+
+
+def _model(
+    cfg: Config, checkpoint: str | None, setting: Setting, device: torch.device
+) -> nn.Module:
+    performance = Performance(setting.precision, setting.compile, setting.channels_last)
+    if checkpoint:
+        return init_model(cfg, checkpoint, device, performance=performance)
+    torch.manual_seed(SEED)
+    with quiet(), built_from_config("model"):
+        model = MODELS.build(without_pretrained(cfg.model))
+        model.init_weights()
+    performance.set_backends()
+    model.to(device).eval()
+    performance.apply(model)
+    return model
+
+
+def _warm_up(model: nn.Module, loader: DataLoader, device: torch.device) -> None:
+    """Let the network see a batch of every size that will come."""
+    whole = min(loader.batch_size, len(loader.dataset))
+    for count in {whole, len(loader.dataset) % loader.batch_size} - {0}:
+        batch = loader.collate_fn([loader.dataset[index] for index in range(count)])
+        with torch.no_grad():
+            model.test_step(batch)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+
+
+class _TimedLoader:
+    """A data loader and the seconds that one has ``waited`` for its batches."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+        self.waited = 0.0
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        start = time.perf_counter()
+        for batch in self.loader:
+            self.waited += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+        self.waited += time.perf_counter() - start

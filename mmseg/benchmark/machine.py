@@ -1,0 +1,97 @@
+"""What is measured on, and how fast it could be."""
+
+import platform
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Dense products, without sparsity, by data sheet in TFLOP/s: half precision with sums in float32
+# (bf16 and fp16 alike), TF32, float32. The first name that the device's contains counts.
+PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("H200 NVL", {"half": 835, "tf32": 418, "fp32": 60}),
+    ("H200", {"half": 989, "tf32": 494, "fp32": 67}),
+    ("H100 NVL", {"half": 835, "tf32": 418, "fp32": 60}),
+    ("H100 PCIe", {"half": 756, "tf32": 378, "fp32": 51}),
+    ("H100", {"half": 989, "tf32": 494, "fp32": 67}),
+    ("A100", {"half": 312, "tf32": 156, "fp32": 19.5}),
+    ("A40", {"half": 149.7, "tf32": 74.8, "fp32": 37.4}),
+    ("L40S", {"half": 362, "tf32": 183, "fp32": 91.6}),
+    ("RTX A6000", {"half": 154.8, "tf32": 77.4, "fp32": 38.7}),
+    ("RTX 4090", {"half": 165.2, "tf32": 82.6, "fp32": 82.6}),
+    ("RTX 3090", {"half": 71, "tf32": 35.6, "fp32": 35.6}),
+    ("V100-PCIE", {"half": 112, "fp32": 14}),
+    ("V100", {"half": 125, "fp32": 15.7}),
+    ("T4", {"half": 65, "fp32": 8.1}),
+)
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Hardware, threads, versions and the commit, with ``-dirty`` behind it if files differ."""
+    return {
+        "device": device.type,
+        "hardware": hardware(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": commit(),
+    }
+
+
+def hardware(device: torch.device) -> str:
+    """The model of the GPU or the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    """The project's commit in short, "unknown" outside of a clone."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
+    """FLOP/s that the device can do at most, and how it is known: "data sheet" or "measured"."""
+    known = _data_sheet(hardware(device)) if device.type == "cuda" else {}
+    kind = "half" if precision in _DTYPES else precision
+    if kind in known:
+        return known[kind] * 1e12, "data sheet"
+    return matmul_rate(device, _DTYPES.get(precision, torch.float32)), "measured"
+
+
+def _data_sheet(name: str) -> dict[str, float]:
+    """The peaks of a device; none for laptops' chips and for parts of a GPU, which are slower."""
+    if re.search(r"Laptop|MIG|Max-Q|4090 D", name):
+        return {}
+    return next((peaks for part, peaks in PEAKS if re.search(rf"\b{part}\b", name)), {})
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
+    """FLOP/s of the fastest of some products of large square matrices."""
+    side = 8192 if device.type == "cuda" else 1536
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    fastest = float("inf")
+    for _ in range(rounds):
+        _synchronize(device)
+        start = time.perf_counter()
+        a @ b
+        _synchronize(device)
+        fastest = min(fastest, time.perf_counter() - start)
+    return 2 * side**3 / fastest
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

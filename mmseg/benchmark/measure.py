@@ -1,0 +1,164 @@
+"""Measure training steps of a config and say all that was measured."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmseg.apis.shrink import set_crop_size
+from mmseg.engine.hooks.deferred_log_hook import peak_memory_mb
+from mmseg.models.uda import SePiCo, SePiCoDark, UDADecorator
+from mmseg.utils import InputError
+from mmseg.utils.phases import PhaseClock
+
+from .batches import pinned, synthetic_batch
+from .flops import count_step_flops
+from .machine import machine, peak_rate
+from .settings import Settings, Workload
+from .step import TrainingStep, note, time_steps
+
+DIFFERENT_BATCHES = 4
+# The phases of a step in words.
+PHASES = {
+    "teacher": "teacher",
+    "crop": "crop",
+    "statistics": "statistics",
+    "src": "source",
+    "tgt": "target",
+    "mix": "mix",
+    "optimizer": "optimizer",
+}
+
+
+def measure_training(
+    cfg: Config, workload: Workload, settings: Settings, device: torch.device
+) -> dict[str, Any]:
+    """Measure training steps in this process.
+
+    Peak memory on a CPU is that of the process since it began.
+
+    Args:
+        cfg: a whole config of a domain-adaptation method; it is not changed.
+
+    Returns:
+        What was run (``benchmark``, ``title``, ``machine``, ``workload``, ``settings``) and, as
+        numbers, ``seconds`` of a step (``median``, ``p10``, ``p90``, ``each``),
+        ``images_per_second``, ``peak_memory_mib``, ``flops`` and the mean seconds of the ``phases``
+        of a step.
+
+    Raises:
+        InputError: the config is of something else, it does not work on crops of this size, or the
+            device's memory does not suffice.
+    """
+    cfg = sized(cfg, workload.crop)
+    step = TrainingStep(cfg, settings, device)
+    if not isinstance(step.model, UDADecorator):
+        raise InputError(f"the benchmark trains SePiCo and SourceOnly, not {cfg.model['type']}")
+    batches = synthetic_batches(step.model, workload)
+    on_device = [pinned(batch) for batch in batches] if device.type == "cuda" else batches
+    clock = PhaseClock(device)
+
+    def warm() -> None:
+        note(f"warmed up; {workload.iters} steps follow")
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    try:
+        seconds, phases = time_steps(step, on_device, workload, clock, warm)
+    except torch.cuda.OutOfMemoryError as error:
+        raise InputError(
+            f"{machine(device)['hardware']} is out of memory: try a smaller --crop or --batch, "
+            "--precision bf16, or --activation-checkpointing"
+        ) from error
+    memory = peak_memory(device)
+    flops = count_step_flops(cfg, batches[0])
+    median = float(np.median(seconds))
+    domains = 2 if isinstance(step.model, SePiCo) else 1
+    peak, source = peak_rate(device, settings.precision)
+    return {
+        "benchmark": "training",
+        "title": title(cfg),
+        "machine": machine(device),
+        "workload": asdict(workload),
+        "settings": asdict(settings),
+        "seconds": {
+            "median": median,
+            "p10": float(np.percentile(seconds, 10)),
+            "p90": float(np.percentile(seconds, 90)),
+            "each": seconds,
+        },
+        "images_per_second": domains * workload.batch / median,
+        "peak_memory_mib": memory,
+        "flops": {
+            "step": flops,
+            "per_second": flops / median,
+            "peak_per_second": peak,
+            "peak_source": source,
+            "share_of_peak": flops / median / peak,
+        },
+        "phases": mean_phases(phases, seconds),
+    }
+
+
+def sized(cfg: Config, crop: int) -> Config:
+    """A copy of a config whose method works on square crops.
+
+    Raises:
+        InputError: the config has no method to train.
+    """
+    cfg = copy.deepcopy(cfg)
+    for key in ("model", "optim_wrapper"):
+        if not isinstance(cfg.get(key), dict):
+            raise InputError(f"the config has no {key}: measure a training config")
+    if "segmentor" not in cfg.model or "data_preprocessor" not in cfg.model:
+        raise InputError(
+            "the benchmark trains SePiCo and SourceOnly, whose model has a segmentor and a "
+            f"data_preprocessor, not {cfg.model.get('type')}"
+        )
+    set_crop_size(cfg.model, crop)
+    return cfg
+
+
+def synthetic_batches(model: UDADecorator, workload: Workload) -> list[dict[str, Any]]:
+    """Some batches to rotate, with the views of the target that the method learns from."""
+    targets = ["target", *(["target_day"] if isinstance(model, SePiCoDark) else [])]
+    return [
+        synthetic_batch(
+            model.model.num_classes, workload.crop, workload.batch, targets, workload.seed + index
+        )
+        for index in range(DIFFERENT_BATCHES)
+    ]
+
+
+def title(cfg: Config) -> str:
+    """What is measured: an experiment, or the name of the config's file."""
+    if "exp" in cfg:
+        return f"experiment {cfg.exp}"
+    return Path(cfg.filename).name if cfg.filename else cfg.model.type
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """MiB: of CUDA tensors and of torch's pool for them, or resident in the process."""
+    if device.type != "cuda":
+        return {"resident": peak_memory_mb()}
+    return {
+        "allocated": torch.cuda.max_memory_allocated() / 2**20,
+        "reserved": torch.cuda.max_memory_reserved() / 2**20,
+    }
+
+
+def mean_phases(total: Mapping[str, float], seconds: list[float]) -> dict[str, float]:
+    """Mean seconds of each phase in a step, ``rest`` for what is in none of them.
+
+    ``contrast``, if there is one, is a part of source and target, not beside them.
+    """
+    phases = {words: total[name] / len(seconds) for name, words in PHASES.items() if name in total}
+    phases["rest"] = max(0.0, float(np.mean(seconds)) - sum(phases.values()))
+    if "contrast" in total:
+        phases["contrast"] = total["contrast"] / len(seconds)
+    return phases

@@ -1,0 +1,96 @@
+"""``torch.compile`` of the networks in training: in one piece each, and once for each use.
+
+The backend runs the captured graphs, forward and backward, without generating code.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.utils import counters
+
+from mmseg.benchmark.measure import sized, synthetic_batches
+from mmseg.benchmark.settings import Settings, Workload
+from mmseg.benchmark.step import TrainingStep
+from tests.benchmark.small_training import small_config
+
+SIDE = 32
+#: MiT with one block a stage, DAFormer's decoder, and a projection of all levels.
+TRANSFORMER = {
+    "type": "EncoderDecoderProjector",
+    "backbone": {
+        "type": "MixVisionTransformer",
+        "embed_dims": (8, 16),
+        "depths": (1, 1),
+        "num_heads": (1, 2),
+        "sr_ratios": (2, 1),
+        "out_indices": (0, 1),
+    },
+    "decode_head": {
+        "type": "DAFormerHead",
+        "in_channels": (8, 16),
+        "in_index": (0, 1),
+        "embed_dims": 8,
+        "channels": 8,
+        "dilations": (1, 2),
+        "num_classes": 5,
+        "norm_cfg": {"type": "BN"},
+    },
+    "auxiliary_head": {
+        "type": "ProjHead",
+        "in_channels": (8, 16),
+        "in_index": (0, 1),
+        "input_transform": "resize_concat",
+        "channels": 8,
+        "norm_cfg": {"type": "BN"},
+    },
+}
+
+
+@pytest.fixture
+def capture_only(monkeypatch):
+    compile_module = nn.Module.compile
+
+    def compile_without_codegen(module: nn.Module, **options) -> None:
+        compile_module(module, backend="aot_eager", **options)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_without_codegen)
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    ("network", "switches"),
+    [
+        ("cnn", {"channels_last": True}),
+        ("transformer", {"precision": "bf16", "activation_checkpointing": True}),
+    ],
+    ids=["cnn", "transformer"],
+)
+def test_networks_are_captured_whole_and_once(capture_only, network, switches):
+    options = {"segmentor": TRANSFORMER} if network == "transformer" else {}
+    cfg = sized(small_config(**options), SIDE)
+    step = TrainingStep(cfg, Settings(compile=True, **switches), torch.device("cpu"))
+    work = Workload(crop=SIDE)
+    batches = synthetic_batches(step.model, work)
+    step(batches[0])
+    # Teacher: backbone and decoder for the target and its crop, projection; student: one of each.
+    assert counters["stats"]["unique_graphs"] == 8
+    assert not counters["graph_break"]
+    augmentation = step.model.augmentation
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for blur in (True, False):
+            augmentation.draw = lambda blur=blur: setattr(augmentation, "blur_now", blur)
+            log = step(batches[1])
+        step.model.eval()
+        step.model.train()
+        step(batches[2])
+    assert all(value.isfinite() for value in log.values())
+    # Each pass counts once, also where its activations are computed again.
+    student = step.model.model
+    norms = [layer for layer in student.modules() if isinstance(layer, nn.BatchNorm2d)]
+    counted = {int(layer.num_batches_tracked) for layer in norms}
+    steps = 4
+    decoder_and_projection = {2 * steps}
+    assert counted == decoder_and_projection | ({3 * steps} if network == "cnn" else set())

@@ -1,0 +1,133 @@
+"""What is said of a measurement."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg.benchmark import machine as machine_module
+from mmseg.benchmark import measure
+from mmseg.benchmark.machine import commit, machine, matmul_rate, peak_rate
+from mmseg.benchmark.settings import FAST, PLAIN, Settings, Workload
+from mmseg.utils import InputError
+from tests.benchmark.small_training import SIDE, small_config
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def fast_peak(monkeypatch):
+    monkeypatch.setattr(measure, "peak_rate", lambda *_: (1e12, "measured"))
+
+
+def test_result(fast_peak):
+    work = Workload(crop=SIDE, iters=3, warmup=1)
+    result = measure.measure_training(small_config(), work, Settings(), CPU)
+    seconds = result["seconds"]
+    assert len(seconds["each"]) == 3
+    assert seconds["median"] == np.median(seconds["each"])
+    assert seconds["p10"] <= seconds["median"] <= seconds["p90"]
+    assert result["images_per_second"] == 4 / seconds["median"]
+    assert 50 < result["peak_memory_mib"]["resident"] < 1e5
+    flops = result["flops"]
+    assert flops["per_second"] == flops["step"] / seconds["median"]
+    assert flops["share_of_peak"] == pytest.approx(flops["per_second"] / 1e12)
+    assert result["title"] == "SePiCo"
+    assert result["workload"]["crop"] == SIDE
+    assert result["machine"]["device"] == "cpu"
+
+
+def test_source_only_has_one_domain(fast_peak):
+    work = Workload(crop=SIDE, iters=1, warmup=0)
+    result = measure.measure_training(small_config("SourceOnly"), work, Settings(), CPU)
+    assert result["images_per_second"] == 2 / result["seconds"]["median"]
+    assert list(result["phases"]) == ["source", "optimizer", "rest"]
+
+
+def test_night_learns_from_the_day_too(fast_peak):
+    night = small_config("SePiCoDark", shift_insensitive_classes=[(0, 2)])
+    work = Workload(crop=SIDE, iters=1, warmup=0)
+    result = measure.measure_training(night, work, Settings(), CPU)
+    by_day = measure.measure_training(small_config(), work, Settings(), CPU)
+    assert result["flops"]["step"] > by_day["flops"]["step"]
+
+
+def test_rows_left_out_go_with_the_crop():
+    cfg = small_config()
+    small = measure.sized(cfg, SIDE).model
+    assert (small.crop_size, small.data_preprocessor.size) == ((SIDE, SIDE), (SIDE, SIDE))
+    assert small.pseudo_weight_ignore_bottom == 6  # 12 of 64 rows
+    assert cfg.model.crop_size == (64, 64)
+
+
+def test_peaks(monkeypatch):
+    def known(name: str, precision: str) -> float | None:
+        monkeypatch.setattr(machine_module, "hardware", lambda device: name)
+        rate, source = peak_rate(torch.device("cuda"), precision)
+        return rate / 1e12 if source == "data sheet" else None
+
+    monkeypatch.setattr(machine_module, "matmul_rate", lambda *_: 1.0)
+    assert known("NVIDIA H200", "bf16") == known("NVIDIA H100 80GB HBM3", "fp16") == 989
+    assert known("NVIDIA H100 PCIe", "tf32") == 378
+    assert known("NVIDIA A100-SXM4-80GB", "fp32") == 19.5
+    assert known("Tesla V100-SXM2-16GB", "fp16") == 125
+    assert known("NVIDIA GeForce RTX 4090", "tf32") == 82.6
+    for unknown in (
+        "NVIDIA A1000",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA H100 MIG 1g.10gb",
+    ):
+        assert known(unknown, "bf16") is None
+    assert known("Tesla V100-SXM2-16GB", "tf32") is None
+
+
+def test_machine():
+    facts = machine(CPU)
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["hardware"]
+    assert facts["commit"] == commit()
+    assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?|unknown", facts["commit"])
+    assert matmul_rate(CPU, torch.float32, rounds=1) > 1e8
+
+
+def test_settings():
+    assert Settings.of({"performance": {"precision": "bf16"}}, {"compile": True}) == Settings(
+        precision="bf16", compile=True
+    )
+    plain = Settings.of({"performance": {"channels_last": True}}, PLAIN)
+    assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
+    assert Settings(**FAST["cuda"]).describe() == "bf16, compiled, channels last"
+    assert Settings.of({}, FAST["cuda"], {"compile": False}).compile is False
+
+
+def test_mistakes():
+    for change, message in (
+        ({"crop": 8}, "--crop 8: must be at least 32"),
+        ({"iters": 0}, "--iters 0: must be at least 1"),
+        ({"start_contrast": -1}, "--start-contrast -1: must be at least 0"),
+    ):
+        with pytest.raises(InputError, match=f"^{message}$"):
+            Workload(**change)
+    cfg = small_config()
+    cfg.pop("optim_wrapper")
+    with pytest.raises(InputError, match="no optim_wrapper: measure a training config"):
+        measure.sized(cfg, SIDE)
+    cfg = small_config()
+    cfg.model = cfg.model.segmentor
+    with pytest.raises(InputError, match="trains SePiCo and SourceOnly, .* not EncoderDecoderPro"):
+        measure.sized(cfg, SIDE)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_a_gpu(precision):
+    work = Workload(crop=SIDE, iters=3, warmup=1)
+    settings = Settings(precision=precision, channels_last=True)
+    result = measure.measure_training(small_config(), work, settings, torch.device("cuda"))
+    memory = result["peak_memory_mib"]
+    assert 0 < memory["allocated"] <= memory["reserved"]
+    assert min(result["seconds"]["each"]) > 0
+    parts = {name: value for name, value in result["phases"].items() if name != "contrast"}
+    assert sum(parts.values()) == pytest.approx(np.mean(result["seconds"]["each"]), rel=0.01)
+    assert 0 < result["phases"]["contrast"] < parts["source"] + parts["target"]

@@ -1,0 +1,116 @@
+"""Training steps, their times and their phases."""
+
+import pytest
+import torch
+
+from mmseg.benchmark.measure import mean_phases, sized, synthetic_batches
+from mmseg.benchmark.settings import Settings, Workload
+from mmseg.benchmark.step import TrainingStep, time_steps, watched_contrast
+from mmseg.utils.phases import PhaseClock
+from tests.benchmark.small_training import SIDE, small_config
+
+CPU = torch.device("cpu")
+
+
+class Counter(PhaseClock):
+    """A clock that ticks with each look at it."""
+
+    def __init__(self) -> None:
+        super().__init__(CPU)
+        self.time = 0
+
+    def mark(self) -> int:
+        self.time += 1
+        return self.time
+
+
+def step_and_batches(settings: Settings = Settings(), **workload: int):  # noqa: B008
+    step = TrainingStep(sized(small_config(), SIDE), settings, CPU)
+    work = Workload(crop=SIDE, **workload)
+    return step, synthetic_batches(step.model, work), work
+
+
+def test_phases_are_parts_of_the_step():
+    step, batches, work = step_and_batches(iters=3, warmup=1)
+    called = []
+    clock = PhaseClock(CPU)
+    seconds, total = time_steps(step, batches, work, clock, lambda: called.append(len(clock.spans)))
+    assert called == [0]  # warming up is not measured
+    assert len(seconds) == 3 and min(seconds) > 0
+    phases = mean_phases(total, seconds)
+    parts = {name: value for name, value in phases.items() if name != "contrast"}
+    assert list(parts) == [
+        "teacher",
+        "crop",
+        "statistics",
+        "source",
+        "target",
+        "mix",
+        "optimizer",
+        "rest",
+    ]
+    assert sum(parts.values()) == pytest.approx(sum(seconds) / 3)
+    assert 0 < phases["contrast"] < phases["source"] + phases["target"]
+    assert step.model.iteration == 4
+
+
+def test_contrast_begins_with_the_measured_step_that_was_asked_for():
+    step, batches, work = step_and_batches(iters=3, warmup=1, start_contrast=2)
+    names = []
+    clock = PhaseClock(CPU)
+    read = clock.seconds
+    clock.seconds = lambda: names.extend(name for name, *_ in clock.spans) or read()
+    time_steps(step, batches, work, clock)
+    assert names.count("src") == 3
+    assert names.count("tgt") == 1
+    assert names.count("contrast") == 4  # forward and backward, source and target
+
+
+def test_contrast_is_watched_forward_and_backward():
+    step, batches, _ = step_and_batches()
+    clock = Counter()
+    with watched_contrast(step.model, clock):
+        step(batches[0])
+    first, second, *others = clock.spans
+    assert [name for name, *_ in clock.spans] == ["contrast"] * 4
+    # Each mark is the next look at the clock: nothing comes between those of one pass.
+    assert [span[2] - span[1] for span in (first, second, *others)] == [1] * 4
+    step(batches[0])
+    assert len(clock.spans) == 4
+
+
+def test_steps_draw_as_training_does():
+    """The same seed gives the same losses; another iteration another step."""
+    logs = []
+    for _ in range(2):
+        step, batches, work = step_and_batches(iters=2, warmup=0)
+        seen = []
+        train = step.model.train_step
+        step.model.train_step = lambda *args, train=train, seen=seen: (
+            seen.append(train(*args)) or seen[-1]
+        )
+        torch.manual_seed(0)
+        step.model.model.load_state_dict(
+            {k: torch.ones_like(v) for k, v in step.model.model.state_dict().items()}
+        )
+        time_steps(step, batches, work, PhaseClock(CPU))
+        logs.append([log["src.loss"].item() for log in seen])
+    assert logs[0] == logs[1]
+    assert logs[0][0] != logs[0][1]
+
+
+def test_settings_reach_the_step():
+    plain, *_ = step_and_batches(Settings(attention="math", optimizer="unfused"))
+    group = plain.optim_wrapper.param_groups[0]
+    assert group["fused"] is False and group["foreach"] is False
+    fast, batches, _ = step_and_batches(Settings(precision="bf16", channels_last=True))
+    assert fast.optim_wrapper.param_groups[0]["fused"] is True
+    assert fast.model.model.autocast_dtype == torch.bfloat16
+    weight = fast.model.model.backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert fast(batches[0])["confidence"] == 1
+
+
+def test_building_prints_nothing(capsys):
+    step_and_batches()
+    assert capsys.readouterr() == ("", "")

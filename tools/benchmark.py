@@ -1,0 +1,57 @@
+"""Measure speed and memory of training steps: ``python -m tools.benchmark --exp N``.
+
+``python -m tools.benchmark data ...`` measures the data loader, ``... inference ...`` evaluation.
+"""
+
+import argparse
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from mmengine.config import Config
+
+from experiments import config_text, generate_experiment_cfgs
+from mmseg.utils.cli import run_main
+from mmseg.utils.config import add_cfg_options, load_config, override
+from run_experiments import experiment
+
+BASES = Path(__file__).resolve().parents[1] / "configs" / "_base_"
+# The module of mmseg.benchmark that measures it: it has ``add_arguments(parser)`` and
+# ``main(args)``, whose ``args.cfg`` is the config that is measured.
+PARTS = {"training": "training", "data": "data", "inference": "inference"}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, read the config, measure."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv and argv[0] in PARTS else None
+    part = import_module(f"mmseg.benchmark.{PARTS[name or 'training']}")
+    parser = argparse.ArgumentParser(
+        prog=" ".join(filter(None, ("python -m tools.benchmark", name))),
+        description=part.__doc__ if name else __doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--exp", type=experiment, metavar="N", help="experiment to measure")
+    what.add_argument("--config", metavar="FILE", help="a config instead")
+    part.add_arguments(parser)
+    add_cfg_options(parser, "train_dataloader.num_workers=4")
+    args = parser.parse_args(argv[1:] if name else argv)
+    args.cfg = load_config(args.config) if args.config else experiment_config(args.exp)
+    override(args.cfg, args.cfg_options)
+    part.main(args)
+
+
+def experiment_config(exp: int | str, stage: int = -1) -> Config:
+    """The config of an experiment's run, by default of its last one."""
+    config = generate_experiment_cfgs(exp)[stage]
+    config["_base_"] = [str(BASES / base.removeprefix("../_base_/")) for base in config["_base_"]]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.py"
+        path.write_text(config_text(config))
+        return load_config(path)
+
+
+if __name__ == "__main__":
+    run_main(main)
