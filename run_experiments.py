@@ -55,6 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--debug", action="store_true", help="shrunken copy: a minute on CPU, toy data if need be")
     add("--dry-run", action="store_true", help="print the configs and exit")
+    add("--gpus", type=int, default=1, metavar="K", help="train by K processes, one GPU each (1)")
     train_tool.add_training_options(parser)
     return parser.parse_args(argv)
 
@@ -67,6 +68,10 @@ def experiment(name: str) -> int | str:
 def main(argv: list[str] | None = None) -> None:
     """Generate, train, and if there are several runs compare them."""
     args = parse_args(argv)
+    if args.gpus != 1:
+        from mmseg.engine.launch import check_processes
+
+        check_processes(args.gpus, args.device)
     runs = [own_run(args)] if args.config else planned_runs(args)
     try:
         if args.dry_run:
@@ -190,7 +195,13 @@ def train(run: Run, args: argparse.Namespace) -> None:
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores it under this name.
     cfg = Config(cfg.to_dict(), cfg_text=cfg.pretty_text, filename=str(run.resolved))
-    train_tool.run(cfg, args, resume)
+    if args.gpus == 1:
+        train_tool.run(cfg, args, resume)
+    else:
+        from mmseg.engine.launch import launch
+
+        arguments = (cfg, args, resume, "pytorch")
+        launch(train_tool.run, *arguments, processes=args.gpus, device=args.device)
 
 
 def report(runs: list[Run], device: str) -> None:

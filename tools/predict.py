@@ -5,7 +5,12 @@ import sys
 from pathlib import Path
 
 from mmseg.utils.cli import run_main
-from mmseg.utils.config import add_cfg_options, load_config
+from mmseg.utils.config import (
+    add_cfg_options,
+    add_performance_options,
+    chosen_performance,
+    load_config,
+)
 
 KINDS = ("ids", "color", "overlay", "confidence")
 EPILOG = """
@@ -51,6 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--stride", help="distance of the windows (2/3 of their size)", **size)
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add_performance_options(parser, training=False)
     add_cfg_options(parser, "model.segmentor.test_cfg.mode=whole")
     return parser.parse_args(argv)
 
@@ -62,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     # Late: --help and bad configs are fast.
     from mmseg.apis.inference import with_mode
     from mmseg.apis.predict import PredictionFiles, predict
+    from mmseg.engine.performance import Performance
 
     files = PredictionFiles(Path(args.out_dir), tuple(args.what), args.opacity)
     report = predict(
@@ -72,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         role=args.model,
         device=args.device,
         batch_size=args.batch_size,
+        performance=Performance(**chosen_performance(args)),
     )
     if report.class_weight:
         print("note: predicted with the test-time class weights of the config")

@@ -5,13 +5,17 @@ python -m tools.submit check FILE.zip
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
-from mmseg.utils.config import add_cfg_options, load_config
+from mmseg.utils.cli import run_main, size_in_pixels
+from mmseg.utils.config import (
+    add_cfg_options,
+    add_performance_options,
+    chosen_performance,
+    load_config,
+)
 
 # Keys of mmseg.evaluation.submission.BENCHMARKS, whose import is slow.
 BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Cityscapes"}
@@ -40,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="the test images, which give the names, number and sizes; default: number and size "
         "of the real test set",
     )
-    check.add_argument("--size", type=_size, metavar="WxH", help="of all images")
+    check.add_argument("--size", type=size_in_pixels, metavar="WxH", help="of all images")
     return parser.parse_args(argv)
 
 
@@ -62,14 +66,15 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     add("--aug-test", action="store_true", help="average over six scales and two flips")
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="B",
+        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
+        "--aug-test)",
+    )
+    add_performance_options(parser, training=False)
     add_cfg_options(parser, "test_dataloader.num_workers=4")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
-    return int(match[1]), int(match[2])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 def _submit(args: argparse.Namespace) -> int:
     cfg = load_config(args.config, args.cfg_options)
     from mmseg.apis.submit import submit  # late: --help and bad configs are fast
+    from mmseg.engine.performance import Performance
 
     report = submit(
         args.command,
@@ -92,6 +98,8 @@ def _submit(args: argparse.Namespace) -> int:
         device=args.device,
         data_root=args.data_root,
         invalid_below=getattr(args, "invalid_below", 0.0),
+        batch_size=args.batch_size,
+        performance=Performance(**chosen_performance(args)),
     )
     print(f"wrote {args.out}\n{report.text()}")
     return 0

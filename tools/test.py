@@ -1,14 +1,28 @@
 """Test a checkpoint: ``python -m tools.test CONFIG CHECKPOINT --eval mIoU``.
 
-Several data sets in one call: ``--dataset cityscapes dark_zurich night_driving``.
+Several data sets in one call: ``--dataset cityscapes dark_zurich night_driving``. On several GPUs:
+``torchrun --nproc_per_node=K -m tools.test ... --launcher pytorch``.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
-from mmseg.utils.config import KeyValues, add_cfg_options, load_config
+from mmseg.utils.cli import run_main, told_once_a_machine
+from mmseg.utils.config import (
+    KeyValues,
+    add_cfg_options,
+    add_performance_options,
+    chosen_performance,
+    load_config,
+)
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from mmseg.apis import Outputs
+    from mmseg.datasets.evaluation_sets import EvaluationSet
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,6 +66,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--work-dir", metavar="DIR", help="for the scores; default: beside the checkpoint")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="B",
+        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
+        "--aug-test)",
+    )
+    add(
+        "--launcher",
+        choices=("none", "pytorch", "slurm"),
+        default="none",
+        help="who has started this process and others to share the images: torchrun or srun",
+    )
+    add_performance_options(parser, training=False)
     add_cfg_options(parser, "test_dataloader.num_workers=4", "--options")
     return parser.parse_args(argv)
 
@@ -59,45 +87,61 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse, test, print."""
     args = parse_args(argv)
+    with told_once_a_machine(args.launcher):
+        outputs = _outputs(args)
+        cfg = load_config(args.config, args.cfg_options)
+        sets = _sets(args, cfg)
+        from mmseg.apis import evaluate_on, report  # late: --help and bad configs are fast
+        from mmseg.engine.performance import Performance
+
+        results = evaluate_on(
+            sets,
+            cfg,
+            args.checkpoint,
+            outputs,
+            role=args.model,
+            aug_test=args.aug_test,
+            device=args.device,
+            work_dir=args.work_dir,
+            batch_size=args.batch_size,
+            performance=Performance(**chosen_performance(args)),
+            launcher=args.launcher,
+        )
+    if results is None:  # the main process tells
+        return
+    if not args.dataset and sets[0].cfg is not cfg:
+        print("note: the test images have no public labels; these are the validation images")
+    if results:
+        print(report(results))
+    for path in (outputs.table, *outputs.folders, outputs.show_dir):
+        if path:
+            print(f"wrote {path}")
+
+
+def _outputs(args: argparse.Namespace) -> "Outputs":
     folders = _prediction_folders(args)
     _check_metrics(args.eval)
     if not (args.eval or folders or args.show_dir):
         raise InputError(
             "nothing to do: choose at least one of --eval, --out, --show-dir, --format-only"
         )
-    cfg = load_config(args.config, args.cfg_options)
-    # late: --help and bad configs are fast
-    from mmseg.apis import Outputs, evaluate_on, report
-    from mmseg.datasets.evaluation_sets import evaluation_sets, own_labelled_set
+    from mmseg.apis import Outputs
 
-    outputs = Outputs(
+    return Outputs(
         metric="mIoU" if args.eval else None,
         folders=folders,
         show_dir=Path(args.show_dir) if args.show_dir else None,
         opacity=args.opacity,
         table=Path(args.table) if args.table else None,
     )
+
+
+def _sets(args: argparse.Namespace, cfg: "Config") -> list["EvaluationSet"]:
+    from mmseg.datasets.evaluation_sets import evaluation_sets, own_labelled_set
+
     if args.eval and not (args.dataset or args.data_root):
-        sets = [own_labelled_set(cfg)]
-        if sets[0].cfg is not cfg:
-            print("note: the test images have no public labels; these are the validation images")
-    else:
-        sets = evaluation_sets(cfg, args.dataset, dict(args.data_root))
-    results = evaluate_on(
-        sets,
-        cfg,
-        args.checkpoint,
-        outputs,
-        role=args.model,
-        aug_test=args.aug_test,
-        device=args.device,
-        work_dir=args.work_dir,
-    )
-    if results:
-        print(report(results))
-    for path in (outputs.table, *folders, outputs.show_dir):
-        if path:
-            print(f"wrote {path}")
+        return [own_labelled_set(cfg)]
+    return evaluation_sets(cfg, args.dataset, dict(args.data_root))
 
 
 def _name_and_folder(text: str) -> tuple[str, str]:

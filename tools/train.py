@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import run_main, told_once_a_machine
 from mmseg.utils.config import (
     add_cfg_options,
     add_performance_options,
@@ -19,6 +19,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
     parser.add_argument("config", help="config file (.py or .json)")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm"),
+        help="who has started this process and others to train together: torchrun or srun",
+    )
     add_training_options(parser)
     return parser.parse_args(argv)
 
@@ -39,18 +44,19 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train; a run that is resumed goes on with the config in its work dir."""
     args = parse_args(argv)
-    config = Path(args.config)
-    cfg = load_config(config)
-    work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / config.stem)
-    stored = Path(work_dir) / config.name
-    if args.resume and stored.is_file():
-        cfg = load_config(stored)
-    override(cfg, args.cfg_options)
-    cfg.work_dir = work_dir
-    run(cfg, args, args.resume)
+    with told_once_a_machine(args.launcher):
+        config = Path(args.config)
+        cfg = load_config(config)
+        work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / config.stem)
+        stored = Path(work_dir) / config.name
+        if args.resume and stored.is_file():
+            cfg = load_config(stored)
+        override(cfg, args.cfg_options)
+        cfg.work_dir = work_dir
+        run(cfg, args, args.resume, args.launcher)
 
 
-def run(cfg: Config, args: argparse.Namespace, resume: bool) -> None:
+def run(cfg: Config, args: argparse.Namespace, resume: bool, launcher: str | None = None) -> None:
     """Train ``cfg`` with the options of :func:`add_training_options`."""
     from mmseg.apis.train import train  # after parsing: --help is fast
 
@@ -62,6 +68,7 @@ def run(cfg: Config, args: argparse.Namespace, resume: bool) -> None:
         from_scratch=args.from_scratch,
         seed=args.seed,
         deterministic=args.deterministic,
+        launcher=launcher,
     )
 
 

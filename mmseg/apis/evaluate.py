@@ -2,23 +2,30 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.datasets.evaluation_sets import EvaluationSet, own_set
+from mmseg.engine.distributed import Launcher, failing_alone, process_group, raised_together
+from mmseg.engine.performance import Performance
 from mmseg.evaluation import IoUMetric
 from mmseg.models.segmentors import EncoderDecoder, segmentors_of
 from mmseg.registry import METRICS, MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.config_check import check_config
+from mmseg.utils.threads import map_ahead
 
 from .init_model import init_model, select_device
 from .outputs import ImageWriter, Outputs
@@ -29,6 +36,8 @@ from .test_time_augmentation import with_tta
 # The settings that testing reads: of the model's config and of the data set's.
 MODEL_PARTS = ("model", "test_evaluator", "tta_model")
 DATA_PARTS = ("test_dataloader", "tta_pipeline")
+# Threads that write beside the network; PNGs are slow to make.
+WORKERS = 4
 
 
 def evaluate(
@@ -59,7 +68,10 @@ def evaluate_on(
     aug_test: bool = False,
     device: str = "auto",
     work_dir: str | os.PathLike | None = None,
-) -> list[dict[str, Any]]:
+    batch_size: int | None = None,
+    performance: Performance | None = None,
+    launcher: Launcher = "none",
+) -> list[dict[str, Any]] | None:
     """Test a checkpoint on one data set after the other; training settings are not needed.
 
     Args:
@@ -73,30 +85,40 @@ def evaluate_on(
         device: ``auto``, ``cpu`` or ``cuda``.
         work_dir: where the scores go, as ``<checkpoint>_<data set>_eval.json``; beside the
             checkpoint by default.
+        batch_size: how many images the network sees at once, as far as they have one size: it
+            changes no result. By default that of the data loader; 1 for ``aug_test``, which keeps
+            a dozen predictions of each image in memory.
+        performance: speed and memory; float32 and eager by default, however the model was trained.
+        launcher: who has started this process and others that share the images, see
+            :func:`~mmseg.engine.distributed.process_group`.
 
     Returns:
         For each data set the scores as written, and under ``file`` where; empty without a metric.
+        None in all processes but the main one.
 
     Raises:
         InputError: for what the user can put right, before any image is predicted if possible.
     """
     init_default_scope("mmseg")
-    checkpoint = Path(checkpoint)
-    target = select_device(device)
-    check_config(cfg, MODEL_PARTS)
-    several = len(sets) > 1
-    tests = [
-        _prepare(each, cfg, outputs.below(each.name) if several else outputs, aug_test)
-        for each in sets
-    ]
-    model = init_model(cfg, checkpoint, target, role)
+    checkpoint, target = Path(checkpoint), select_device(device)
     folder = Path(work_dir) if work_dir else checkpoint.parent
-    outputs.check_folders()
-    if outputs.metric:
-        check_writable(folder, "--work-dir")
-    test_cfgs = {segmentor: segmentor.test_cfg for segmentor in segmentors_of(model)}
-    if aug_test:
-        model = averaging(model, cfg)
+    if aug_test and batch_size is None:
+        batch_size = 1
+    with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
+        with raised_together():
+            check_config(cfg, MODEL_PARTS)
+            tests = [
+                _Test.of(data, cfg, _outputs_of(data, sets, outputs), aug_test, batch_size, target)
+                for data in sets
+            ]
+            model = init_model(cfg, checkpoint, target, role, performance or Performance())
+            outputs.check_folders()
+            if outputs.metric:
+                check_writable(folder, "--work-dir")
+        with failing_alone():
+            results = _test(tests, model, averaging(model, cfg) if aug_test else model)
+        if not is_main_process():
+            return None
     about = {
         "checkpoint": str(checkpoint),
         "config": cfg.filename,
@@ -104,18 +126,15 @@ def evaluate_on(
         "aug_test": aug_test,
     }
     variant = ("_teacher" if role == "teacher" else "") + ("_aug" if aug_test else "")
-    results = []
-    for test in tests:
-        weighted = _use_class_weight(test_cfgs, test.data.class_weight)
-        test.run(model)
-        if test.metric is not None:
-            result = about | {"class_weight": weighted} | test.result()
-            file = folder / f"{checkpoint.stem}_{test.data.tag}{variant}_eval.json"
-            results.append(_saved(result, file))
+    stored = [
+        _saved(about | result, folder / f"{checkpoint.stem}_{test.data.tag}{variant}_eval.json")
+        for test, result in zip(tests, results, strict=True)
+        if result
+    ]
     if outputs.table:
         with atomic_path(outputs.table) as temporary:
-            temporary.write_text(table_text(results), encoding="utf-8")
-    return results
+            temporary.write_text(table_text(stored), encoding="utf-8")
+    return stored
 
 
 @dataclass(frozen=True)
@@ -127,15 +146,35 @@ class _Test:
     metric: IoUMetric | None
     writer: ImageWriter
 
-    def run(self, model: nn.Module) -> None:
-        """Predict all images; score and write the predictions."""
-        for sample in predictions(model, self.loader, self.data.name):
-            if self.metric is not None:
-                self.metric.process(None, [sample.to_dict()])
-            self.writer.write(sample)
+    @classmethod
+    def of(
+        cls,
+        data: EvaluationSet,
+        cfg: Config,
+        outputs: Outputs,
+        aug_test: bool,
+        batch_size: int | None,
+        device: torch.device,
+    ) -> "_Test":
+        """Build the data set, its metric and its writer."""
+        check_config(data.cfg, DATA_PARTS)
+        data_cfg = with_tta(data.cfg) if aug_test else data.cfg
+        loader = test_loader(data_cfg, outputs.metric is not None, batch_size, device.type)
+        metric = _metric(cfg, loader.dataset) if outputs.metric else None
+        return cls(data, loader, metric, ImageWriter(outputs, loader.dataset))
 
-    def result(self) -> dict[str, Any]:
-        """The scores, and of what."""
+    def run(self, model: nn.Module) -> dict[str, Any]:
+        """Predict this process's images; score and write them while the next are predicted.
+
+        Returns:
+            The scores of all processes' images, and of what; empty without a metric.
+        """
+        with ThreadPoolExecutor(WORKERS) as pool:
+            done = map_ahead(self.writer.write, self._scored(model), pool, ahead=2 * WORKERS)
+            for _ in done:
+                pass
+        if self.metric is None:
+            return {}
         dataset = self.loader.dataset
         self.metric.evaluate(len(dataset))
         about = {
@@ -146,13 +185,26 @@ class _Test:
         }
         return about | self.metric.result
 
+    def _scored(self, model: nn.Module) -> Iterator[SegDataSample]:
+        for sample in predictions(model, self.loader, self.data.name):
+            if self.metric is not None:
+                self.metric.process(None, [sample.to_dict()])
+            yield sample
 
-def _prepare(data: EvaluationSet, cfg: Config, outputs: Outputs, aug_test: bool) -> _Test:
-    check_config(data.cfg, DATA_PARTS)
-    data_cfg = with_tta(data.cfg) if aug_test else data.cfg
-    loader = test_loader(data_cfg, labelled=outputs.metric is not None)
-    metric = _metric(cfg, loader.dataset) if outputs.metric else None
-    return _Test(data, loader, metric, ImageWriter(outputs, loader.dataset))
+
+def _outputs_of(data: EvaluationSet, sets: Sequence[EvaluationSet], outputs: Outputs) -> Outputs:
+    return outputs.below(data.name) if len(sets) > 1 else outputs
+
+
+def _test(tests: Sequence[_Test], model: nn.Module, predictor: nn.Module) -> list[dict[str, Any]]:
+    """The results of :meth:`_Test.run`, with class weights of ``model`` where they belong."""
+    test_cfgs = {segmentor: segmentor.test_cfg for segmentor in segmentors_of(model)}
+    results = []
+    for test in tests:
+        weighted = _use_class_weight(test_cfgs, test.data.class_weight)
+        scores = test.run(predictor)
+        results.append({"class_weight": weighted} | scores if scores else {})
+    return results
 
 
 def _metric(cfg: Config, dataset: Any) -> IoUMetric:

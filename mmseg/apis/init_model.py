@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmseg.datasets.metainfo import distinct_palette
+from mmseg.engine.performance import Performance
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
@@ -22,6 +23,7 @@ def init_model(
     checkpoint: str | os.PathLike,
     device: torch.device | str = "auto",
     role: Role = "student",
+    performance: Performance | None = None,
 ) -> nn.Module:
     """Build the model of a config and load a checkpoint into it; no ImageNet weights are needed.
 
@@ -31,6 +33,8 @@ def init_model(
         checkpoint: of the method or of a segmentor.
         device: where the model goes: a device, or ``auto``, ``cpu`` or ``cuda``.
         role: which segmentor of a domain-adaptation checkpoint predicts.
+        performance: speed and memory. By default everything is computed as it is written, however
+            the model was trained, and torch's global switches are left alone.
 
     Returns:
         The model in evaluation mode. Its ``cfg`` is the config, its ``dataset_meta`` holds the
@@ -51,7 +55,11 @@ def init_model(
     load_for_testing(model, state_dict, role, checkpoint)
     model.cfg = cfg
     model.dataset_meta = dataset_meta(cfg, loaded)
-    return model.to(device).eval()
+    model.to(device).eval()
+    if performance:
+        performance.set_backends()
+        performance.apply(model)
+    return model
 
 
 def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:

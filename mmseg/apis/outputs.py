@@ -57,19 +57,24 @@ class Outputs:
 
 
 class ImageWriter:
-    """Writes the predictions of a data set, image by image.
+    """Writes the predictions of a data set, image by image, in any number of threads.
 
     Args:
         outputs: where to.
         dataset: whose colours the pictures have.
 
     Raises:
-        InputError: pictures are asked for, but the data set has no colours.
+        InputError: pictures are asked for, but the data set has no colours; or two of its images
+            have one name.
     """
 
     def __init__(self, outputs: Outputs, dataset: Any) -> None:
         self.outputs = outputs
         self.raw = [PredictionWriter(folder) for folder in outputs.folders]
+        if self.raw:
+            for index in range(len(dataset)):
+                for writer in self.raw:
+                    writer.claim(dataset.get_data_info(index)["img_path"])
         self.palette = dataset.metainfo.get("palette")
         if outputs.show_dir and not self.palette:
             raise InputError(
@@ -77,11 +82,16 @@ class ImageWriter:
             )
 
     def write(self, sample: SegDataSample) -> None:
-        """Write one prediction in all the forms that are asked for."""
-        pred = sample.pred_sem_seg.data[0]
+        """Write one prediction in all the forms that are asked for.
+
+        Its labels are fetched from the GPU here: the thread that predicts need not wait for them.
+        """
+        if not (self.raw or self.outputs.show_dir):
+            return
+        pred = sample.pred_sem_seg.data[0].cpu()
         for writer in self.raw:
             writer.write(pred, sample.img_path)
         if self.outputs.show_dir:
             image = read_image(sample.img_path)[..., ::-1]
-            picture = overlay(image, pred.cpu().numpy(), self.palette, self.outputs.opacity)
+            picture = overlay(image, pred.numpy(), self.palette, self.outputs.opacity)
             save_image(self.outputs.show_dir / f"{Path(sample.img_path).stem}.png", picture)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
 
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.datasets.video_files import open_video, write_video
+from mmseg.engine.distributed import check_alone
+from mmseg.engine.performance import Performance
 from mmseg.evaluation.prediction_writer import PredictionWriter, prediction_name
 from mmseg.models.segmentors import segmentors_of
 from mmseg.utils import InputError, check_writable
@@ -95,6 +96,7 @@ def predict(
     role: Role = "student",
     device: str = "auto",
     batch_size: int = 1,
+    performance: Performance | None = None,
 ) -> PredictReport:
     """Predict images and videos of any size. One that cannot be read does not stop the others.
 
@@ -107,17 +109,19 @@ def predict(
         role: whether the student or the teacher predicts.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: of how many images of one size the network sees at once.
+        performance: see :func:`~mmseg.apis.evaluate_on`.
 
     Raises:
         InputError: for what the user can put right, before anything is predicted if possible.
     """
+    check_alone()
     found = find_inputs(inputs, files.out_dir)
     _check_targets(found, files)
     check_writable(files.out_dir, "--out-dir")
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     check_config(cfg, ("model", "test_dataloader"))
-    model = init_model(cfg, checkpoint, select_device(device), role)
+    model = init_model(cfg, checkpoint, select_device(device), role, performance or Performance())
     weights = [segmentor.test_cfg.get("class_weight") for segmentor in segmentors_of(model)]
     report = PredictReport(class_weight=any(weight is not None for weight in weights))
     with (
@@ -164,6 +168,7 @@ class _Predictor:
         folder_of = {str(each.path): each.folder for each in inputs}
 
         def write(done: PreparedImage) -> None:
+            done.sample = done.sample.cpu()  # here, where the network need not wait for it
             path = done.sample.img_path
             for kind in self.files.kinds:
                 self._write_png(kind, done, folder_of[path], path)
@@ -187,7 +192,7 @@ class _Predictor:
                     if kind in COLOURED
                 }
                 batches = batches_of_one_size(prepared, self.batch_size)
-                predicted = (done for batch in batches for done in self._predicted(batch))
+                predicted = (done for batch in batches for done in predict_batch(self.model, batch))
                 for index, done in enumerate(predicted):
                     self._write_frame(writers, done, each.target, f"{index:06d}")
         except InputError as error:
@@ -212,14 +217,9 @@ class _Predictor:
     def _fit(self, prepared: Iterable[PreparedImage]) -> Iterator[PreparedImage]:
         for batch in batches_of_one_size(prepared, self.batch_size):
             try:
-                yield from self._predicted(batch)
+                yield from predict_batch(self.model, batch)
             except UnfitImage as error:
                 self.report.problems += [_problem(each.sample.img_path, error) for each in batch]
-
-    def _predicted(self, batch: list[PreparedImage]) -> Iterator[PreparedImage]:
-        for each in predict_batch(self.model, batch):
-            each.sample = each.sample.to(torch.device("cpu"))
-            yield each
 
     def _write_frame(
         self,
@@ -228,6 +228,7 @@ class _Predictor:
         target: Path,
         name: str,
     ) -> None:
+        done.sample = done.sample.cpu()
         for kind in self.files.kinds:
             if kind in writers:
                 writers[kind](self._picture(kind, done))

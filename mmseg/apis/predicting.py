@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -31,21 +32,41 @@ def predictions(
         Samples with ``pred_sem_seg`` (1, H, W) at the image's own size, and what else the model is
         told to keep.
     """
-    for batch in with_progress(loader, description):
+    # Of several processes, one draws: they are equally far.
+    for batch in with_progress(loader, description) if is_main_process() else loader:
         yield from model.test_step(batch)
 
 
-def test_loader(cfg: Config, labelled: bool) -> DataLoader:
+def test_loader(
+    cfg: Config, labelled: bool, batch_size: int | None = None, device: str = "cpu"
+) -> DataLoader:
     """The config's ``test_dataloader``; unless ``labelled``, one that never looks for labels.
+
+    In a distributed run each rank gets its share of the images, which may be one image less than
+    another's: every image is there once.
+
+    Args:
+        cfg: holds ``test_dataloader``; it is not changed.
+        labelled: whether labels are needed.
+        batch_size: of how many images the network sees at once; the config's by default.
+        device: type of the device that predicts. For ``"cuda"`` batches wait in page-locked memory.
 
     Raises:
         InputError: there is none, or it has no labels though they are needed.
     """
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     if not isinstance(cfg.get("test_dataloader"), dict):
         raise InputError("the config has no test_dataloader")
     loader = copy.deepcopy(cfg.test_dataloader)
     loader.setdefault("sampler", {"type": "DefaultSampler", "shuffle": False})
+    if loader.sampler.get("type") == "DefaultSampler":
+        loader.sampler |= {"round_up": False, "seed": 0}  # without a seed, ranks would agree on one
     loader.persistent_workers = False  # the data are read once
+    loader.pin_memory = device == "cuda"
+    if batch_size is not None:
+        loader.pop("batch_sampler", None)
+        loader.batch_size = batch_size
     if labelled and not is_labelled(loader.dataset):
         raise InputError(_no_labels(loader.dataset))
     if not labelled:

@@ -18,6 +18,8 @@ from torch.utils.data import DataLoader
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
 from mmseg.datasets.evaluation_sets import submission_set
+from mmseg.engine.distributed import check_alone
+from mmseg.engine.performance import Performance
 from mmseg.evaluation.prediction_writer import prediction_name
 from mmseg.evaluation.submission import (
     ANYWHERE,
@@ -56,6 +58,8 @@ def submit(
     device: str = "auto",
     data_root: str | os.PathLike | None = None,
     invalid_below: float = 0.0,
+    batch_size: int | None = None,
+    performance: Performance | None = None,
 ) -> SubmissionReport:
     """Predict a benchmark's test images and write the zip for its server.
 
@@ -73,6 +77,7 @@ def submit(
         device: ``auto``, ``cpu`` or ``cuda``.
         data_root: folder of the data set; the config's, or ``data/<name>`` by default.
         invalid_below: pixels of a lower confidence are declared invalid, where that can be said.
+        batch_size, performance: see :func:`~mmseg.apis.evaluate_on`.
 
     Returns:
         The result of the check; it has no errors.
@@ -80,6 +85,7 @@ def submit(
     Raises:
         InputError: for what the user can put right, before any image is predicted if possible.
     """
+    check_alone()
     benchmark = benchmark_named(name)
     path = Path(path)
     _check_options(path, benchmark, invalid_below)
@@ -88,10 +94,15 @@ def submit(
     check_config(cfg, ("model", "tta_model"))
     found = submission_set(cfg, name, data_root)
     check_config(found.cfg, DATA_PARTS)
-    loader = test_loader(with_tta(found.cfg) if aug_test else found.cfg, labelled=False)
+    loader = test_loader(
+        with_tta(found.cfg) if aug_test else found.cfg,
+        labelled=False,
+        batch_size=1 if aug_test and batch_size is None else batch_size,
+        device=target.type,
+    )
     infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_model(cfg, checkpoint, target, role)
+    model = init_model(cfg, checkpoint, target, role, performance or Performance())
     weighted = _set_up(model, benchmark, found.class_weight)
     check_writable(path.parent, "OUT.zip")
     with atomic_path(path) as temporary:

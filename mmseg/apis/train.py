@@ -2,14 +2,23 @@
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.device import utils as device_utils
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmseg.engine.distributed import (
+    Launcher,
+    failing_alone,
+    of_main,
+    process_group,
+    raised_together,
+)
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
@@ -36,8 +45,11 @@ def train(
     from_scratch: bool = False,
     seed: int | None = None,
     deterministic: bool = False,
+    launcher: Launcher | None = None,
 ) -> Runner:
     """Train, evaluate on schedule, and leave checkpoints and logs in ``cfg.work_dir``.
+
+    In a distributed run every process calls this alike; the main one alone writes.
 
     Args:
         cfg: a whole config; it is not changed. A copy without bases is stored in the work dir
@@ -47,6 +59,8 @@ def train(
         from_scratch: leave out the ImageNet weights that the config names.
         seed: instead of the config's; one is drawn if neither names one.
         deterministic: two runs of one seed are bit-equal on one kind of device.
+        launcher: who started this process and others with it, see :func:`process_group`; None:
+            what the config says.
 
     Raises:
         InputError: see :func:`check_config`; no such device; a work dir that cannot be written or
@@ -54,29 +68,52 @@ def train(
             Nothing new is left in the work dir if this is before the first iteration is done.
     """
     cfg = cfg.copy()
-    Performance.of(cfg).set_backends()
+    launcher = launcher or cfg.get("launcher") or "none"
+    target = select_device(device)
     # mmengine picks a device once for the whole process.
-    device_utils.DEVICE = select_device(device).type
-    init_default_scope("mmseg")
-    check_config(cfg)
-    _check_parts(cfg)
-    _set_randomness(cfg, seed, deterministic, resume)
-    if from_scratch:
-        cfg.model = without_pretrained(cfg.model)
+    device_utils.DEVICE = target.type
+    with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
+        drawn = of_main(int(np.random.SeedSequence().generate_state(1)[0]))
+        with raised_together():
+            Performance.of(cfg).set_backends()
+            init_default_scope("mmseg")
+            check_config(cfg)
+            _check_parts(cfg)
+            _set_randomness(cfg, seed, drawn, deterministic, resume)
+            checkpoint = latest_checkpoint(Path(cfg.work_dir)) if resume else None
+            if from_scratch:
+                cfg.model = without_pretrained(cfg.model)
+        return _train(cfg, checkpoint, launcher)
+
+
+def _train(cfg: Config, checkpoint: Path | None, launcher: Launcher) -> Runner:
     work_dir = Path(cfg.work_dir)
-    checkpoint = latest_checkpoint(work_dir) if resume else None
-    if not resume:
-        check_unused(work_dir)
     runner = None
-    with undone_on_error(work_dir, keep=lambda: runner is not None and runner.started):
-        check_writable(work_dir, "--work-dir")
-        _store(cfg)
-        _choose_weights(cfg, checkpoint)
-        with built_from_config("hooks, visualizer or environment"):
+    undo = undone_on_error(work_dir, keep=lambda: runner is not None and runner.started)
+    with undo if is_main_process() else nullcontext(), failing_alone():
+        with raised_together():
+            if is_main_process():
+                _prepare(work_dir, cfg, checkpoint)
+            _choose_weights(cfg, checkpoint)
+        # Not stored: a run may be resumed in another way.
+        cfg.launcher = launcher
+        with raised_together(), built_from_config("hooks, visualizer or environment"):
             runner = TrainRunner.from_cfg(cfg)
         runner.train()
-    (work_dir / FINISHED).write_text(str(runner.iter))
+    if is_main_process():
+        (work_dir / FINISHED).write_text(str(runner.iter))
     return runner
+
+
+def _prepare(work_dir: Path, cfg: Config, checkpoint: Path | None) -> None:
+    """See that the work dir can be used, tidy it up, and leave the config in it."""
+    if checkpoint is None:
+        check_unused(work_dir)
+    check_writable(work_dir, "--work-dir")
+    if checkpoint is not None:
+        for unfinished in work_dir.glob(".iter_*.pth"):
+            unfinished.unlink()
+    _store(cfg)
 
 
 def check_unused(work_dir: Path) -> None:
@@ -98,11 +135,11 @@ def _check_parts(cfg: Config) -> None:
             raise InputError(f"the config has no {key}: set {key} = dict(...)")
     if not cfg.get("work_dir"):
         raise InputError("the config has no work_dir: give --work-dir")
-    if cfg.get("launcher", "none") != "none":
-        raise InputError(f"launcher {cfg.launcher!r}: training on several devices is not supported")
 
 
-def _set_randomness(cfg: Config, seed: int | None, deterministic: bool, resume: bool) -> None:
+def _set_randomness(
+    cfg: Config, seed: int | None, drawn: int, deterministic: bool, resume: bool
+) -> None:
     randomness = dict(cfg.get("randomness") or {})
     own = randomness.get("seed")
     if seed is not None:
@@ -110,7 +147,7 @@ def _set_randomness(cfg: Config, seed: int | None, deterministic: bool, resume: 
             raise InputError(f"the run to resume has seed {own}, not {seed}: leave out --seed")
         randomness["seed"] = seed
     elif own is None:
-        randomness["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
+        randomness["seed"] = drawn
     if deterministic:
         randomness["deterministic"] = True
     if randomness.get("deterministic"):
@@ -130,8 +167,6 @@ def _choose_weights(cfg: Config, checkpoint: Path | None) -> None:
     cfg.resume = checkpoint is not None
     if checkpoint:
         cfg.load_from = str(checkpoint)
-        for unfinished in checkpoint.parent.glob(".iter_*.pth"):
-            unfinished.unlink()
     if cfg.get("load_from"):
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):

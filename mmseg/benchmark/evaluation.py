@@ -67,11 +67,12 @@ class Setting:
         return ", ".join(words)
 
 
-# What `--compare` compares.
+# What `--compare` compares. CPUs without units for products of bf16 matrices gain nothing from
+# autocast, and lose by channels last in DAFormer's dilated depth-wise convolutions.
 PLAIN = Setting()
 FAST = {
     "cuda": Setting(batch_size=4, workers=4, precision="bf16", channels_last=True),
-    "cpu": Setting(batch_size=4, workers=2, channels_last=True),
+    "cpu": Setting(workers=2),
 }
 
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.model import is_model_wrapper
+from mmengine.device import get_device
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import load_checkpoint, load_weights, select_role, weights_of
 
+from .distributed import broadcast_state, raised_together
 from .performance import Performance
 
 # What a checkpoint needs beside weights for a run to go on from it.
@@ -39,23 +41,32 @@ class TrainRunner(Runner):
             return super().build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """The model on its device, set up for speed; in a distributed run it needs no wrapper."""
-        model = super().wrap_model(model_wrapper_cfg, model)
+        """The model on its device, set up for speed.
+
+        It is not wrapped in a distributed run: an iteration has several backward passes, after all
+        of which the gradients are averaged at once (``finish_step``).
+        """
+        if self.distributed:
+            if model_wrapper_cfg:
+                raise InputError("model_wrapper_cfg: models are trained without a wrapper here")
+            model = _with_sync_bn(model.to(get_device()), self.cfg.get("sync_bn"))
+        else:
+            model = super().wrap_model(model_wrapper_cfg, model)
         Performance.of(self.cfg).apply(model)
         return model
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of training with its data."""
-        with built_from_config("train_dataloader or train_cfg"):
+        with raised_together(), built_from_config("train_dataloader or train_cfg"):
             loop = super().build_train_loop(loop)
-        self._check_num_classes(loop)
+            self._check_num_classes(loop)
         return loop
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of validation with its data and metric."""
-        with built_from_config("val_dataloader, val_evaluator or val_cfg"):
+        with raised_together(), built_from_config("val_dataloader, val_evaluator or val_cfg"):
             loop = super().build_val_loop(loop)
-        self._check_num_classes(loop)
+            self._check_num_classes(loop)
         return loop
 
     def _check_num_classes(self, loop: BaseLoop) -> None:
@@ -77,13 +88,30 @@ class TrainRunner(Runner):
         """Build the optimizer in its wrapper."""
         if isinstance(optim_wrapper, dict):
             optim_wrapper = Performance.of(self.cfg).optim_wrapper(optim_wrapper)
-        with built_from_config("optim_wrapper"):
+        with raised_together(), built_from_config("optim_wrapper"):
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedules of the learning rate."""
-        with built_from_config("param_scheduler"):
+        with raised_together(), built_from_config("param_scheduler"):
             return super().build_param_scheduler(scheduler)
+
+    def _init_model_weights(self) -> None:
+        """Initialise the model; :meth:`load_or_resume` makes that of all ranks the same."""
+        with raised_together():
+            self.model.init_weights()
+
+    def load_or_resume(self) -> None:
+        """Load what the config names, if it does; then all ranks have the main one's model."""
+        super().load_or_resume()
+        broadcast_state(self.model)
+        before = self.message_hub.runtime_info.get("world_size", self.world_size)
+        if before != self.world_size:
+            self.logger.warning(
+                f"This run had {before} processes and goes on with {self.world_size}: each "
+                "iteration has another number of images, and data are drawn in another order."
+            )
+        self.message_hub.update_info("world_size", self.world_size)
 
     def load_checkpoint(
         self,
@@ -103,7 +131,14 @@ class TrainRunner(Runner):
         Raises:
             InputError: the file cannot be read, or does not fit the model.
         """
-        checkpoint = load_checkpoint(filename)
+        with raised_together():
+            checkpoint = load_checkpoint(filename)
+            self._put_into_model(checkpoint, filename)
+        self._has_loaded = True
+        self.logger.info(f"loaded {filename}")
+        return checkpoint
+
+    def _put_into_model(self, checkpoint: dict, filename: str | os.PathLike) -> None:
         lacking = [key for key in RESUMED if key not in checkpoint]
         if self._resume and lacking:
             raise InputError(
@@ -120,6 +155,16 @@ class TrainRunner(Runner):
             load_weights(model.model, student, filename)
             if isinstance(getattr(model, "ema_model", None), nn.Module):
                 model.ema_model.load_state_dict(model.model.state_dict())
-        self._has_loaded = True
-        self.logger.info(f"loaded {filename}")
-        return checkpoint
+
+
+def _with_sync_bn(model: nn.Module, sync_bn: str | None) -> nn.Module:
+    """The model with every BatchNorm over all ranks if ``sync_bn`` is "torch"."""
+    if sync_bn not in (None, "torch"):
+        raise InputError(f"sync_bn must be None or 'torch', not {sync_bn!r}")
+    if sync_bn:
+        model = convert_sync_batchnorm(model, sync_bn)
+    if get_device() == "cpu" and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
+        raise InputError(
+            "SyncBN needs GPUs: leave out sync_bn, and use norm_cfg=dict(type='BN') on a CPU"
+        )
+    return model

@@ -48,19 +48,73 @@ def confusion_matrix(
     Raises:
         ValueError: the shapes differ or a value is not a class.
     """
+    counts = pair_counts(pred, label, num_classes, ignore_index)
+    try:
+        return confusion_of(counts)
+    except ValueError as error:
+        valid = label != ignore_index
+        true, found = label[valid], pred[valid.to(pred.device)]
+        outside = true if true.min() < 0 or true.max() >= num_classes else found
+        name = "label" if outside is true else "prediction"
+        raise ValueError(
+            f"{name} values run from {int(outside.min())} to {int(outside.max())}, "
+            f"classes from 0 to {num_classes - 1} (ignore_index is {ignore_index})"
+        ) from error
+
+
+def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+    """Count the pixels of every (true class, predicted class), and those of other values.
+
+    On a GPU nothing waits for the result, not even to see that the values are classes.
+
+    Args:
+        pred, label, num_classes, ignore_index: see :func:`confusion_matrix`.
+
+    Returns:
+        (C + 2, C + 1) int64 on the device of ``pred``. Row C are the ignored pixels, row C + 1 and
+        column C those whose values are no classes.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
     if pred.shape != label.shape:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ")
-    label = label.to(pred.device)
-    valid = label != ignore_index
-    true, found = label[valid].long(), pred[valid].long()
-    for name, values in (("label", true), ("prediction", found)):
-        if values.numel() and not (values.min() >= 0 and values.max() < num_classes):
-            raise ValueError(
-                f"{name} values run from {int(values.min())} to {int(values.max())}, "
-                f"classes from 0 to {num_classes - 1} (ignore_index is {ignore_index})"
-            )
-    counts = torch.bincount(true * num_classes + found, minlength=num_classes**2)
-    return counts.view(num_classes, num_classes)
+    label = label.to(pred.device, non_blocking=True)
+    true = _with_room(label, num_classes)
+    true = true.masked_fill((true < 0) | (true >= num_classes), num_classes + 1)
+    true.masked_fill_(label == ignore_index, num_classes)
+    found = _with_room(pred, num_classes)
+    found = found.masked_fill((found < 0) | (found >= num_classes), num_classes)
+    pairs = true.long() * (num_classes + 1) + found
+    # Not bincount, for which a GPU would be waited for; and rows apart, or on a GPU all pixels
+    # would queue up at a few counters.
+    size = (num_classes + 2, num_classes + 1)
+    counts = torch.zeros(len(pairs), size[0] * size[1], dtype=torch.int32, device=pred.device)
+    ones = torch.ones_like(pairs, dtype=torch.int32)
+    return counts.scatter_add_(1, pairs, ones).sum(0).view(size)
+
+
+def _with_room(values: Tensor, num_classes: int) -> Tensor:
+    """The values in a type that two more than the classes fit in; a byte is the fastest."""
+    return values if values.dtype == torch.uint8 and num_classes < 255 else values.int()
+
+
+def confusion_of(counts: Tensor) -> Tensor:
+    """The confusion matrix (C, C) in ``counts`` of :func:`pair_counts`.
+
+    Raises:
+        ValueError: a value of a pixel that is not ignored is not a class.
+    """
+    num_classes = counts.shape[1] - 1
+    wrong_label = int(counts[num_classes + 1].sum())
+    wrong = wrong_label or int(counts[:num_classes, num_classes].sum())
+    if wrong:
+        name = "label" if wrong_label else "prediction"
+        raise ValueError(
+            f"{wrong} pixels of the {name} are neither ignored nor of a class from 0 to "
+            f"{num_classes - 1}"
+        )
+    return counts[:num_classes, :num_classes]
 
 
 def iou_and_accuracy(confusion: Tensor) -> ClassScores:

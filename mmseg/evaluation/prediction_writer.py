@@ -39,6 +39,20 @@ class PredictionWriter:
         Raises:
             InputError: two images have one name, or a class does not fit in 8 bits.
         """
+        path = self.claim(img_path)
+        values = pred.cpu().numpy()
+        if values.size and values.max() > 255:
+            raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
+        with atomic_path(path) as temporary:
+            Image.fromarray(values.astype(np.uint8)).save(temporary)
+        return path
+
+    def claim(self, img_path: str) -> Path:
+        """The file that the prediction of an image goes to.
+
+        Raises:
+            InputError: it is that of another image.
+        """
         name = prediction_name(img_path)
         first = self._image_of.setdefault(name, img_path)
         if first != img_path:
@@ -46,9 +60,4 @@ class PredictionWriter:
                 f"{first} and {img_path} would both be written to {self.folder / name}; "
                 "test them one folder at a time"
             )
-        values = pred.cpu().numpy()
-        if values.size and values.max() > 255:
-            raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
-        with atomic_path(self.folder / name) as temporary:
-            Image.fromarray(values.astype(np.uint8)).save(temporary)
         return self.folder / name

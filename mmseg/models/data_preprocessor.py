@@ -58,11 +58,11 @@ class SegDataPreProcessor(BaseDataPreprocessor):
             data: ``inputs``: list of B uint8 images (3, h, w) or one tensor (B, 3, h, w);
                 ``data_samples`` (optional): list of B :class:`SegDataSample`.
             training: Pad images *and* labels up to ``size``, and insist on one size for all. At
-                test time images are padded to the largest of the batch instead, and their own
-                size is kept as ``img_shape`` so that predictions can be cut back.
+                test time nothing is padded, and the size of each image is kept as ``img_shape``.
 
         Returns:
-            ``inputs``: (B, 3, H, W) float on the device; ``data_samples``: list or None.
+            ``inputs``: (B, 3, H, W) float on the device, or at test time, if the sizes differ, a
+            list of B images (3, H, W); ``data_samples``: list or None.
 
         Raises:
             InputError: If the images of a training batch differ in size.
@@ -70,16 +70,14 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         data = self.cast_data(data)
         images, samples = data["inputs"], data.get("data_samples")
         shapes = [tuple(image.shape[-2:]) for image in images]
-        if training:
-            shape = self._training_shape(shapes, samples)
-        else:
-            shape = (max(h for h, _ in shapes), max(w for _, w in shapes))
+        shape = self._training_shape(shapes, samples) if training else None
         if len(set(shapes)) == 1:
             batch = images if isinstance(images, Tensor) else torch.stack(images)
-            inputs = self._pad(self.normalise(batch), shape, self.pad_val)
+            inputs = self._pad(self.normalise(batch), shape or shapes[0], self.pad_val)
         else:
-            padded = [self._pad(self.normalise(image), shape, self.pad_val) for image in images]
-            inputs = torch.stack(padded)
+            inputs = [self.normalise(image) for image in images]
+            if training:
+                inputs = torch.stack([self._pad(each, shape, self.pad_val) for each in inputs])
         if samples is not None:
             for sample, own_shape in zip(samples, shapes, strict=True):
                 if not training:

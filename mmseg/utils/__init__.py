@@ -1,10 +1,12 @@
 """Errors, files and command lines: what every other part of the package leans on."""
 
-from .errors import InputError, built_from_config
+from .errors import InputError, RankError, SharedError, built_from_config
 from .io import atomic_path, check_writable, undone_on_error
 
 __all__ = [
     "InputError",
+    "RankError",
+    "SharedError",
     "atomic_path",
     "built_from_config",
     "check_writable",

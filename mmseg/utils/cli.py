@@ -1,10 +1,13 @@
 """How every command line of the project starts and fails."""
 
+import argparse
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from .errors import InputError
+from .errors import InputError, RankError
 
 
 def error_line(error: BaseException) -> str:
@@ -28,8 +31,35 @@ def run_main(main: Callable[[], int | None]) -> None:
     try:
         sys.exit(main())
     except (InputError, OSError) as error:
-        print(f"error: {error_line(error)}", file=sys.stderr)
+        if getattr(error, "tell", True):
+            print(f"error: {error_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def size_in_pixels(text: str) -> tuple[int, int]:
+    """The type of an option WxH: width and height."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+@contextmanager
+def told_once_a_machine(launcher: str | None = None) -> Iterator[None]:
+    """Let one process of a machine print an error that comes before they know of each other.
+
+    It is in a config or a command line, which all of them read.
+
+    Args:
+        launcher: "slurm" if that has started them.
+    """
+    try:
+        yield
+    except InputError as error:
+        if not isinstance(error, RankError):
+            name = "SLURM_LOCALID" if launcher == "slurm" else "LOCAL_RANK"
+            error.tell = os.environ.get(name, "0") == "0"
+        raise

@@ -94,8 +94,12 @@ def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
     return translated
 
 
-def add_performance_options(parser: argparse.ArgumentParser) -> None:
-    """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`."""
+def add_performance_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
+    """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`.
+
+    Args:
+        training: whether to offer what is of use in training alone.
+    """
     group = parser.add_argument_group("speed and memory")
     add = group.add_argument
     add("--fast", action="store_true", help="--amp bf16 --compile --channels-last")
@@ -105,7 +109,9 @@ def add_performance_options(parser: argparse.ArgumentParser) -> None:
         const="bf16",
         choices=("bf16", "fp16"),
         dest="precision",
-        help="mixed precision (bf16); losses, contrast and statistics stay in float32",
+        help="mixed precision (bf16); losses, contrast and statistics stay in float32"
+        if training
+        else "mixed precision (bf16); without it float32, however the model was trained",
     )
     add(
         "--tf32",
@@ -116,20 +122,26 @@ def add_performance_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
     add("--channels-last", action="store_true", help="memory format of convolutions")
-    add("--activation-checkpointing", action="store_true", help="less memory for more time")
+    if training:
+        add("--activation-checkpointing", action="store_true", help="less memory for more time")
 
 
 def choose_performance(cfg: Config, args: argparse.Namespace) -> None:
     """Add what the options of :func:`add_performance_options` choose to ``cfg.performance``."""
+    cfg.performance = {**(cfg.get("performance") or {}), **chosen_performance(args)}
+
+
+def chosen_performance(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of :func:`add_performance_options` choose: fields of ``Performance``."""
     chosen: dict[str, Any] = {}
     if args.fast:
         chosen |= {"precision": "bf16", "compile": True, "channels_last": True}
     if args.precision:
         chosen["precision"] = args.precision
     for switch in ("compile", "channels_last", "activation_checkpointing"):
-        if getattr(args, switch):
+        if getattr(args, switch, False):
             chosen[switch] = True
-    cfg.performance = {**(cfg.get("performance") or {}), **chosen}
+    return chosen
 
 
 def override(cfg: Config, overrides: Mapping[str, Any]) -> None:

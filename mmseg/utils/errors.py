@@ -9,7 +9,20 @@ class InputError(ValueError):
 
     The message is one line that says what is wrong and what to do; the tools print it and exit
     with status 1 instead of showing a traceback.
+
+    Attributes:
+        tell: whether this process is to print it; of several with the same error, one does.
     """
+
+    tell = True
+
+
+class RankError(InputError):
+    """An error of one process of a distributed run; the others hear of it when it is gone."""
+
+
+class SharedError(RankError):
+    """An error that all processes of a distributed run raise at the same point."""
 
 
 @contextmanager

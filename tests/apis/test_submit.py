@@ -194,3 +194,10 @@ def test_a_zip_that_would_be_refused_is_not_written(world, tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"refused: labelTrainIds_invalid/ is missing.*\(99\)"):
         on_cpu("dark_zurich", world, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
+
+
+def test_it_is_the_work_of_one_process(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="started 2 processes, each of which would do all"):
+        submit("dark_zurich", world[0], world[1], tmp_path / "out.zip")

@@ -26,3 +26,25 @@ def test_classes_are_counted_but_not_those_that_a_backbone_was_pretrained_on():
     model["decode_head"].num_classes = 19
     with pytest.raises(InputError, match="the ModuleDict of the model has 19 classes"):
         TrainRunner._check_num_classes(SimpleNamespace(model=model), loop)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "sync_bn", "line"),
+    [
+        ({"type": "MMDistributedDataParallel"}, None, "models are trained without a wrapper"),
+        (None, "mmcv", "sync_bn must be None or 'torch', not 'mmcv'"),
+        (None, "torch", "SyncBN needs GPUs: leave out sync_bn"),
+    ],
+)
+def test_what_a_model_in_several_processes_cannot_have(wrapper, sync_bn, line, monkeypatch):
+    monkeypatch.setattr("mmseg.engine.runner.get_device", lambda: "cpu")
+    runner = SimpleNamespace(distributed=True, cfg={"sync_bn": sync_bn})
+    with pytest.raises(InputError, match=line):
+        TrainRunner.wrap_model(runner, wrapper, nn.BatchNorm2d(1))
+
+
+def test_a_model_in_several_processes_is_not_wrapped(monkeypatch):
+    monkeypatch.setattr("mmseg.engine.runner.get_device", lambda: "cpu")
+    model = nn.Sequential(nn.BatchNorm2d(1))
+    runner = SimpleNamespace(distributed=True, cfg={})
+    assert TrainRunner.wrap_model(runner, None, model) is model

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from mmseg.evaluation import confusion_matrix, iou_and_accuracy
+from mmseg.evaluation.functional import confusion_of, pair_counts
 
 
 def test_confusion_matrix_by_hand():
@@ -24,6 +25,31 @@ def test_another_ignore_index_makes_255_an_error():
 def test_a_prediction_outside_the_classes_is_an_error(value):
     with pytest.raises(ValueError, match="prediction values"):
         confusion_matrix(torch.tensor([[value]]), torch.tensor([[0]]), 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_counts_keep_ignored_pixels_and_other_values_apart(dtype):
+    label = torch.tensor([[0, 1, 1, 255], [255, 2, 3, 254]], dtype=torch.uint8).to(dtype)
+    pred = torch.tensor([[0, 0, 2, 1], [200, 1, 0, 0]], dtype=torch.uint8).to(dtype)
+    counts = pair_counts(pred, label, 2)
+    # rows: class 0, class 1, ignored, others; columns: class 0, class 1, others
+    assert counts.tolist() == [[1, 0, 0], [1, 0, 1], [0, 1, 1], [2, 1, 0]]
+    with pytest.raises(ValueError, match="3 pixels of the label are neither ignored nor of a cla"):
+        confusion_of(counts)
+    counts[3] = 0
+    with pytest.raises(ValueError, match="1 pixels of the prediction .* class from 0 to 1"):
+        confusion_of(counts)
+    counts[:2, 2] = 0  # ignored pixels may be predicted as anything
+    assert confusion_of(counts).tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("num_classes", [254, 255, 256])
+def test_as_many_classes_as_a_byte_holds(num_classes):
+    values = torch.arange(num_classes, dtype=torch.uint8)[None]
+    matrix = confusion_matrix(values, values.int(), num_classes, ignore_index=-1)
+    assert torch.equal(matrix, torch.eye(num_classes, dtype=torch.int64))
+    with pytest.raises(ValueError, match="label values run"):
+        confusion_matrix(values, values.int() + 1, num_classes, ignore_index=-1)
 
 
 def test_sizes_must_agree():

@@ -6,6 +6,7 @@ from PIL import Image
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES
 from mmseg.evaluation import IoUMetric
+from mmseg.evaluation.metrics import iou_metric
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
@@ -145,6 +146,38 @@ def test_a_label_outside_the_classes_names_the_image():
     run = evaluator(IoUMetric())
     with pytest.raises(InputError, match=r"a/one.jpg: label values run from 3 to 3"):
         run.process([sample([[0]], [[3]])])
+
+
+@pytest.fixture
+def slow_device(monkeypatch):
+    """As if the predictions were on a GPU."""
+    monkeypatch.setattr(iou_metric, "_is_slow_to_fetch", lambda pred: True)
+
+
+def test_matrices_are_fetched_late_from_a_slow_device(slow_device):
+    metric = IoUMetric()
+    run = evaluator(metric)
+    for _ in range(2):  # the second evaluation starts afresh
+        run.process([sample([[0, 0], [1, 1]], [[0, 1], [1, 255]]), sample([[0, 2]], [[0, 0]])])
+        assert metric.results[1][0].shape == (5, 4)  # unchecked
+        assert run.evaluate(2)["mIoU"] == pytest.approx(100 / 3)
+
+
+def test_wrong_labels_on_a_slow_device_are_told_at_the_first_image_or_at_the_end(slow_device):
+    run = evaluator(IoUMetric())
+    with pytest.raises(InputError, match=r"a/one.jpg: label values run from 3 to 3"):
+        run.process([sample([[0]], [[3]])])
+    run.process([sample([[0]], [[0]]), sample([[0]], [[3]], img_path="b/two.jpg")])
+    with pytest.raises(InputError, match=r"b/two.jpg: 1 pixels of the label are neither ignored"):
+        run.evaluate(2)
+
+
+@pytest.mark.gpu
+def test_scores_on_a_gpu():
+    run = evaluator(IoUMetric())
+    run.process([sample([[0, 0], [1, 1]], [[0, 1], [1, 255]]).to("cuda")])
+    run.process([sample([[0, 2]], [[0, 0]]).to("cuda")])
+    assert run.evaluate(2)["mIoU"] == pytest.approx(100 / 3)
 
 
 def test_no_samples_and_no_classes_are_errors():

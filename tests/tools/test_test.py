@@ -7,7 +7,7 @@ import torch
 
 from mmseg.datasets.evaluation_sets import EVALUATION_SETS
 from mmseg.utils import InputError
-from tests.apis.color_world import method_model, prefixed, weights, write_world
+from tests.apis.color_world import ThePixels, method_model, prefixed, weights, write_world
 from tests.apis.street_world import night_config, write_checkpoint, write_streets
 from tools.test import main
 
@@ -113,6 +113,31 @@ def test_overrides(paths, flag, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "dtype"),
+    [
+        ([], None),  # though the model was trained with bf16
+        (["--amp"], torch.bfloat16),
+        (["--amp", "fp16", "--channels-last", "--batch-size", "1"], torch.float16),
+    ],
+)
+def test_precision_is_chosen_on_the_command_line_and_scores_stay(
+    paths, arguments, dtype, monkeypatch, capsys
+):
+    seen = set()
+    forward = ThePixels.forward
+
+    def watched(self, inputs):
+        seen.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(ThePixels, "forward", watched)
+    options = ["--cfg-options", "performance.precision=bf16"]
+    main([*paths, "--eval", "mIoU", *arguments, *options])
+    assert "mIoU       45.00" in capsys.readouterr().out.splitlines()
+    assert seen == {dtype}
+
+
+@pytest.mark.parametrize(
     "arguments, message",
     [
         ([], "choose at least one of --eval, --out, --show-dir, --format-only"),
@@ -124,6 +149,7 @@ def test_overrides(paths, flag, capsys):
         (["--format-only", "--eval-options", "imgfile_prefix=a,b"], "must be one folder"),
         (["--eval", "mIoU", "--format-only", "--eval-options", "imgfile_prefix=x"], "leave out"),
         (["--out", "results.pkl"], "name a folder"),
+        (["--eval", "mIoU", "--batch-size", "0"], "--batch-size must be at least 1, not 0"),
         (["--show-dir", "x", "--opacity", "7"], "opacity"),
         (["--out", "x", "--table", "t.txt"], "--table needs scores: it goes with --eval mIoU"),
         (["--eval", "mIoU", "--table", "."], "is a folder: name a text file"),

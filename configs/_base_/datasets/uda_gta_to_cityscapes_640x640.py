@@ -54,9 +54,11 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
+    # For GPUs. Images of one size are predicted together, which changes no result.
+    batch_size=4,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="CityscapesDataset",

@@ -50,7 +50,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(

@@ -1,6 +1,7 @@
 """Mean intersection over union of a data set, and the predictions as files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,13 @@ from mmseg.datasets.class_names import CLASS_SUBSETS
 from mmseg.registry import METRICS
 from mmseg.utils import InputError
 
-from ..functional import ClassScores, confusion_matrix, iou_and_accuracy
+from ..functional import (
+    ClassScores,
+    confusion_matrix,
+    confusion_of,
+    iou_and_accuracy,
+    pair_counts,
+)
 from ..prediction_writer import PredictionWriter
 from ..report import result_dict, summary_of
 
@@ -21,6 +28,20 @@ IOU_METRICS = ("mIoU", *CLASS_SUBSETS)
 # What is kept of a sample: its confusion matrix (C, C) and the condition it was taken in. A plain
 # tuple: mmengine makes these of named ones when it collects the results.
 Sample = tuple[Tensor, str | None]
+
+
+def _is_slow_to_fetch(pred: Tensor) -> bool:
+    """Whether to fetch something of the prediction would be to wait for the device."""
+    return pred.device.type != "cpu"
+
+
+@contextmanager
+def _naming(image: str) -> Iterator[None]:
+    """Let an error of values name the image."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{image}: {error}") from error
 
 
 @METRICS.register_module()
@@ -39,7 +60,8 @@ class IoUMetric(BaseMetric):
         nan_to_num: stands in for the scores of the classes left out, also in the means; in percent.
         output_dir: if given, each prediction is written there as an 8-bit PNG of class indices.
         format_only: only write; no ground truth is needed.
-        collect_device: where the ranks' results meet.
+        collect_device: how the ranks' results meet: "gpu", by communication, on CPUs too; "cpu", by
+            files in the current folder.
         prefix: goes before the names of the metrics.
     """
 
@@ -52,7 +74,7 @@ class IoUMetric(BaseMetric):
         nan_to_num: float | None = None,
         output_dir: str | None = None,
         format_only: bool = False,
-        collect_device: Literal["cpu", "gpu"] = "cpu",
+        collect_device: Literal["cpu", "gpu"] = "gpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
@@ -67,9 +89,13 @@ class IoUMetric(BaseMetric):
         self.format_only = format_only
         self.writer = PredictionWriter(Path(output_dir)) if output_dir else None
         self.result: dict[str, Any] = {}
+        # Place in ``results`` -> image, of counts that wait on the GPU to be fetched and checked.
+        self._unchecked: dict[int, str] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Add the confusion matrix of every sample, (C, C) int64 on the CPU.
+        """Add the confusion matrix of every sample, (C, C) int64.
+
+        On a GPU it stays there until :meth:`evaluate`, so that nothing waits for it.
 
         Raises:
             InputError: a sample has no ground truth, or one that does not fit the prediction.
@@ -97,11 +123,25 @@ class IoUMetric(BaseMetric):
                 f"{image}: the prediction is {tuple(pred.shape)}, the label {tuple(label.shape)}; "
                 "LoadAnnotations must come after Resize in the test pipeline"
             )
-        try:
-            matrix = confusion_matrix(pred, label, len(self.classes()), self.ignore_index)
-        except ValueError as error:
-            raise InputError(f"{image}: {error}") from error
-        return matrix.cpu()
+        arguments = (pred, label, len(self.classes()), self.ignore_index)
+        if _is_slow_to_fetch(pred) and self.results:  # the first tells whether the labels fit
+            self._unchecked[len(self.results)] = image
+            return pair_counts(*arguments)
+        with _naming(image):
+            return confusion_matrix(*arguments).cpu()
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The scores of all that has been processed, by all ranks; what comes next starts afresh.
+
+        Args:
+            size: how many samples the data set has; more were processed if ranks were filled up.
+        """
+        for place, image in self._unchecked.items():
+            counts, condition = self.results[place]
+            with _naming(image):
+                self.results[place] = (confusion_of(counts.cpu()), condition)
+        self._unchecked.clear()
+        return super().evaluate(size)
 
     def classes(self) -> Sequence[str]:
         """The names of the data set's classes.

@@ -1,6 +1,7 @@
 """A backbone and a segmentation head."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
+from mmseg.utils.phases import phase
 
-from .inference import confidence, predicted_classes, slide, unflip
+from .inference import confidence, groups_of_one_size, predicted_classes, slide, unflip
 
 Mode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
@@ -122,12 +124,15 @@ class EncoderDecoder(BaseModel):
         return self.encode_decode(inputs)
 
     def predict(
-        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        data_samples: Sequence[SegDataSample] | None = None,
     ) -> list[SegDataSample]:
         """Segment images and bring the result back to their original size and orientation.
 
         Args:
-            inputs: (B, 3, H, W).
+            inputs: (B, 3, H, W), or B images (3, H, W) of different sizes. On a GPU those of one
+                size are predicted together.
             data_samples: Their metainfo tells how: ``img_shape`` cuts off padding, ``flip`` and
                 ``flip_direction`` undo a flip, ``ori_shape`` is the size of the result.
 
@@ -138,23 +143,35 @@ class EncoderDecoder(BaseModel):
         """
         if data_samples is None:
             data_samples = [SegDataSample() for _ in inputs]
+        for places, images in groups_of_one_size(inputs):
+            self._predict_batch(images, [data_samples[place] for place in places])
+        return list(data_samples)
+
+    def _predict_batch(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> None:
         metas = [sample.metainfo for sample in data_samples]
         device, dtype = inputs.device.type, self.autocast_dtype
-        with torch.autocast(device, dtype, enabled=dtype is not None):
+        with phase("network"), torch.autocast(device, dtype, enabled=dtype is not None):
             logits = self.inference(inputs, metas)
-        batch_scores = self.class_scores(logits)
-        weighted = self.test_cfg.get("class_weight") is not None
-        for index, (sample, meta) in enumerate(zip(data_samples, metas, strict=True)):
-            scores = self.restore(batch_scores[index : index + 1], meta)[0]
-            sample.pred_sem_seg = PixelData(data=predicted_classes(scores))
+        with phase("classes"):
+            self._classify(self.class_scores(logits), data_samples)
+
+    def _classify(self, batch_scores: Tensor, data_samples: Sequence[SegDataSample]) -> None:
+        for scores, sample in zip(batch_scores, data_samples, strict=True):
+            restore = partial(self.restore, meta=sample.metainfo)
             if not (self.keep_logits or self.keep_confidence):
-                continue
-            logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if weighted else scores
-            if self.keep_logits:
-                sample.seg_logits = PixelData(data=logits)
-            if self.keep_confidence:
-                sample.seg_confidence = PixelData(data=confidence(logits))
-        return list(data_samples)
+                sample.pred_sem_seg = PixelData(data=predicted_classes(scores, restore))
+            else:
+                self._keep(restore(scores[None])[0], sample)
+
+    def _keep(self, scores: Tensor, sample: SegDataSample) -> None:
+        """Add all that is asked for of the scores (C, h, w) of an image."""
+        sample.pred_sem_seg = PixelData(data=predicted_classes(scores))
+        weighted = self.test_cfg.get("class_weight") is not None
+        logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if weighted else scores
+        if self.keep_logits:
+            sample.seg_logits = PixelData(data=logits)
+        if self.keep_confidence:
+            sample.seg_confidence = PixelData(data=confidence(logits))
 
     def class_scores(self, logits: Tensor) -> Tensor:
         """What the arg-max is taken of: the logits (B, C, H, W) or weighted probabilities."""
@@ -203,16 +220,18 @@ class EncoderDecoder(BaseModel):
         self.to(memory_format=self.memory_format)
 
     def use_activation_checkpointing(self) -> None:
-        """Let the backbone compute its activations again in the backward pass (``with_cp``).
+        """Compute activations again in the backward pass, wherever a part can (``with_cp``).
 
         Raises:
-            InputError: it cannot.
+            InputError: the backbone, which has most of them, cannot.
         """
         if not hasattr(self.backbone, "with_cp"):
             raise InputError(
                 f"{type(self.backbone).__name__} has no activation checkpointing: leave it off"
             )
-        self.backbone.with_cp = True
+        for part in self.modules():
+            if hasattr(part, "with_cp"):
+                part.with_cp = True
 
     def compile_parts(self) -> None:
         """Compile backbone and heads, each in one piece, once for each size of image."""

@@ -1,6 +1,7 @@
 """Pieces of inference that need no network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,10 +53,55 @@ def unflip(maps: Tensor, flip_direction: str | None) -> Tensor:
     return maps if flip_direction is None else maps.flip(FLIP_AXES[flip_direction])
 
 
-def predicted_classes(logits: Tensor) -> Tensor:
-    """Arg-max over the classes: (C, H, W) -> (1, H, W), uint8 where the classes fit."""
-    dtype = torch.uint8 if logits.shape[0] <= 256 else torch.int64
-    return logits.argmax(dim=0, keepdim=True).to(dtype)
+def groups_of_one_size(images: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+    """Batches of images that have one size, so that none is padded to another's and changed by it.
+
+    On a CPU each image is a batch of its own: the activations of more do not stay in its caches,
+    and MiT-B5 with DAFormer's head takes a third longer for each of four images.
+
+    Args:
+        images: (3, H, W) each, or one batch of them.
+
+    Yields:
+        The places of some images, and these (B, 3, H, W).
+    """
+    if isinstance(images, Tensor) and images.device.type != "cpu":
+        yield list(range(len(images))), images
+        return
+    places: dict[Any, list[int]] = {}
+    for place, image in enumerate(images):
+        key = place if image.device.type == "cpu" else image.shape
+        places.setdefault(key, []).append(place)
+    for group in places.values():
+        yield group, torch.stack([images[place] for place in group])
+
+
+def predicted_classes(
+    scores: Tensor, restore: Callable[[Tensor], Tensor] = lambda maps: maps
+) -> Tensor:
+    """Arg-max over the classes of restored scores.
+
+    On a CPU one class is restored after the other: (C, H, W) scores would not fit in its caches,
+    and to find room for them and to go through them takes three times as long.
+
+    Args:
+        scores: (C, h, w).
+        restore: (1, K, h, w) -> (1, K, H, W), each channel by itself.
+
+    Returns:
+        (1, H, W), uint8 where the classes fit.
+    """
+    dtype = torch.uint8 if scores.shape[0] <= 256 else torch.int64
+    scores = scores.detach()[None].contiguous()
+    if scores.device.type != "cpu":
+        return restore(scores).argmax(dim=1).to(dtype)
+    best = restore(scores[:, :1])
+    classes = torch.zeros(best[:, 0].shape, dtype=dtype)
+    for index in range(1, scores.shape[1]):
+        score = restore(scores[:, index : index + 1])
+        classes.masked_fill_((score > best)[:, 0], index)
+        best = torch.maximum(best, score)
+    return classes
 
 
 def confidence(logits: Tensor) -> Tensor:

@@ -7,6 +7,9 @@ from mmseg.utils.errors import InputError
 
 from .section import Section
 
+# For GPUs. Images of one size are predicted together, which changes no result.
+TEST_BATCH_SIZE = 4
+
 
 class Preprocessing:
     """What old pipelines do to each image and the model does here: normalise and pad.
@@ -41,8 +44,9 @@ def data_settings(old: Section) -> tuple[dict[str, Any], dict[str, Any]]:
     workers = data.take("workers_per_gpu", int)
     loader = {"num_workers": workers, "persistent_workers": workers > 0}
     test_loader = {
-        "batch_size": 1,
+        "batch_size": TEST_BATCH_SIZE,
         **loader,
+        "pin_memory": True,
         "sampler": {"type": "DefaultSampler", "shuffle": False},
     }
     settings = {

@@ -1,0 +1,241 @@
+"""The processes of a distributed run: how they find each other, agree, and fail."""
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from mmengine.dist import (
+    all_gather_object,
+    broadcast,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    init_dist,
+    is_distributed,
+    is_main_process,
+)
+from torch import Tensor, distributed, nn
+
+from mmseg.utils import InputError, RankError, SharedError
+from mmseg.utils.cli import error_line
+
+Value = TypeVar("Value")
+Launcher = Literal["none", "pytorch", "slurm"]
+# What a launcher puts into the environment of each process, and how it is called.
+_ENVIRONMENT = {
+    "pytorch": ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    "slurm": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NODELIST"),
+}
+_COMMAND = {
+    "pytorch": "torchrun --nproc_per_node=K -m tools.train ... --launcher pytorch",
+    "slurm": "srun ... python -m tools.train ... --launcher slurm",
+}
+
+
+@contextmanager
+def process_group(
+    launcher: Launcher, device: torch.device, options: Mapping[str, Any]
+) -> Iterator[None]:
+    """Join the other processes of a run, each with a GPU of its own, for the time of the block.
+
+    A process that has joined before, and knows them already, does neither join nor leave.
+
+    Args:
+        launcher: who started them: "pytorch" (torchrun), "slurm" (srun); "none": there is one.
+        device: of what kind they compute on. GPUs communicate by NCCL, CPUs by gloo.
+        options: ``backend`` for GPUs and ``timeout`` in seconds, as in ``env_cfg.dist_cfg``.
+
+    Raises:
+        InputError: nobody has started these processes together, or there are fewer GPUs.
+    """
+    if launcher not in get_args(Launcher):
+        raise InputError(f"launcher must be one of {list(get_args(Launcher))}, not {launcher!r}")
+    if launcher == "none":
+        check_alone()
+    if launcher == "none" or is_distributed():
+        yield
+        return
+    _join(launcher, device, options)
+    together = False
+    try:
+        yield
+        together = True
+    except SharedError:
+        together = True
+        raise
+    finally:
+        # To leave a group of GPUs is to wait for ranks that may wait for this one if it has failed
+        # alone. Threads of gloo that nobody has ended abort the process.
+        if together or device.type == "cpu":
+            distributed.destroy_process_group()
+
+
+def check_alone() -> None:
+    """See that no other process is at the same work.
+
+    Raises:
+        InputError: torchrun has started others.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError(
+            f"torchrun has started {os.environ['WORLD_SIZE']} processes, each of which would do "
+            "all of the work: add --launcher pytorch, or where there is no such option start one"
+        )
+
+
+def _join(launcher: Launcher, device: torch.device, options: Mapping[str, Any]) -> None:
+    lacking = [name for name in _ENVIRONMENT[launcher] if name not in os.environ]
+    if lacking:
+        raise InputError(
+            f"launcher {launcher!r} needs {', '.join(lacking)} in the environment: "
+            f"start with {_COMMAND[launcher]}"
+        )
+    if launcher == "slurm":
+        os.environ.update(slurm_environment(os.environ))
+    # mmengine would set these to 1, and say so in every process.
+    threads = os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    os.environ.setdefault("MKL_NUM_THREADS", threads)
+    if device.type == "cuda":
+        _check_gpus(int(os.environ["LOCAL_RANK"]))
+        init_dist(launcher, **{"backend": "nccl", **options})
+    else:  # mmengine would select a GPU
+        timeout = options.get("timeout")
+        distributed.init_process_group(
+            "gloo", timeout=None if timeout is None else timedelta(seconds=timeout)
+        )
+    # The Runner chooses one, and would warn of another that was chosen before.
+    multiprocessing.set_start_method(None, force=True)
+
+
+def _check_gpus(local_rank: int) -> None:
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise InputError(
+            f"process {local_rank} (counted from 0) of this machine has no GPU of its own, it sees "
+            f"{count}: start as many processes as there are GPUs, and show each process all of them"
+        )
+
+
+def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
+    """What torch needs to know in the environment, from what SLURM says to a task of a job step.
+
+    Args:
+        task: the environment of the task. ``MASTER_ADDR`` and ``MASTER_PORT`` in it are kept, else
+            the first node of the step is the master, at a port that depends on the job.
+
+    Raises:
+        InputError: it cannot be found out which node is the first one.
+    """
+    port = 20000 + int(task.get("SLURM_JOB_ID", 0)) % 10000
+    return {
+        "RANK": task["SLURM_PROCID"],
+        "LOCAL_RANK": task["SLURM_LOCALID"],
+        "WORLD_SIZE": task["SLURM_NTASKS"],
+        "MASTER_ADDR": task.get("MASTER_ADDR") or _first_host(task["SLURM_NODELIST"]),
+        "MASTER_PORT": task.get("MASTER_PORT") or str(port),
+    }
+
+
+def _first_host(nodes: str) -> str:
+    hosts = []
+    if shutil.which("scontrol"):
+        command = ["scontrol", "show", "hostnames", nodes]
+        hosts = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    if not hosts:
+        raise InputError(
+            f"scontrol does not say which hosts SLURM_NODELIST={nodes} are: set MASTER_ADDR to the "
+            "first of them"
+        )
+    return hosts[0]
+
+
+def of_main(value: Value) -> Value:
+    """What the main process calls this function with, in all processes."""
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
+
+
+def broadcast_state(module: nn.Module) -> None:
+    """Replace all parameters and buffers by those of the main process."""
+    if get_world_size() == 1:
+        return
+    for value in module.state_dict().values():
+        if isinstance(value, Tensor):  # get_extra_state() may return anything
+            sent = value.contiguous()
+            broadcast(sent)
+            value.copy_(sent)
+
+
+@contextmanager
+def raised_together() -> Iterator[None]:
+    """Let an error of one process be an error of all, so that none waits for one that has failed.
+
+    The block ends for all processes at once; nothing in it may communicate.
+
+    Raises:
+        SharedError: for errors that are an ``InputError`` or another process's; the main process
+            tells what happened, and to which ranks if it was not the same everywhere.
+    """
+    if get_world_size() == 1:
+        yield
+        return
+    own = None
+    try:
+        yield
+    except Exception as error:
+        own = error
+    lines = all_gather_object(None if own is None else _line(own))
+    if any(lines):
+        if own is not None and not isinstance(own, InputError):
+            raise own
+        shared = SharedError(_summary(lines))
+        shared.tell = is_main_process()
+        raise shared from own
+
+
+def _line(error: Exception) -> str:
+    line = error_line(error)
+    return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"
+
+
+def _summary(lines: list[str | None]) -> str:
+    """The line of all ranks or of the main one, else the different ones with their first rank."""
+    ranks: dict[str, int] = {}
+    for rank, line in enumerate(lines):
+        if line:
+            ranks.setdefault(line, rank)
+    if len(ranks) == 1 and lines[0]:
+        return next(iter(ranks))
+    return "; ".join(f"rank {rank}: {line}" for line, rank in ranks.items())
+
+
+@contextmanager
+def failing_alone() -> Iterator[None]:
+    """Say which process an error in the block comes from, or that another one is gone.
+
+    Raises:
+        RankError: instead of an ``InputError``, and where communication fails.
+    """
+    try:
+        yield
+    except RankError:
+        raise
+    except InputError as error:
+        if get_world_size() == 1:
+            raise
+        raise RankError(f"rank {get_rank()}: {error}") from error
+    except RuntimeError as error:
+        # gloo has no class of errors of its own, but names its source file in them.
+        if not (isinstance(error, distributed.DistError) or "gloo/" in str(error)):
+            raise
+        raise RankError(
+            f"rank {get_rank()}: lost contact with the other ranks: one of them has ended, "
+            "and says why if it could"
+        ) from error

@@ -1,0 +1,105 @@
+"""Start the processes of a distributed run on this machine."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import traceback
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from mmseg.utils import InputError
+from mmseg.utils.cli import run_main
+
+_HANDLED_BY_TORCH = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+def check_processes(count: int, device: str) -> None:
+    """See that ``count`` processes can have a GPU each, unless they are to run on the CPU.
+
+    Args:
+        device: "auto", "cuda" or "cpu".
+
+    Raises:
+        InputError: they cannot.
+    """
+    if count < 1:
+        raise InputError(f"--gpus must be at least 1, not {count}")
+    gpus = torch.cuda.device_count()
+    if count > 1 and device != "cpu" and gpus < count:
+        raise InputError(
+            f"--gpus {count}: this machine shows {gpus} GPUs (CUDA_VISIBLE_DEVICES chooses among "
+            "those it has); --device cpu trains with as many processes on the CPU"
+        )
+
+
+def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
+    """Call ``function(*args)`` in several processes, as ``torchrun --standalone`` would.
+
+    Each of them starts and fails like a program of its own (:func:`run_main`). When one fails the
+    others are ended.
+
+    Args:
+        function: of a module, so that it can be found in another process; like its arguments.
+        processes: K. They find their rank in the environment, for the launcher "pytorch".
+        device: as for :func:`check_processes`; on a CPU the processes share the cores.
+
+    Raises:
+        SystemExit: one has failed, with its status.
+        InputError: see :func:`check_processes`; or one was killed.
+    """
+    check_processes(processes, device)
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    threads = max(1, (os.cpu_count() or 1) // processes) if on_cpu else 1
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id=uuid.uuid4().hex,
+        max_restarts=0,
+    )
+    # What went wrong is said by the process itself, and below; torch would log it at length.
+    logged_from = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    handlers = {number: signal.getsignal(number) for number in _HANDLED_BY_TORCH}
+    try:
+        elastic_launch(settings, _as_program)(threads, function, *args)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            raise SystemExit(failure.exitcode) from None
+        raise InputError(
+            f"rank {rank} of {processes} was killed ({failure.signal_name()}), and so the run "
+            "has ended: --resume goes on from its last checkpoint"
+        ) from None
+    except SignalException as error:
+        raise KeyboardInterrupt from error
+    finally:
+        logging.disable(logged_from)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _as_program(threads: int, function: Callable, *args: Any) -> None:
+    threads = int(os.environ.setdefault("OMP_NUM_THREADS", str(threads)))
+    torch.set_num_threads(threads)
+    # This process was spawned; those that it starts need not be.
+    multiprocessing.set_start_method(None, force=True)
+    try:
+        run_main(partial(function, *args))
+    except SystemExit as end:
+        if end.code:
+            raise
+    except Exception:
+        # Raised, it would end in a log that nobody reads.
+        traceback.print_exc()
+        raise SystemExit(1) from None

@@ -1,0 +1,106 @@
+"""What two processes do together for ``test_train_distributed.py``, and leave as files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.dist import get_rank, is_main_process
+
+from mmseg.apis.train import train
+from mmseg.engine.distributed import failing_alone, of_main, process_group, raised_together
+from mmseg.utils import InputError
+from mmseg.utils.config import load_config
+from tests.models.uda.two_ranks import trajectory, with_batch_norm
+
+CPU = torch.device("cpu")
+
+
+def work(folder: Path, config: Path) -> None:
+    """Everything; what rank r saw is in ``rank<r>.pt``."""
+    with process_group("pytorch", CPU, {"timeout": 200}):
+        rank = get_rank()
+        found = {variant: trajectory(variant) for variant in ("dist", "bank")}
+        found["batch_norm"] = with_batch_norm()
+        found["of_main"] = of_main(f"from {rank}")
+        found["errors"] = errors()
+        found["refused"] = refused(config)
+        found["trained"] = whole_run(config)
+    torch.save(found, folder / f"rank{rank}.pt")
+
+
+def errors() -> dict[str, tuple[str, bool]]:
+    """The line of errors of one rank or of both, and whether this one prints it."""
+    found = {}
+
+    def note(name: str, error: BaseException) -> None:
+        found[name] = (str(error), getattr(error, "tell", True))
+
+    with pytest.raises(InputError) as caught, raised_together():
+        raise InputError("no such folder")
+    note("both", caught.value)
+    with pytest.raises(InputError) as caught, raised_together():
+        if not is_main_process():
+            raise InputError("no such image")
+    note("other", caught.value)
+    with pytest.raises((InputError, KeyError)) as caught, raised_together():
+        if not is_main_process():
+            raise KeyError("bug")
+    note("bug", caught.value)
+    with raised_together():
+        pass
+    with pytest.raises(InputError) as caught, failing_alone():
+        raise InputError("a damaged image")
+    note("alone", caught.value)
+    with pytest.raises(InputError) as caught, failing_alone():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    note("lost", caught.value)
+    return found
+
+
+def refused(config: Path) -> dict[str, tuple[str, bool]]:
+    """The line of configs that training does not take."""
+    found = {}
+    changes = {
+        "sync_bn": {"sync_bn": "torch"},
+        "pretrained": {"load_from": "missing.pth"},
+        "data": {"val_dataloader.dataset.data_root": "missing"},
+    }
+    for name, change in changes.items():
+        cfg = load_config(config, change)
+        cfg.work_dir += f"_{name}"
+        with pytest.raises(InputError) as caught:
+            train(cfg, device="cpu", launcher="pytorch")
+        found[name] = (str(caught.value), caught.value.tell)
+        assert not Path(cfg.work_dir).exists() or not is_main_process()
+    return found
+
+
+def whole_run(config: Path, device: str = "cpu") -> dict:
+    """The run without interruption: what the rank holds at the end."""
+    runner = train(load_config(config), device=device, launcher="pytorch")
+    state = runner.model.state_dict()
+    return {
+        "mIoU": float(runner.message_hub.get_scalar("val/mIoU").current()),
+        "best": runner.message_hub.get_info("best_ckpt"),
+        "state": {name: v for name, v in state.items() if isinstance(v, torch.Tensor)},
+    }
+
+
+def with_sync_bn(folder: Path) -> None:
+    """A trajectory with SyncBN on one GPU that the ranks share, by gloo as NCCL would refuse it."""
+    plain_float32()
+    with process_group("pytorch", CPU, {}):
+        record = trajectory("dist", {"type": "SyncBN"}, "cuda")
+        torch.save(record, folder / f"sync_bn{get_rank()}.pt")
+
+
+def plain_float32() -> None:
+    """Forbid TensorFloat-32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def on_own_gpu(folder: Path, config: Path) -> None:
+    """Training by NCCL: where the model was, and the state it ended in."""
+    found = whole_run(config, "cuda")
+    found["device"] = str(next(iter(found["state"].values())).device)
+    torch.save(found, folder / f"gpu{found['device'].removeprefix('cuda:')}.pt")

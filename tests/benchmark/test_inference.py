@@ -1,0 +1,70 @@
+"""``tools.benchmark inference`` on few small images."""
+
+import json
+
+import pytest
+import torch
+
+from mmseg.benchmark import evaluation
+from mmseg.benchmark.evaluation import Setting, images_to_evaluate, measure_evaluation
+from mmseg.benchmark.inference import evaluation_table
+from mmseg.utils import InputError
+from tools.benchmark import main
+
+CPU = torch.device("cpu")
+
+
+def test_the_data_of_the_config_if_they_are_there(toy_config):
+    with images_to_evaluate(toy_config, 3, None) as cfg:
+        assert cfg.test_dataloader.dataset.data_root == toy_config.val_dataloader.dataset.data_root
+        result = measure_evaluation(cfg, None, Setting(batch_size=2), CPU)
+    assert result["images"] == 3
+    assert result["image_size"] == [256, 128] and result["test_size"] == [128, 64]
+    assert set(result["parts"]) == {"waiting for images", "network", "classes", "metric", "rest"}
+    assert all(spent >= 0 for spent in result["parts"].values())
+    assert 3 * sum(result["parts"].values()) == pytest.approx(result["seconds"], rel=0.05)
+    assert result["images_per_second"] == pytest.approx(3 / result["seconds"])
+    assert 0 <= result["scores"]["mIoU"] <= 100 and result["peak_memory_mib"]["resident"] > 50
+
+
+def test_images_are_drawn_at_the_size_asked_for(toy_config, monkeypatch):
+    monkeypatch.setattr(evaluation, "FILES", 1)
+    with images_to_evaluate(toy_config, 2, (160, 96)) as cfg:
+        result = measure_evaluation(cfg, None, Setting(), CPU)
+    assert result["images"] == 2 and result["image_size"] == [160, 96]
+
+
+def test_both_settings_and_their_ratio(toy_config, tmp_path, monkeypatch, capsys):
+    toy_config.dump(tmp_path / "toy.py")
+    monkeypatch.setattr("mmseg.benchmark.evaluation.measure_apart", measure_evaluation)
+    monkeypatch.setitem(evaluation.FAST, "cpu", Setting(batch_size=2))
+    arguments = ["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu"]
+    main([*arguments, "--images", "2", "--compare", "--json", str(tmp_path / "r.json")])
+    printed = capsys.readouterr().out
+    assert "plain: batch 1, 0 workers, fp32" in printed
+    assert "fast: batch 2, 0 workers, fp32" in printed
+    saved = json.loads((tmp_path / "r.json").read_text())
+    assert saved["plain"]["scores"] == saved["fast"]["scores"]
+    rows = {line[:18].strip(): line.split() for line in evaluation_table(
+        {name: saved[name] for name in ("plain", "fast")}).splitlines()}  # fmt: skip
+    plain, fast, ratio = map(float, rows["ms an image"][-3:])
+    assert ratio == pytest.approx(plain / fast, rel=0.05)
+
+
+def test_weights_of_a_checkpoint(toy_config, tmp_path):
+    with pytest.raises(InputError, match="missing.pth"):
+        measure_evaluation(toy_config, str(tmp_path / "missing.pth"), Setting(), CPU)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--images", "0"], "--images 0: must be at least 1"),
+        (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
+        (["--workers", "-1"], "--workers -1: must be at least 0"),
+    ],
+)
+def test_what_makes_no_sense_is_said(toy_config, tmp_path, arguments, message):
+    toy_config.dump(tmp_path / "toy.py")
+    with pytest.raises(InputError, match=message):
+        main(["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu", *arguments])

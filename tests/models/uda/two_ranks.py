@@ -1,0 +1,107 @@
+"""SePiCo on two images of each domain: in one process, or with one of them on each of two ranks."""
+
+from unittest import mock
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from torch import Tensor, distributed
+
+from tests.models.uda.small_methods import batch, labelled, optimizer_of, projector, sepico
+
+ITERATIONS = 5
+GROUP_NORM = {"type": "GN", "num_groups": 4}
+Record = dict[str, Tensor]
+
+
+def network(norm_cfg: dict) -> dict:
+    """The tiny segmentor with another normalisation, and nothing drawn in it."""
+    config = projector()
+    config["decode_head"]["dropout_ratio"] = 0.0
+    config["backbone"]["norm_cfg"] = config["auxiliary_head"]["norm_cfg"] = norm_cfg
+    return config
+
+
+def images(t: int) -> tuple[dict, Tensor]:
+    """This rank's part of the batch of iteration t, and of its mixing mask.
+
+    The images differ in how many of their pixels are labelled, and in their classes.
+    """
+    data = batch(t)
+    generator = torch.Generator().manual_seed(t)
+    label = torch.stack(
+        [one.gt_sem_seg.data[0] for one in data["source"]["data_samples"]]
+    )  # (2, 32, 32)
+    label[0, :, : 8 + 4 * t] = 255
+    label[1][label[1] == t % 5] = 255
+    mask = torch.rand(2, 4, 4, generator=generator) < 0.5
+    mask = mask.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    data["source"]["data_samples"] = [labelled(one) for one in label]
+    # As large as the crop, which is then the same wherever it is drawn.
+    data["target"]["inputs"] = [image[:, :, :32] for image in data["target"]["inputs"]]
+    own = slice(get_rank(), None, get_world_size())
+    data = {
+        domain: {name: values[own] for name, values in parts.items()}
+        for domain, parts in data.items()
+    }
+    return data, mask[own]
+
+
+def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -> list[Record]:
+    """What five iterations compute, all of which has to be the same in one process and in two."""
+    torch.manual_seed(0)
+    model = sepico(
+        segmentor=network(norm_cfg),
+        variant=variant,
+        memory_length=3 if variant == "bank" else 0,
+        alpha=0.9,
+        pseudo_threshold=0.4,
+        pseudo_weight_ignore_top=4,
+    ).to(device)
+    optim_wrapper = optimizer_of(model)
+    gradients: list[Tensor] = []
+    step = optim_wrapper.step
+
+    def recording_step() -> None:
+        parts = [p.grad for p in model.model.parameters() if p.grad is not None]
+        gradients.append(torch.cat([part.flatten() for part in parts]).clone())
+        step()
+
+    optim_wrapper.step = recording_step
+    records = []
+    for t in range(ITERATIONS):
+        data, mask = images(t)
+        mask = mask.to(device)
+        with mock.patch.object(model, "mix_mask", lambda label, mask=mask: mask):
+            log = model.train_step(data, optim_wrapper)
+        record = {f"log of {name}": value for name, value in log.items()}
+        record |= {f"{name} of classes": v for name, v in model.prototypes[0].named_buffers()}
+        record["gradient"] = gradients.pop()
+        for name, segmentor in (("student", model.model), ("teacher", model.ema_model)):
+            weights = [p.detach().flatten() for p in segmentor.parameters()]
+            record[name] = torch.cat(weights)
+        records.append({name: value.cpu().clone() for name, value in record.items()})
+    return records
+
+
+def with_batch_norm() -> dict:
+    """State after three iterations with BatchNorm, and the sizes of what a step communicates."""
+    torch.manual_seed(0)
+    model = sepico()
+    optim_wrapper = optimizer_of(model)
+    sizes: list[int] = []
+    all_reduce = distributed.all_reduce
+
+    def counting(tensor: Tensor, *args, **kwargs):
+        sizes.append(tensor.numel())
+        return all_reduce(tensor, *args, **kwargs)
+
+    for t in range(3):
+        sizes.clear()
+        torch.manual_seed(10 * t + get_rank())  # own draws, as in training
+        with mock.patch.object(distributed, "all_reduce", counting):
+            model.train_step(images(t)[0], optim_wrapper)
+    return {
+        "state": {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)},
+        "sizes": list(sizes),
+        "parameters": sum(p.numel() for p in model.model.parameters() if p.requires_grad),
+    }
