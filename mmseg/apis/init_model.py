@@ -33,8 +33,8 @@ def init_model(
         checkpoint: of the method or of a segmentor.
         device: where the model goes: a device, or ``auto``, ``cpu`` or ``cuda``.
         role: which segmentor of a domain-adaptation checkpoint predicts.
-        performance: speed and memory. By default everything is computed as it is written, however
-            the model was trained, and torch's global switches are left alone.
+        performance: speed and memory. By default everything is computed in float32 as it is
+            written, however the model was trained.
 
     Returns:
         The model in evaluation mode. Its ``cfg`` is the config, its ``dataset_meta`` holds the
@@ -56,9 +56,9 @@ def init_model(
     model.cfg = cfg
     model.dataset_meta = dataset_meta(cfg, loaded)
     model.to(device).eval()
-    if performance:
-        performance.set_backends()
-        performance.apply(model)
+    performance = performance or Performance()
+    performance.set_backends()
+    performance.apply(model)
     return model
 
 

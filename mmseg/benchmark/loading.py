@@ -65,7 +65,6 @@ def measure_loading(
     Raises:
         InputError: the loader cannot be built, or its data are missing or damaged.
     """
-    init_default_scope("mmseg")
     check_config(cfg, ("train_dataloader",))
     # As mmengine's Runner: OpenCV's own threads would be in the way of the other workers.
     set_multi_processing(**(cfg.get("env_cfg") or {}).get("mp_cfg", {}))
@@ -101,6 +100,7 @@ def measure_loading(
 
 def build_loader(cfg: Config, workers: int | None = None) -> DataLoader:
     """The config's ``train_dataloader``; its memory is pinned only where there is a GPU."""
+    init_default_scope("mmseg")
     settings = copy.deepcopy(cfg.train_dataloader)
     if workers is not None:
         settings.num_workers = workers

@@ -73,7 +73,7 @@ def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
 
 def _data_sheet(name: str) -> dict[str, float]:
     """The peaks of a device; none for laptops' chips and for parts of a GPU, which are slower."""
-    if re.search(r"Laptop|MIG|Max-Q|4090 D", name):
+    if re.search(r"Laptop|MIG|Max-Q|4090 D|\bTi\b|-\d+[QC]\b", name):
         return {}
     return next((peaks for part, peaks in PEAKS if re.search(rf"\b{part}\b", name)), {})
 

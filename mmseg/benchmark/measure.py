@@ -76,10 +76,10 @@ def measure_training(
             "--precision bf16, or --activation-checkpointing"
         ) from error
     memory = peak_memory(device)
+    peak, source = peak_rate(device, settings.precision)  # before counting, which sets no TF32
     flops = count_step_flops(cfg, batches[0])
     median = float(np.median(seconds))
     domains = 2 if isinstance(step.model, SePiCo) else 1
-    peak, source = peak_rate(device, settings.precision)
     return {
         "benchmark": "training",
         "title": title(cfg),

@@ -137,7 +137,8 @@ def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
         "RANK": task["SLURM_PROCID"],
         "LOCAL_RANK": task["SLURM_LOCALID"],
         "WORLD_SIZE": task["SLURM_NTASKS"],
-        "MASTER_ADDR": task.get("MASTER_ADDR") or _first_host(task["SLURM_NODELIST"]),
+        "MASTER_ADDR": task.get("MASTER_ADDR")
+        or _first_host(task.get("SLURM_STEP_NODELIST") or task["SLURM_NODELIST"]),
         "MASTER_PORT": task.get("MASTER_PORT") or str(port),
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -110,6 +111,28 @@ def parameter_groups(
     return list(groups.values())
 
 
+def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool | None]) -> None:
+    """Make a state that was loaded that of this run, which may have other switches than its own.
+
+    torch keeps the memory format that the state was saved in, and the saved run's choice of kernel;
+    fused kernels go through parameter and state side by side.
+
+    Args:
+        fused: of each group, as the optimizer was built.
+    """
+    for group, choice in zip(optimizer.param_groups, fused, strict=True):
+        group["fused"] = choice
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter, {})
+            for key, value in state.items():
+                if not isinstance(value, torch.Tensor):
+                    continue
+                if choice and key == "step":
+                    state[key] = value.to(parameter.device)
+                elif value.shape == parameter.shape and value.stride() != parameter.stride():
+                    state[key] = torch.empty_like(parameter).copy_(value)
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor:
     """Optimize the student (the attribute ``model``) in as few groups as there are settings.
@@ -143,4 +166,6 @@ class StudentOptimWrapperConstructor:
             self.custom_keys,
         )
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": params})
+        fused = [group.get("fused") for group in optimizer.param_groups]
+        optimizer.register_load_state_dict_post_hook(partial(fit_state_to_parameters, fused=fused))
         return OPTIM_WRAPPERS.build(self.wrapper_cfg, default_args={"optimizer": optimizer})

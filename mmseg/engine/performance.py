@@ -26,8 +26,9 @@ class Performance:
             autocast, with losses, contrast and statistics in float32.
         compile: networks by ``torch.compile``: the first iterations take minutes, the rest less.
         channels_last: memory format of convolutions.
-        activation_checkpointing: compute the activations of the student's backbone again in the
-            backward pass instead of keeping them: less memory, more time.
+        activation_checkpointing: compute activations of the student's backbone, and of the ASPP of
+            DAFormer's decoder, again in the backward pass instead of keeping them: less memory,
+            more time.
     """
 
     precision: Precision = "fp32"
@@ -67,12 +68,28 @@ class Performance:
 
     def set_backends(self) -> None:
         """Allow or forbid TensorFloat-32 in this process."""
-        allowed = self.precision != "fp32"
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        torch.backends.cudnn.allow_tf32 = allowed
+        # What autocast leaves in float32 (losses, contrast, statistics) is meant to be exact.
+        torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
 
     def apply(self, model: nn.Module) -> None:
-        """Set up the segmentors in ``model``, which is in place and on its device."""
+        """Set up the segmentors in ``model``, which is in place and on its device.
+
+        Raises:
+            InputError: device or network cannot do what is asked for.
+        """
+        on_cuda = any(parameter.is_cuda for parameter in model.parameters())
+        if (
+            self.precision == "bf16"
+            and on_cuda
+            and not torch.cuda.is_bf16_supported(including_emulation=False)
+        ):
+            raise InputError(f"{torch.cuda.get_device_name()} has no bf16: choose --amp fp16")
+        synchronised = any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
+        if self.compile and synchronised:
+            raise InputError(
+                "SyncBN cannot be compiled: leave out --compile (and --fast) or sync_bn"
+            )
         for segmentor in segmentors_of(model):
             segmentor.autocast_dtype = self.autocast_dtype
             if self.channels_last:

@@ -1,5 +1,7 @@
 """Parameter groups of the student, and one counted step for several backward passes."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -72,6 +74,33 @@ def test_the_teacher_is_not_optimized():
     optimized = {id(parameter) for group in groups for parameter in group["params"]}
     assert optimized == {id(parameter) for parameter in model.model.parameters()}
     assert {(group["lr"], group["weight_decay"]) for group in groups} == {(0.1, 0.01), (1.0, 0.01)}
+
+
+def test_a_state_of_other_switches_is_fitted_to_the_run():
+    """Saved unfused and contiguous, resumed fused and channels-last: the step goes on alike."""
+    torch.manual_seed(0)
+    keep, switch = sepico(), sepico()
+    settings = {"type": "AdamW", "lr": 0.1}
+    plain = StudentOptimWrapperConstructor({"optimizer": {**settings, "fused": False}})(keep)
+    gradients = [torch.randn_like(parameter) for parameter in keep.model.parameters()]
+
+    def step(model, optim_wrapper):
+        for parameter, gradient in zip(model.model.parameters(), gradients, strict=True):
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        optim_wrapper.step()
+
+    step(keep, plain)
+    switch.load_state_dict(keep.state_dict())
+    switch.model.use_channels_last()
+    fast = StudentOptimWrapperConstructor({"optimizer": settings})(switch)
+    fast.load_state_dict(copy.deepcopy(plain.state_dict()))
+    assert [group["fused"] for group in fast.param_groups] == [True]
+    for parameter, state in fast.optimizer.state.items():
+        assert state["exp_avg"].stride() == parameter.stride()
+    step(keep, plain)
+    step(switch, fast)
+    for one, other in zip(keep.model.parameters(), switch.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_configs_are_left_as_they_are():

@@ -18,6 +18,8 @@ from .inference import confidence, groups_of_one_size, predicted_classes, slide,
 
 Mode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
+# Sizes of images, in training and without gradients, that a network may be compiled for.
+COMPILED_VERSIONS = 64
 
 
 @MODELS.register_module()
@@ -234,7 +236,13 @@ class EncoderDecoder(BaseModel):
                 part.with_cp = True
 
     def compile_parts(self) -> None:
-        """Compile backbone and heads, each in one piece, once for each size of image."""
+        """Compile backbone and heads, each in one piece, once for each size of image.
+
+        Student and teacher share the compiled versions of a class, of which there may be many.
+        """
+        from torch._dynamo import config  # takes a second to import
+
+        config.recompile_limit = max(config.recompile_limit, COMPILED_VERSIONS)
         for part in (self.backbone, self.decode_head, self.auxiliary_head):
             if part is not None:
                 part.compile(fullgraph=True, dynamic=False)

@@ -32,11 +32,18 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContext
 def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
     """Running statistics keep their values: the new ones have no weight, and nothing is counted."""
     layers = [layer for layer in block.modules() if isinstance(layer, _BatchNorm)]
-    before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
+    momenta = [layer.momentum for layer in layers]
+    counts = [count.clone() for count in _counts(layers)]
     for layer in layers:
-        layer.momentum, layer.num_batches_tracked = 0.0, None
+        layer.momentum = 0.0
     try:
         yield
     finally:
-        for layer, (momentum, count) in zip(layers, before, strict=True):
-            layer.momentum, layer.num_batches_tracked = momentum, count
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        for count, before in zip(_counts(layers), counts, strict=True):
+            count.copy_(before)
+
+
+def _counts(layers: list[_BatchNorm]) -> list[torch.Tensor]:
+    return [each.num_batches_tracked for each in layers if each.num_batches_tracked is not None]
