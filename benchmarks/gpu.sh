@@ -61,6 +61,12 @@ for exp in 1 4; do
 done
 bench compare-4 --exp 4 --device cuda --compare
 bench compare-1 --exp 1 --device cuda --compare
+# Their last tables are to end within 1.5 mIoU of each other.
+for precision in fp32 bf16; do
+    options=(--exp 0 --work-dir "$out/demo-$precision")
+    [ $precision = fp32 ] || options+=(--amp $precision)
+    row demo-$precision bash -o pipefail -c '"$@" | tail -n 32' demo "$python" run_experiments.py "${options[@]}"
+done
 row tests "$python" -m pytest -m gpu -p no:cacheprovider -n 0
 for precision in fp32 tf32 fp16; do
     bench "$precision-4" --exp 4 --device cuda --precision $precision --channels-last --iters 20
