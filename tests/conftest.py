@@ -50,3 +50,20 @@ def toy_config(toy_root, tmp_path) -> Config:
     from tests.training import small_config
 
     return small_config(toy_root, tmp_path)
+
+
+@pytest.fixture
+def capture_only(monkeypatch):
+    """``torch.compile`` runs the captured graphs, forward and backward, without generating code."""
+    from torch._dynamo.utils import counters
+
+    compile_module = torch.nn.Module.compile
+
+    def compile_without_codegen(module: torch.nn.Module, **options) -> None:
+        compile_module(module, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_without_codegen)
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()

@@ -22,6 +22,7 @@ from mmseg.models.segmentors import segmentors_of
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.config_check import check_config
+from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.progress import with_progress
 from mmseg.utils.threads import map_ahead
 from mmseg.visualization import colorize, overlay, save_image
@@ -121,10 +122,12 @@ def predict(
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     check_config(cfg, ("model", "test_dataloader"))
-    model = init_model(cfg, checkpoint, select_device(device), role, performance or Performance())
+    target = select_device(device)
+    model = init_model(cfg, checkpoint, target, role, performance)
     weights = [segmentor.test_cfg.get("class_weight") for segmentor in segmentors_of(model)]
     report = PredictReport(class_weight=any(weight is not None for weight in weights))
     with (
+        freed_memory_kept(target.type == "cpu"),
         keeping_confidence(model, "confidence" in files.kinds),
         ThreadPoolExecutor(WORKERS) as pool,
     ):

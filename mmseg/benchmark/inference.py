@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
         if args.compare:
             settings = {"plain": PLAIN, "fast": replace(FAST[device.type], **_chosen(args))}
         else:
-            settings = {"setting": _of_config(cfg, args)}
+            settings = {"setting": _of_config(cfg, device.type == "cpu", args)}
         results = {
             name: measure_apart(cfg, args.checkpoint, setting, device)
             for name, setting in settings.items()
@@ -69,11 +69,15 @@ def _chosen(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _of_config(cfg: Mapping[str, Any], args: argparse.Namespace) -> "Setting":
+def _of_config(cfg: Mapping[str, Any], on_cpu: bool, args: argparse.Namespace) -> "Setting":
     from .evaluation import Setting
 
     loader = cfg.test_dataloader
-    own = {"batch_size": loader.get("batch_size", 1), "workers": loader.get("num_workers", 0)}
+    own = {
+        "batch_size": loader.get("batch_size", 1),
+        "workers": loader.get("num_workers", 0),
+        "channels_last": on_cpu,  # as init_model does
+    }
     return Setting(**{**own, **_chosen(args)})
 
 

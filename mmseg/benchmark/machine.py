@@ -12,7 +12,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 # Dense products, without sparsity, by data sheet in TFLOP/s: half precision with sums in float32
-# (bf16 and fp16 alike), TF32, float32. The first name that the device's contains counts.
+# (fp16, and bf16 alike where there are units for it), TF32, float32. The first name that the
+# device's contains counts.
 PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
     ("H200 NVL", {"half": 835, "tf32": 418, "fp32": 60}),
     ("H200", {"half": 989, "tf32": 494, "fp32": 67}),
@@ -25,9 +26,9 @@ PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
     ("RTX A6000", {"half": 154.8, "tf32": 77.4, "fp32": 38.7}),
     ("RTX 4090", {"half": 165.2, "tf32": 82.6, "fp32": 82.6}),
     ("RTX 3090", {"half": 71, "tf32": 35.6, "fp32": 35.6}),
-    ("V100-PCIE", {"half": 112, "fp32": 14}),
-    ("V100", {"half": 125, "fp32": 15.7}),
-    ("T4", {"half": 65, "fp32": 8.1}),
+    ("V100-PCIE", {"fp16": 112, "fp32": 14}),
+    ("V100", {"fp16": 125, "fp32": 15.7}),
+    ("T4", {"fp16": 65, "fp32": 8.1}),
 )
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -65,9 +66,9 @@ def commit() -> str:
 def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
     """FLOP/s that the device can do at most, and how it is known: "data sheet" or "measured"."""
     known = _data_sheet(hardware(device)) if device.type == "cuda" else {}
-    kind = "half" if precision in _DTYPES else precision
-    if kind in known:
-        return known[kind] * 1e12, "data sheet"
+    for kind in (precision, "half") if precision in _DTYPES else (precision,):
+        if kind in known:
+            return known[kind] * 1e12, "data sheet"
     return matmul_rate(device, _DTYPES.get(precision, torch.float32)), "measured"
 
 

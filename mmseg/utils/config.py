@@ -121,7 +121,8 @@ def add_performance_options(parser: argparse.ArgumentParser, training: bool = Tr
         help="products in TensorFloat-32",
     )
     add("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
-    add("--channels-last", action="store_true", help="memory format of convolutions")
+    always = "" if training else "; on a CPU always"
+    add("--channels-last", action="store_true", help=f"memory format of convolutions{always}")
     if training:
         add("--activation-checkpointing", action="store_true", help="less memory for more time")
 

@@ -1,4 +1,5 @@
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -44,6 +45,19 @@ def test_the_caller_may_change_what_is_predicted(world):
         assert "gt_sem_seg" not in sample
         sample.pred_sem_seg.data[...] = 1
         assert sample.pred_sem_seg.data.unique().tolist() == [1]
+
+
+def test_on_a_cpu_memory_is_kept_and_maps_are_channels_last(world, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        "mmseg.apis.predicting.freed_memory_kept", lambda keep: nullcontext(kept.append(keep))
+    )
+    cfg, model = world
+    assert model.memory_format is torch.channels_last
+    loader = make_loader(cfg, labelled=False)
+    list(predictions(model, loader))
+    list(predictions(model, loader, keep_memory=False))
+    assert kept == [True, False]
 
 
 def test_data_are_read_once_so_workers_end_with_them(world):

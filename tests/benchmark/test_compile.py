@@ -1,7 +1,4 @@
-"""``torch.compile`` of the networks in training: in one piece each, and once for each use.
-
-The backend runs the captured graphs, forward and backward, without generating code.
-"""
+"""``torch.compile`` of the networks in training: in one piece each, and once for each use."""
 
 import pytest
 import torch
@@ -44,20 +41,6 @@ TRANSFORMER = {
         "norm_cfg": {"type": "BN"},
     },
 }
-
-
-@pytest.fixture
-def capture_only(monkeypatch):
-    compile_module = nn.Module.compile
-
-    def compile_without_codegen(module: nn.Module, **options) -> None:
-        compile_module(module, backend="aot_eager", **options)
-
-    monkeypatch.setattr(nn.Module, "compile", compile_without_codegen)
-    torch._dynamo.reset()
-    counters.clear()
-    yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_peaks(monkeypatch):
     ):
         assert known(unknown, "bf16") is None
     assert known("Tesla V100-SXM2-16GB", "tf32") is None
+    assert known("Tesla T4", "fp16") == 65 and known("Tesla T4", "bf16") is None  # no units for it
 
 
 def test_machine():

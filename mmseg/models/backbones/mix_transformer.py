@@ -21,7 +21,8 @@ MLP_RATIO = 4
 
 def _to_map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, N, C) -> (B, C, H, W), a view whose memory is channels-last."""
-    return tokens.transpose(1, 2).unflatten(2, size)
+    # The other way round, transposed and then split, one image gets strides of neither format.
+    return tokens.unflatten(1, size).permute(0, 3, 1, 2)
 
 
 def _to_tokens(image: Tensor) -> Tensor:

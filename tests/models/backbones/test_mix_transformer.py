@@ -34,6 +34,18 @@ def test_sides_that_do_not_divide_and_out_indices():
     assert feat.shape == (1, 8, 6, 9)  # ceil(ceil(45 / 4) / 2), ceil(ceil(70 / 4) / 2)
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_maps_are_channels_last(images):
+    backbone = MixVisionTransformer((8, 12), (1, 1), (1, 2), (8, 4), out_indices=(0, 1)).eval()
+    seen = []
+    for block in backbone.block1:
+        block.mlp.dwconv.dwconv.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    first, last = backbone(torch.rand(images, 3, 32, 64))
+    assert seen[0].stride() == (8 * 16 * 32, 1, 16 * 32, 32)
+    assert first.stride() == (8 * 16 * 8, 1, 16 * 8, 8)
+    assert last.stride() == (4 * 8 * 12, 1, 8 * 12, 12)
+
+
 def test_drop_path_grows_linearly():
     with torch.device("meta"):
         backbone = MODELS.build({"type": "mit_b0", "drop_path_rate": 0.7})

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmseg.models.decode_heads import BaseDecodeHead, DAFormerHead, FCNHead, ProjHead
+from mmseg.models.decode_heads.daformer_head import DilatedConv2d
 from mmseg.registry import MODELS
 
 BN = {"type": "BN"}
@@ -111,6 +112,31 @@ def test_dlv2_head_sums_dilated_convolutions():
     weights = torch.cat([m.conv.weight.flatten() for m in head.aspp_modules])
     assert weights.std().item() == pytest.approx(0.01, rel=0.2)
     assert not hasattr(head, "conv_seg") and not hasattr(head, "dropout")
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_daformer_head_keeps_maps_channels_last(images):
+    head = DAFormerHead((8, 12), 6, 3, in_index=(0, 1), embed_dims=4, norm_cfg=BN).eval()
+    fused = []
+    head.fuse_layer.register_forward_pre_hook(lambda _, inputs: fused.extend(inputs))
+    with torch.no_grad():
+        head([feat[:images] for feat in pyramid(8, 12)])
+    assert fused[0].stride() == (8 * 8 * 16, 1, 8 * 16, 8)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_dilated_conv_pads_as_conv2d_does(memory_format):
+    torch.manual_seed(0)
+    options = {"padding": (5, 3), "dilation": (5, 3), "stride": (1, 2), "groups": 4}
+    plain = nn.Conv2d(4, 8, 3, **options)
+    dilated = DilatedConv2d(4, 8, 3, **options)
+    dilated.load_state_dict(plain.state_dict())
+    maps = torch.randn(2, 4, 11, 14).contiguous(memory_format=memory_format)
+    learning = dilated(maps)
+    assert learning.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(dilated(maps), plain(maps))
+    torch.testing.assert_close(learning, plain(maps))
 
 
 def test_daformer_head_takes_any_levels_and_dilations():

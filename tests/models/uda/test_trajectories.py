@@ -164,6 +164,11 @@ def test_the_same_with_switches_that_only_round(name, switch, monkeypatch):
     check_trajectory(name, "cpu", monkeypatch, Performance(**{switch: True}))
 
 
+def test_the_same_with_compiled_networks(capture_only, monkeypatch):
+    name = "mitb0_dist_selftraining1"
+    check_trajectory(name, "cpu", monkeypatch, Performance(compile=True, channels_last=True))
+
+
 @pytest.mark.parametrize(
     ("name", "precision", "rel", "accuracy"),
     [
@@ -179,7 +184,19 @@ def test_mixed_precision_stays_close(name, precision, rel, accuracy, monkeypatch
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["mitb0_dist_selftraining1", "mitb0_bank_selftraining1"])
-def test_the_same_on_a_gpu(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("switches", "rel", "accuracy"),
+    [
+        ({}, 2e-3, 0.3),
+        ({"channels_last": True, "activation_checkpointing": True}, 2e-3, 0.3),
+        ({"compile": True}, 2e-3, 0.3),
+        ({"precision": "bf16"}, 0.01, 1.5),
+        ({"precision": "fp16"}, 0.01, 1.5),
+        ({"precision": "bf16", "compile": True, "channels_last": True}, 0.01, 1.5),
+    ],
+    ids=["plain", "rounding", "compiled", "bf16", "fp16", "fast"],
+)
+def test_the_same_on_a_gpu(name, switches, rel, accuracy, monkeypatch):
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    check_trajectory(name, "cuda", monkeypatch)
+    check_trajectory(name, "cuda", monkeypatch, Performance(**switches), rel, accuracy)

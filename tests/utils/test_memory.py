@@ -1,0 +1,67 @@
+"""Memory that arrays have freed; counted by the pages that the system has to find."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mmseg.utils import memory
+from mmseg.utils.memory import freed_memory_kept, give_back_freed_memory
+
+SIZE = 96 << 20  # bytes; more than glibc keeps by itself
+# In a process of its own, whose memory has no gap that is large enough.
+SCRIPT = f"""
+import json, resource
+import numpy as np
+from mmseg.utils.memory import freed_memory_kept
+
+def bytes_found(times):
+    found = []
+    for _ in range(times):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        np.full({SIZE}, 1, np.uint8)
+        pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        found.append(pages * resource.getpagesize())
+    return found
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+results = {{"before": bytes_found(3)}}
+try:
+    with freed_memory_kept():
+        # Several, as something small may get into the gap.
+        results["kept"] = bytes_found(8)
+        results["resident"] = resident()
+        raise KeyError
+except KeyError:
+    results["given back"] = results["resident"] - resident()
+results["after"] = bytes_found(3)
+with freed_memory_kept(False):
+    results["switched off"] = bytes_found(3)
+print(json.dumps(results))
+"""
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+def test_what_was_freed_is_used_again_only_while_it_is_kept():
+    command = [sys.executable, "-c", SCRIPT]
+    results = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert min(results["kept"]) < 0.01 * SIZE
+    assert results["given back"] > 0.9 * SIZE
+    # A huge page, where a system has switched them on for all, counts as one.
+    least = SIZE / 1024
+    assert min(results["before"] + results["after"] + results["switched off"]) > least
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    memory._glibc.cache_clear()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    try:
+        with freed_memory_kept():
+            give_back_freed_memory()
+        assert memory._glibc() is None
+    finally:
+        memory._glibc.cache_clear()
