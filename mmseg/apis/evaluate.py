@@ -111,7 +111,7 @@ def evaluate_on(
                 _Test.of(data, cfg, _outputs_of(data, sets, outputs), aug_test, batch_size, target)
                 for data in sets
             ]
-            model = init_model(cfg, checkpoint, target, role, performance)
+            model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
             outputs.check_folders()
             if outputs.metric:
                 check_writable(folder, "--work-dir")

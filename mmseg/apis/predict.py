@@ -123,7 +123,7 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     check_config(cfg, ("model", "test_dataloader"))
     target = select_device(device)
-    model = init_model(cfg, checkpoint, target, role, performance)
+    model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
     weights = [segmentor.test_cfg.get("class_weight") for segmentor in segmentors_of(model)]
     report = PredictReport(class_weight=any(weight is not None for weight in weights))
     with (

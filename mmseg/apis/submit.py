@@ -102,7 +102,7 @@ def submit(
     )
     infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_model(cfg, checkpoint, target, role, performance)
+    model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
     weighted = _set_up(model, benchmark, found.class_weight)
     check_writable(path.parent, "OUT.zip")
     with atomic_path(path) as temporary:

@@ -43,6 +43,7 @@ class Setting:
         batch_size: how many the network sees at once.
         workers: processes that load; 0: images are loaded in turn with predicting.
         precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
+        fold_batch_norm: whether it is a part of the convolutions.
         keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
     """
 
@@ -51,6 +52,7 @@ class Setting:
     precision: str = "fp32"
     compile: bool = False
     channels_last: bool = False
+    fold_batch_norm: bool = True
     keep_memory: bool = True
 
     def __post_init__(self) -> None:
@@ -66,13 +68,14 @@ class Setting:
         words = [f"batch {self.batch_size}", f"{self.workers} workers", self.precision]
         words += ["compiled"] if self.compile else []
         words += ["channels last"] if self.channels_last else []
+        words += ["BatchNorm folded"] if self.fold_batch_norm else []
         words += [] if self.keep_memory else ["no memory kept"]
         return ", ".join(words)
 
 
 # What `--compare` compares. CPUs without units for products of bf16 matrices gain nothing from
 # autocast.
-PLAIN = Setting(keep_memory=False)
+PLAIN = Setting(fold_batch_norm=False, keep_memory=False)
 FAST = {
     "cuda": Setting(batch_size=4, workers=4, precision="bf16", channels_last=True),
     "cpu": Setting(workers=2, channels_last=True),
@@ -191,7 +194,7 @@ def _model(
             model = MODELS.build(without_pretrained(cfg.model))
             model.init_weights()
     performance = Performance(setting.precision, setting.compile, setting.channels_last)
-    get_ready(model, device, performance)
+    get_ready(model, device, performance, setting.fold_batch_norm)
     return model
 
 

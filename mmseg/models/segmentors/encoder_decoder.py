@@ -5,10 +5,12 @@ from functools import partial
 from typing import Literal, get_args
 
 import torch
+from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
+from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
@@ -220,6 +222,16 @@ class EncoderDecoder(BaseModel):
         """Keep weights and images of convolutions with the channels last in memory."""
         self.memory_format = torch.channels_last
         self.to(memory_format=self.memory_format)
+
+    def fold_batch_norm(self) -> None:
+        """Make BatchNorm a part of the convolution before it, of a network that only predicts.
+
+        Weights and their names are no longer those of checkpoints, and training would go astray.
+        Backbones of other projects stay as they are: what follows what is not known of them.
+        """
+        for part in list(self.modules()):
+            if isinstance(part, ResNetV1c | ConvModule):
+                fuse_conv_bn(part)
 
     def use_activation_checkpointing(self) -> None:
         """Compute activations again in the backward pass, wherever a part can (``with_cp``).

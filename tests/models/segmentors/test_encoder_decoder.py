@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
+from torch import nn
 
 from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
 from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, window_starts
@@ -250,3 +251,46 @@ def test_without_class_weights_logits_are_upsampled():
 def test_class_weights_must_fit_the_classes():
     with pytest.raises(ValueError, match="one factor for each of"):
         pixelwise(class_weight=[1.0])
+
+
+def with_statistics(segmentor: EncoderDecoder) -> EncoderDecoder:
+    """Its BatchNorm layers have seen data, and learnt from them."""
+    for layer in segmentor.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for values in (layer.running_mean, layer.weight.data, layer.bias.data):
+                values.normal_(std=0.3)
+            layer.running_var.uniform_(0.5, 2.0)
+    return segmentor.eval()
+
+
+DAFORMER_ON_RESNET = {
+    "backbone": {"type": "ResNetV1c", "depth": 50, "num_stages": 2, "strides": (1, 2),
+                 "dilations": (1, 1), "out_indices": (0, 1)},
+    "decode_head": {"type": "DAFormerHead", "in_channels": (256, 512), "in_index": (0, 1),
+                    "embed_dims": 4, "channels": 8, "dilations": (1, 6), "num_classes": 5,
+                    "norm_cfg": {"type": "BN"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{}, DAFORMER_ON_RESNET], ids=["basic", "bottleneck"])
+def test_batch_norm_folded_into_convolutions_predicts_the_same(changes):
+    torch.manual_seed(0)
+    segmentor = with_statistics(MODELS.build(tiny(**changes)))
+    image = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        before = segmentor.encode_decode(image)
+        segmentor.fold_batch_norm()
+        after = segmentor.encode_decode(image)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in segmentor.modules())
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.std().item())
+
+
+def test_batch_norm_of_other_backbones_is_not_folded():
+    """timm's BatchNorm may have the activation inside."""
+    backbone = {"type": "TIMMBackbone", "model_name": "efficientnet_b0", "out_indices": (0,)}
+    head = {**tiny()["decode_head"], "in_channels": 16, "norm_cfg": {"type": "BN"}}
+    segmentor = MODELS.build(tiny(backbone=backbone, decode_head=head))
+    count = sum(isinstance(layer, nn.BatchNorm2d) for layer in segmentor.modules())
+    segmentor.fold_batch_norm()
+    left = [layer for layer in segmentor.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(left) == count - 1 > 0
