@@ -144,14 +144,14 @@ def test_colours_are_made_up_where_nobody_names_them(run, cfg, tmp_path):
 def test_mistakes_are_found_before_the_model_is_built(
     run, tmp_path, monkeypatch, inputs, options, message
 ):
-    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_, **__: pytest.fail("built"))
     with pytest.raises(InputError, match=message):
         run(*inputs, **options)
     assert not (tmp_path / "out" / "ids").exists()
 
 
 def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr("mmseg.apis.predict.init_model", lambda *_, **__: pytest.fail("built"))
     (tmp_path / "ids").symlink_to(tmp_path / "images")
     cases = {
         tmp_path / "best.pth": "cannot write to .*: choose another folder with --out-dir",

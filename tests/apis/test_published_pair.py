@@ -4,6 +4,7 @@ That the networks of the configs give the release's logits is tested in
 tests/models/test_golden_networks.py.
 """
 
+import copy
 import importlib
 import json
 from collections import OrderedDict
@@ -56,15 +57,16 @@ def small_image(loader: str, root: object) -> list[str]:
 
 def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, monkeypatch, capsys):
     """In torch's old format, at full size."""
-    used = []
+    loaded = []
 
-    def keep(*arguments):
-        used.append(init_model(*arguments))
-        return used[0]
+    def load(*arguments):
+        model = load_model(*arguments)
+        loaded.append(copy.deepcopy(model.model.state_dict()))  # it is folded afterwards
+        return model
 
-    module = importlib.import_module("mmseg.apis.evaluate")  # hidden by the function of its name
-    init_model = module.init_model
-    monkeypatch.setattr(module, "init_model", keep)
+    module = importlib.import_module("mmseg.apis.init_model")  # hidden by the function of its name
+    load_model = module.load_model
+    monkeypatch.setattr(module, "load_model", load)
     shapes = load_golden("state_dict_keys.json")["dlv2_r101v1c"]
     weights = {name: tensor_by_name(name, tuple(shape)) for name, shape in shapes.items()}
     path = tmp_path / "published.pth"
@@ -73,7 +75,7 @@ def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, monkeypatch, ca
     overrides = small_image("test_dataloader", toy_root / "cityscapes")
     main([*arguments, "--device", "cpu", "--cfg-options", *overrides])
     assert ", 1 images, student\n" in capsys.readouterr().out
-    student = used[0].model.state_dict()
+    (student,) = loaded
     assert student.keys() == weights.keys()
     assert all(torch.equal(student[name], value) for name, value in weights.items())
     result = json.loads((tmp_path / "published_cityscapes_eval.json").read_text())
