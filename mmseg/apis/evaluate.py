@@ -25,6 +25,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.config_check import check_config
+from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 
 from .init_model import init_model, select_device
@@ -115,7 +116,7 @@ def evaluate_on(
             outputs.check_folders()
             if outputs.metric:
                 check_writable(folder, "--work-dir")
-        with failing_alone():
+        with failing_alone(), freed_memory_kept(target.type == "cpu"):
             results = _test(tests, model, averaging(model, cfg) if aug_test else model)
         if not is_main_process():
             return None

@@ -14,16 +14,12 @@ from torch.utils.data import DataLoader
 from mmseg.datasets.evaluation_sets import TEST_SPLITS, is_labelled, name_of
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.progress import with_progress
 
 
 @torch.no_grad()
 def predictions(
-    model: nn.Module,
-    loader: DataLoader,
-    description: str = "predicting",
-    keep_memory: bool = True,
+    model: nn.Module, loader: DataLoader, description: str = "predicting"
 ) -> Iterator[SegDataSample]:
     """Predict what ``loader`` gives, one sample after the other, with a progress bar on stderr.
 
@@ -31,17 +27,14 @@ def predictions(
         model: in evaluation mode, as :func:`~mmseg.apis.init_model` gives it.
         loader: as :func:`test_loader` gives it.
         description: stands before the bar.
-        keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
 
     Yields:
         Samples with ``pred_sem_seg`` (1, H, W) at the image's own size, and what else the model is
         told to keep.
     """
-    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    with freed_memory_kept(on_cpu and keep_memory):
-        # Of several processes, one draws: they are equally far.
-        for batch in with_progress(loader, description) if is_main_process() else loader:
-            yield from model.test_step(batch)
+    # Of several processes, one draws: they are equally far.
+    for batch in with_progress(loader, description) if is_main_process() else loader:
+        yield from model.test_step(batch)
 
 
 def test_loader(

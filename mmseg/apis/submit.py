@@ -36,6 +36,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.config_check import check_config
+from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 
 from .evaluate import DATA_PARTS, averaging
@@ -106,7 +107,10 @@ def submit(
     weighted = _set_up(model, benchmark, found.class_weight)
     check_writable(path.parent, "OUT.zip")
     with atomic_path(path) as temporary:
-        with keeping_confidence(model, CONFIDENCE in benchmark.folders):
+        with (
+            freed_memory_kept(target.type == "cpu"),
+            keeping_confidence(model, CONFIDENCE in benchmark.folders),
+        ):
             predictor = averaging(model, cfg) if aug_test else model
             _write_zip(temporary, predictor, loader, benchmark, invalid_below)
         report = check_submission(temporary, name, images)

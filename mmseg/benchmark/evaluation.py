@@ -25,6 +25,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.config_check import check_config
+from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.phases import PhaseClock, phase
 
 from .data_files import ENLARGED, FILES, STAND_INS
@@ -43,7 +44,7 @@ class Setting:
         batch_size: how many the network sees at once.
         workers: processes that load; 0: images are loaded in turn with predicting.
         precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
-        fold_batch_norm: whether it is a part of the convolutions.
+        fold_batch_norm: whether BatchNorm is folded into the convolutions before it.
         keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
     """
 
@@ -69,7 +70,7 @@ class Setting:
         words += ["compiled"] if self.compile else []
         words += ["channels last"] if self.channels_last else []
         words += ["BatchNorm folded"] if self.fold_batch_norm else []
-        words += [] if self.keep_memory else ["no memory kept"]
+        words += [] if self.keep_memory else ["freed memory given back"]
         return ", ".join(words)
 
 
@@ -156,13 +157,14 @@ def measure_evaluation(
     dataset = loader.loader.dataset
     metric = IoUMetric()
     metric.dataset_meta = dataset.metainfo
-    _warm_up(model, loader.loader, device)
     clock = PhaseClock(device)
-    start = time.perf_counter()
-    with clock:
-        for sample in predictions(model, loader, setting.describe(), setting.keep_memory):
-            with phase("metric"):
-                metric.process(None, [sample.to_dict()])
+    with freed_memory_kept(device.type == "cpu" and setting.keep_memory):
+        _warm_up(model, loader.loader, device)
+        start = time.perf_counter()
+        with clock:
+            for sample in predictions(model, loader, setting.describe()):
+                with phase("metric"):
+                    metric.process(None, [sample.to_dict()])
     parts = {"waiting for images": loader.waited, **clock.seconds()}
     scores = metric.evaluate(len(dataset))
     seconds = time.perf_counter() - start

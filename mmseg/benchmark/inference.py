@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--compare",
         action="store_true",
-        help="one image after the other in float32 without workers, and a fast setting, a process "
-        "each; the other options change the fast one",
+        help="a plain setting (one image after the other in float32 without workers, BatchNorm "
+        "apart, freed memory given back) and a fast one, a process each; the other options change "
+        "the fast one",
     )
     add_performance_options(parser, training=False)
 

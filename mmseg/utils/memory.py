@@ -11,12 +11,12 @@ from typing import Any
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 # What glibc itself arrives at in a program that frees large blocks (mallopt(3)).
 _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
-_KEEP_ALL = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+_KEEP_ALL = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
 
 
 @functools.cache
 def _glibc() -> Any:
-    """The C library if it is glibc, which alone has these functions."""
+    """The C library if it has the functions of glibc."""
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
@@ -39,7 +39,8 @@ def freed_memory_kept(keep: bool = True) -> Iterator[None]:
 
     By default glibc returns larger blocks at once and asks for new ones, whose pages the system has
     to find and clear one by one: for the maps of a large image that takes up to half as long as
-    computing them. Afterwards all is given back.
+    computing them. Afterwards all is given back, and glibc is set as by ``_USUAL``: what was set
+    before cannot be asked for. Do not nest it.
 
     Args:
         keep: False changes nothing.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg.apis import Outputs, evaluate, init_model, report
 from mmseg.apis.init_model import select_device
-from mmseg.utils import InputError
+from mmseg.utils import InputError, memory
 
 from .color_world import (
     ACC,
@@ -65,6 +65,15 @@ def test_scores_by_hand_and_the_file_beside_the_checkpoint(world):
     assert cfg.to_dict() == before
     text = report([result])
     assert "mIoU       45.00" in text and "blue    0.00       -" in text
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+def test_on_a_cpu_memory_is_kept_while_it_predicts(world, monkeypatch):
+    settings = []
+    monkeypatch.setattr(memory, "_set", settings.append)
+    cfg, checkpoint = world
+    evaluate(cfg, checkpoint, SCORE, device="cpu")
+    assert settings == [memory._KEEP_ALL, memory._USUAL]
 
 
 def test_predictions_as_train_ids_and_as_pictures(world, tmp_path):

@@ -10,9 +10,10 @@ from mmseg.utils import memory
 from mmseg.utils.memory import freed_memory_kept, give_back_freed_memory
 
 SIZE = 96 << 20  # bytes; more than glibc keeps by itself
+LARGE = 5 << 29  # more than the largest limit that could be set
 # In a process of its own, whose memory has no gap that is large enough.
 SCRIPT = f"""
-import json, resource
+import ctypes, json, resource
 import numpy as np
 from mmseg.utils.memory import freed_memory_kept
 
@@ -35,6 +36,13 @@ try:
         # Several, as something small may get into the gap.
         results["kept"] = bytes_found(8)
         results["resident"] = resident()
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        top = libc.malloc(ctypes.c_size_t({LARGE}))
+        libc.sbrk.restype = ctypes.c_void_p
+        end = libc.sbrk(ctypes.c_ssize_t(0))
+        libc.free(ctypes.c_void_p(top))
+        results["large given back"] = end - libc.sbrk(ctypes.c_ssize_t(0))
         raise KeyError
 except KeyError:
     results["given back"] = results["resident"] - resident()
@@ -50,6 +58,7 @@ def test_what_was_freed_is_used_again_only_while_it_is_kept():
     command = [sys.executable, "-c", SCRIPT]
     results = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert min(results["kept"]) < 0.01 * SIZE
+    assert results["large given back"] == 0
     assert results["given back"] > 0.9 * SIZE
     # A huge page, where a system has switched them on for all, counts as one.
     least = SIZE / 1024

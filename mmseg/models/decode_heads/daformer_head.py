@@ -26,9 +26,8 @@ class LinearEmbedding(nn.Module):
         return self.proj(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-@MODELS.register_module()
 class DilatedConv2d(nn.Conv2d):
-    """A convolution; on CPUs, where nothing is to be learnt from it, of a map padded before.
+    """A convolution of zero-padded maps; on CPUs, without gradients, padded before.
 
     A depth-wise one of channels-last maps takes up to 40 times as long there if it pads itself, and
     twice as long as this if the maps are contiguous; the backward pass is another matter.
@@ -67,7 +66,7 @@ class SeparableASPP(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         layer_cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        conv_cfg = {"type": "mmseg.DilatedConv2d"}
+        conv_cfg = {"type": DilatedConv2d}
         self.aspp_modules = nn.ModuleList(
             ConvModule(in_channels, channels, 1, **layer_cfg)
             if dilation == 1

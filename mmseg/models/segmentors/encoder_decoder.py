@@ -5,17 +5,16 @@ from functools import partial
 from typing import Literal, get_args
 
 import torch
-from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
 from mmseg.utils.phases import phase
 
+from .folding import fold_batch_norm
 from .inference import confidence, groups_of_one_size, predicted_classes, slide, unflip
 
 Mode = Literal["tensor", "predict", "loss"]
@@ -227,11 +226,9 @@ class EncoderDecoder(BaseModel):
         """Make BatchNorm a part of the convolution before it, of a network that only predicts.
 
         Weights and their names are no longer those of checkpoints, and training would go astray.
-        Backbones of other projects stay as they are: what follows what is not known of them.
         """
-        for part in list(self.modules()):
-            if isinstance(part, ResNetV1c | ConvModule):
-                fuse_conv_bn(part)
+        heads = (self.decode_head, self.auxiliary_head)
+        fold_batch_norm(self.backbone, [head for head in heads if head is not None])
 
     def use_activation_checkpointing(self) -> None:
         """Compute activations again in the backward pass, wherever a part can (``with_cp``).

@@ -285,6 +285,30 @@ def test_batch_norm_folded_into_convolutions_predicts_the_same(changes):
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.std().item())
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"conv_cfg": {"type": "ConvWS"}},  # standardises its weight: a factor would be lost
+        {"norm_cfg": {"type": "BN", "affine": False}},
+        {"norm_cfg": {"type": "BN", "track_running_stats": False}},
+    ],
+)
+def test_what_cannot_be_folded_stays(changes):
+    torch.manual_seed(0)
+    head = {**tiny()["decode_head"], "norm_cfg": {"type": "BN"}, **changes}
+    segmentor = MODELS.build(tiny(decode_head=head)).eval()
+    image = torch.rand(1, 3, 32, 48)
+    norm = segmentor.decode_head.convs[0].norm
+    if norm.running_var is not None:
+        norm.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        before = segmentor.encode_decode(image)
+        segmentor.fold_batch_norm()
+        after = segmentor.encode_decode(image)
+    assert segmentor.decode_head.convs[0].norm is norm
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.std().item())
+
+
 def test_batch_norm_of_other_backbones_is_not_folded():
     """timm's BatchNorm may have the activation inside."""
     backbone = {"type": "TIMMBackbone", "model_name": "efficientnet_b0", "out_indices": (0,)}
