@@ -9,11 +9,16 @@ if [ $# -ne 1 ]; then
     echo "usage: bash benchmarks/gpu.sh FOLDER" >&2
     exit 2
 fi
+root=$(cd "$(dirname "$0")/.." && pwd)
+if [ -x "$root/.venv/bin/python" ]; then default=.venv/bin/python; else default=python3; fi
+python=${PYTHON:-$default}
+if ! (cd "$root" && "$python" -c "import sys, torch; sys.exit(not torch.cuda.is_available())"); then
+    echo "error: $python finds no CUDA device (or no torch): these rows need one" >&2
+    exit 1
+fi
 mkdir -p "$1" || exit 1
 out=$(cd "$1" && pwd)
-cd "$(dirname "$0")/.." || exit 1
-if [ -x .venv/bin/python ]; then default=.venv/bin/python; else default=python3; fi
-python=${PYTHON:-$default}
+cd "$root" || exit 1
 limit=${SECONDS_MAX:-570}
 failed=()
 

@@ -1,11 +1,14 @@
 """The command line of the benchmarks."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mmseg.benchmark import measure
 from tests.benchmark.small_training import small_config
@@ -88,3 +91,16 @@ def test_mistakes(config, tmp_path, monkeypatch):
     assert message.startswith(f"cannot write to {tmp_path / 'file'}")
     message = error_of(main, "--config", config, "--cfg-options", "performance.fast=1")
     assert message.startswith("performance knows precision, compile, ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would run for minutes")
+def test_the_rows_of_a_gpu_need_one(tmp_path):
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.sh"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    command = ["bash", str(script), str(tmp_path / "rows")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: {sys.executable} finds no CUDA device (or no torch): these rows need one"
+    ]
+    assert not (tmp_path / "rows").exists()
