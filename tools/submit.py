@@ -13,6 +13,7 @@ from mmseg.utils.cli import run_main, size_in_pixels
 from mmseg.utils.config import (
     add_cfg_options,
     add_performance_options,
+    add_testing_options,
     chosen_performance,
     load_config,
 )
@@ -63,16 +64,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
             help="declare pixels of a lower confidence invalid: 255 in labelTrainIds_invalid (0: "
             "none)",
         )
-    add("--aug-test", action="store_true", help="average over six scales and two flips")
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add(
-        "--batch-size",
-        type=int,
-        metavar="B",
-        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
-        "--aug-test)",
-    )
+    add_testing_options(parser)
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "test_dataloader.num_workers=4")
 

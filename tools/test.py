@@ -14,6 +14,7 @@ from mmseg.utils.config import (
     KeyValues,
     add_cfg_options,
     add_performance_options,
+    add_testing_options,
     chosen_performance,
     load_config,
 )
@@ -62,17 +63,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--show-dir", metavar="DIR", help="write predictions laid over the images")
     add("--opacity", type=float, default=0.5, help="of the colours in --show-dir (0.5)")
-    add("--aug-test", action="store_true", help="average over six scales and two flips")
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add_testing_options(parser)
     add("--work-dir", metavar="DIR", help="for the scores; default: beside the checkpoint")
-    add(
-        "--batch-size",
-        type=int,
-        metavar="B",
-        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
-        "--aug-test)",
-    )
     add(
         "--launcher",
         choices=("none", "pytorch", "slurm"),

@@ -94,6 +94,21 @@ def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
     return translated
 
 
+def add_testing_options(parser: argparse.ArgumentParser) -> None:
+    """``--aug-test``, ``--model``, ``--device``, ``--batch-size`` of tools that take a test set."""
+    add = parser.add_argument
+    add("--aug-test", action="store_true", help="average over six scales and two flips")
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="B",
+        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
+        "--aug-test)",
+    )
+
+
 def add_performance_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
     """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`.
 
