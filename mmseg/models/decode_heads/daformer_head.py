@@ -145,8 +145,7 @@ class DAFormerHead(BaseDecodeHead):
         """Compute logits (B, C, h, w) at the size of the first level read."""
         levels = self.select(feats)
         size = levels[0].shape[2:]
-        embedded = [
-            resize(embed(level), size, self.align_corners)
-            for embed, level in zip(self.embed_layers, levels, strict=True)
-        ]
-        return self.classify(self.fuse_layer(torch.cat(embedded, dim=1)))
+        embedded = [embed(level) for embed, level in zip(self.embed_layers, levels, strict=True)]
+        # Autocast resizes in float32: each branch of the ASPP would cast the joined map for itself.
+        resized = [resize(each, size, self.align_corners).to(each.dtype) for each in embedded]
+        return self.classify(self.fuse_layer(torch.cat(resized, dim=1)))

@@ -124,6 +124,20 @@ def test_daformer_head_keeps_maps_channels_last(images):
     assert fused[0].stride() == (8 * 8 * 16, 1, 8 * 16, 8)
 
 
+def test_daformer_head_resizes_in_float32_and_fuses_in_half_precision():
+    """Autocast would leave the joined map in float32, and every branch would cast it again."""
+    head = DAFormerHead((8, 12), 6, 3, in_index=(0, 1), embed_dims=4, norm_cfg=BN).eval()
+    fused = []
+    head.fuse_layer.register_forward_pre_hook(lambda _, inputs: fused.extend(inputs))
+    feats = pyramid(8, 12)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        head(feats)
+        coarse = head.embed_layers[1](feats[1])
+    assert coarse.dtype == fused[0].dtype == torch.bfloat16
+    fine = F.interpolate(coarse.float(), size=(8, 16), mode="bilinear", align_corners=False)
+    assert torch.equal(fused[0][:, 4:], fine.bfloat16())
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_dilated_conv_pads_as_conv2d_does(memory_format):
     torch.manual_seed(0)
