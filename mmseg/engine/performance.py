@@ -23,7 +23,8 @@ class Performance:
 
     Attributes:
         precision: "fp32"; "tf32": products in TensorFloat-32 on GPUs that have it; "bf16", "fp16":
-            autocast, with losses, contrast and statistics in float32.
+            autocast, with losses, contrast and statistics in float32; in training weights are cast
+            once a step.
         compile: networks by ``torch.compile``: the first iterations take minutes, the rest less.
         channels_last: memory format of convolutions.
         activation_checkpointing: compute activations of the student's backbone, and of the ASPP of

@@ -1,6 +1,7 @@
 """A backbone and a segmentation head."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Literal, get_args
 
@@ -16,6 +17,7 @@ from mmseg.utils.phases import phase
 
 from .folding import fold_batch_norm
 from .inference import confidence, groups_of_one_size, predicted_classes, slide, unflip
+from .weight_casting import cast_weights
 
 Mode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
@@ -61,7 +63,7 @@ class EncoderDecoder(BaseModel):
         self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
         #: Whether predictions carry ``seg_confidence``.
         self.keep_confidence = False
-        #: What :meth:`predict` casts the network to; None: nothing.
+        #: What :meth:`predict` and :meth:`weights_cast` cast the network to; None: nothing.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
         self.backbone = MODELS.build(backbone)
@@ -229,6 +231,11 @@ class EncoderDecoder(BaseModel):
         """
         heads = (self.decode_head, self.auxiliary_head)
         fold_batch_norm(self.backbone, [head for head in heads if head is not None])
+
+    def weights_cast(self) -> AbstractContextManager[None]:
+        """For a step under autocast, or a part of it: weights are cast once while this lasts."""
+        dtype = self.autocast_dtype
+        return nullcontext() if dtype is None else cast_weights(self, dtype)
 
     def use_activation_checkpointing(self) -> None:
         """Compute activations again in the backward pass, wherever a part can (``with_cp``).

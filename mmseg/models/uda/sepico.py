@@ -138,7 +138,8 @@ class SePiCo(UDADecorator):
             update_teacher(self.ema_model, self.model, teacher_momentum(self.iteration, self.alpha))
         self.draw_augmentation()
 
-        with torch.no_grad(), optim_wrapper.optim_context(self):
+        teaching = self.ema_model.weights_cast()
+        with torch.no_grad(), optim_wrapper.optim_context(self), teaching:
             target, pseudo = self.learn_where_balanced(target_views)
             confidence = pseudo.confidence()
             weight = self.pixel_weight(pseudo.label, confidence)

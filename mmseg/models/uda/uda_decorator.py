@@ -111,17 +111,24 @@ class UDADecorator(BaseModel):
             Detached scalars to log: ``<name>.<part>``, and ``<name>.loss`` which was propagated.
         """
         log = {}
-        for name, compute in losses.items():
-            if self.data_preprocessor.device.type == "cpu":
-                give_back_freed_memory()
-            with phase(name):
-                with optim_wrapper.optim_context(self):
-                    parts = compute()
-                    total = torch.stack([v for key, v in parts.items() if "loss" in key]).sum()
-                accumulate_gradient(optim_wrapper, total)
-            log |= {f"{name}.{part}": value.detach() for part, value in parts.items()}
-            log[f"{name}.loss"] = total.detach()
+        with self.model.weights_cast():
+            for name, compute in losses.items():
+                with phase(name):
+                    log |= self._learn(name, compute, optim_wrapper)
         with phase("optimizer"):
             finish_step(optim_wrapper)
             average_batch_norm(self)
         return log
+
+    def _learn(
+        self, name: str, compute: Callable[[], Losses], optim_wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
+        """Propagate one loss back; what :meth:`train_on` logs of it."""
+        if self.data_preprocessor.device.type == "cpu":
+            give_back_freed_memory()
+        with optim_wrapper.optim_context(self):
+            parts = compute()
+            total = torch.stack([v for key, v in parts.items() if "loss" in key]).sum()
+        accumulate_gradient(optim_wrapper, total)
+        log = {f"{name}.{part}": value.detach() for part, value in parts.items()}
+        return log | {f"{name}.loss": total.detach()}

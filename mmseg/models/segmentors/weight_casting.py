@@ -1,0 +1,69 @@
+"""Weights in half precision once a step, instead of once in every forward pass."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .folding import CONVOLUTIONS
+
+
+@contextmanager
+def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """While this lasts, linear layers and convolutions in ``module`` have weights of ``dtype``.
+
+    Under autocast to ``dtype`` they compute the same as without, forward and backward, bit by bit.
+    Autocast casts weights one by one in each forward pass, and their gradients in each backward
+    pass: hundreds of small kernels for a MiT-B5. Here one or a few cast them all.
+
+    The parameters stay float32 and get their gradients; they must not change meanwhile.
+
+    Args:
+        module: in which no weights are cast yet.
+        dtype: bfloat16 or float16.
+    """
+    places = [
+        (layer, name, parameter)
+        for layer in module.modules()
+        if type(layer) in (nn.Linear, *CONVOLUTIONS)
+        for name, parameter in layer.named_parameters(recurse=False)
+        if parameter.dtype == torch.float32  # what autocast casts
+    ]
+    cast = _CastAll.apply(dtype, *(parameter for _, _, parameter in places))
+    try:
+        for (layer, name, _), tensor in zip(places, cast, strict=True):
+            layer._parameters[name] = tensor
+        yield
+    finally:
+        for layer, name, parameter in places:
+            layer._parameters[name] = parameter
+
+
+class _CastAll(torch.autograd.Function):
+    """Casts all tensors at once, and their gradients back.
+
+    Nothing is saved, so that several losses can be propagated through it one after the other.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        cast = _cast_all(tensors, dtype)
+        learning = ctx.needs_input_grad[1:]
+        frozen = (each for each, learns in zip(cast, learning, strict=True) if not learns)
+        ctx.mark_non_differentiable(*frozen)
+        ctx.set_materialize_grads(False)
+        return cast
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        cast = iter(_cast_all([each for each in gradients if each is not None], torch.float32))
+        return None, *(None if each is None else next(cast) for each in gradients)
+
+
+def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    cast = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
+    if cast:
+        torch._foreach_copy_(cast, tensors)
+    return tuple(cast)

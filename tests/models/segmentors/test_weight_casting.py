@@ -1,0 +1,109 @@
+"""Weights that are cast once for a whole step: less work, the same numbers."""
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmseg.benchmark.measure import sized, synthetic_batches
+from mmseg.benchmark.settings import Settings, Workload
+from mmseg.benchmark.step import TrainingStep
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.segmentors.weight_casting import cast_weights
+from tests.benchmark.small_training import SIDE, TRANSFORMER, small_config
+
+STEPS = 3
+
+
+class CountedCasts(TorchDispatchMode):
+    """How often one of these tensors, or all together, is cast to another dtype."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.addresses = {tensor.data_ptr() for tensor in tensors}
+        self.single = self.together = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self.addresses:
+            self.single += 1
+        self.together += func is torch.ops.aten._foreach_copy_.default
+        return func(*args, **(kwargs or {}))
+
+
+def trained(network: str, **switches: object) -> tuple[list[dict], list[Tensor], CountedCasts]:
+    """Logs of some steps, the weights after them, and the casts of weights in the last step."""
+    options = {"segmentor": TRANSFORMER} if network == "transformer" else {}
+    torch.manual_seed(0)
+    cfg = sized(small_config(**options), SIDE)
+    step = TrainingStep(cfg, Settings(**switches), torch.device("cpu"))
+    batches = synthetic_batches(step.model, Workload(crop=SIDE))
+    logs = []
+    for iteration in range(STEPS):
+        torch.manual_seed(iteration)
+        with CountedCasts(step.model.parameters()) as casts:
+            log = step(batches[iteration])
+        logs.append({name: value.item() for name, value in log.items()})
+    return logs, list(step.model.parameters()), casts
+
+
+@pytest.mark.parametrize("network", ["cnn", "transformer"])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"precision": "bf16", "channels_last": True},
+        {"precision": "fp16", "activation_checkpointing": True},
+    ],
+    ids=["bf16", "fp16"],
+)
+def test_steps_are_those_of_autocast_bit_by_bit(network, switches, monkeypatch):
+    logs, weights, casts = trained(network, **switches)
+    monkeypatch.setattr(EncoderDecoder, "weights_cast", lambda self: nullcontext())
+    expected_logs, expected_weights, expected_casts = trained(network, **switches)
+    assert logs == expected_logs
+    assert all(map(torch.equal, weights, expected_weights))
+    # Teacher and student once; and the student's gradients, of each of the three losses.
+    assert (casts.single, casts.together) == (0, 2 + 3)
+    assert expected_casts.single > len(weights) and expected_casts.together == 0
+
+
+def test_in_float32_nothing_is_cast():
+    _, _, casts = trained("cnn")
+    assert (casts.single, casts.together) == (0, 0)
+
+
+class Scaled(nn.Conv2d):
+    """Does more with its weight than to convolve with it."""
+
+
+def test_only_plain_layers_and_only_as_long_as_it_lasts():
+    torch.manual_seed(0)
+    layers = {
+        "linear": nn.Linear(2, 3),
+        "frozen": nn.Linear(3, 3).requires_grad_(False),
+        "norm": nn.LayerNorm(3),
+        "scaled": Scaled(3, 3, 1),
+        "wide": nn.Linear(3, 3).double(),
+    }
+    module = nn.ModuleDict(layers)
+    before = dict(module.named_parameters())
+    inputs = torch.randn(4, 2)
+    with cast_weights(module, torch.bfloat16), torch.autocast("cpu", torch.bfloat16):
+        cast = {name for name, weight in layers_weights(module) if weight.dtype == torch.bfloat16}
+        assert cast == {"linear", "frozen"}
+        assert not layers["frozen"].weight.requires_grad
+        for _ in range(2):  # of two losses
+            layers["norm"](layers["frozen"](layers["linear"](inputs))).square().sum().backward()
+    with pytest.raises(RuntimeError, match="in the middle"), cast_weights(module, torch.float16):
+        raise RuntimeError("in the middle")
+    after = dict(module.named_parameters())
+    assert all(after[name] is parameter for name, parameter in before.items())
+    with_gradient = {name for name, parameter in after.items() if parameter.grad is not None}
+    assert with_gradient == {"linear.weight", "linear.bias", "norm.weight", "norm.bias"}
+    assert after["linear.weight"].grad.dtype == torch.float32
+
+
+def layers_weights(module: nn.ModuleDict) -> list[tuple[str, Tensor]]:
+    return [(name, layer.weight) for name, layer in module.items()]
