@@ -22,7 +22,7 @@ def draw_mix_classes(label: Tensor) -> Tensor:
         (B, 256) bool: which label values are taken from the source.
     """
     present = torch.zeros(_LABEL_VALUES, dtype=torch.bool, device=label.device)
-    present[label.flatten()] = True
+    present.index_fill_(0, label.flatten(), True)  # by assignment torch waits for the device
     # The classes present first, in random order: the wanted half are the first of them.
     key = torch.rand(len(label), _LABEL_VALUES, device=label.device) + (~present).float()
     rank = key.argsort(1).argsort(1)

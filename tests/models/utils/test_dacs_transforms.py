@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mmseg.models.utils.dacs_transforms import (
     StrongAugmentation,
@@ -45,6 +48,22 @@ def test_half_of_the_classes_of_the_batch_are_drawn():
         share = sum(value in classes for classes in taken) / len(taken)
         assert share == pytest.approx(3 / 5, abs=0.08)
     assert any(not torch.equal(draw[0], draw[1]) for draw in draws)
+
+
+def test_mixing_hands_no_host_tensor_to_a_gpu():
+    """Torch waits for the device to copy one, if only ``True`` in an assignment."""
+
+    class OnTheDevice(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            tensors = [each for each in tree_leaves((args, kwargs)) if torch.is_tensor(each)]
+            assert all(tensor.is_cuda for tensor in tensors), func
+            return func(*args, **(kwargs or {}))
+
+    with FakeTensorMode():  # a GPU that is not there
+        label = torch.zeros(2, 8, 8, dtype=torch.long, device="cuda")
+        with OnTheDevice():
+            mixed = mix(class_mask(label, draw_mix_classes(label)), label, label + 1)
+    assert mixed.is_cuda and mixed.shape == label.shape
 
 
 @pytest.mark.parametrize("case", range(3))
