@@ -3,6 +3,8 @@
 The ``performance`` of a config is a dict with the fields of :class:`Performance`.
 """
 
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -14,6 +16,8 @@ from mmseg.models.segmentors import segmentors_of
 from mmseg.utils import InputError
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+# Triton builds the launchers of its kernels with one of them, or with $CC.
+_COMPILERS = (os.environ.get("CC", "gcc"), "gcc", "clang")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -86,6 +90,11 @@ class Performance:
             and not torch.cuda.is_bf16_supported(including_emulation=False)
         ):
             raise InputError(f"{torch.cuda.get_device_name()} has no bf16: choose --amp fp16")
+        if self.compile and on_cuda and not any(map(shutil.which, _COMPILERS)):
+            raise InputError(
+                "--compile needs a C compiler, and neither gcc nor clang is here: install one, or "
+                "leave out --compile (and --fast)"
+            )
         synchronised = any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
         if self.compile and synchronised:
             raise InputError(

@@ -66,6 +66,7 @@ class EncoderDecoder(BaseModel):
         #: What :meth:`predict` and :meth:`weights_cast` cast the network to; None: nothing.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
+        self._too_many_sizes: tuple[type[Exception], ...] = ()
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
         self.auxiliary_head = MODELS.build(auxiliary_head) if auxiliary_head else None
@@ -156,7 +157,13 @@ class EncoderDecoder(BaseModel):
         metas = [sample.metainfo for sample in data_samples]
         device, dtype = inputs.device.type, self.autocast_dtype
         with phase("network"), torch.autocast(device, dtype, enabled=dtype is not None):
-            logits = self.inference(inputs, metas)
+            try:
+                logits = self.inference(inputs, metas)
+            except self._too_many_sizes as error:
+                raise InputError(
+                    f"the images have more than {COMPILED_VERSIONS} sizes, too many to compile the "
+                    "network for each of them: leave out --compile (and --fast)"
+                ) from error
         with phase("classes"):
             self._classify(self.class_scores(logits), data_samples)
 
@@ -184,7 +191,8 @@ class EncoderDecoder(BaseModel):
         if weight is None:
             return logits
         probability = logits.float().softmax(1)  # half precision would round the weights
-        return probability * probability.new_tensor(weight).view(-1, 1, 1)
+        factors = torch.tensor(weight, dtype=probability.dtype).view(-1, 1, 1)
+        return probability * factors.to(probability.device, non_blocking=True)
 
     def restore(self, logits: Tensor, meta: dict) -> Tensor:
         """Undo padding, flip and resize of one image.
@@ -256,8 +264,9 @@ class EncoderDecoder(BaseModel):
 
         Student and teacher share the compiled versions of a class, of which there may be many.
         """
-        from torch._dynamo import config  # takes a second to import
+        from torch._dynamo import config, exc  # takes a second to import
 
+        self._too_many_sizes = (exc.FailOnRecompileLimitHit,)
         config.recompile_limit = max(config.recompile_limit, COMPILED_VERSIONS)
         for part in (self.backbone, self.decode_head, self.auxiliary_head):
             if part is not None:

@@ -10,6 +10,7 @@ from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
 from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, window_starts
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from mmseg.utils import InputError
 from tests.models.networks import tiny
 
 
@@ -192,6 +193,16 @@ def test_compiles_without_graph_breaks(changes):
     loss = torch.compile(step, backend="eager", fullgraph=True)(image, label)
     loss.backward()
     assert loss.isfinite() and head.conv_seg.weight.grad.abs().sum() > 0
+
+
+def test_too_many_sizes_for_compiling(capture_only):
+    model = MODELS.build(tiny()).eval()
+    model.compile_parts()
+    with torch.no_grad(), torch._dynamo.config.patch(recompile_limit=2):
+        for side in (32, 40):
+            model.predict(torch.zeros(1, 3, side, side))
+        with pytest.raises(InputError, match="more than .* sizes, too many .* leave out --compile"):
+            model.predict(torch.zeros(1, 3, 48, 48))
 
 
 @pytest.mark.parametrize("changes", [{}, TINY_TRANSFORMER], ids=["convolutions", "transformer"])
