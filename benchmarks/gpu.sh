@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# All rows of RESULTS.md that need a GPU, in some ten minutes: bash benchmarks/gpu.sh FOLDER
+# All rows of RESULTS.md that need a GPU: bash benchmarks/gpu.sh FOLDER
 #
-# Leaves in FOLDER a .json and the printed text of each row, and summary.md with all of them. A row
-# that fails is told at the end. PYTHON=/path/to/python chooses an interpreter; no new row is begun
-# after SECONDS_MAX (570) seconds.
+# Leaves in FOLDER the printed text of each row, a .json of most, and summary.md with all of them. A
+# row that fails leaves a .err and is told at the end. Called again with the same FOLDER, it makes
+# the rows that are missing; compiled networks are kept, so that takes less.
+#
+# PYTHON=/path/to/python chooses an interpreter; SECONDS_MAX (570) is the time for all; PARALLEL is
+# how many of the rows without times run beside each other (by default what memory and cores allow).
 set -u
 if [ $# -ne 1 ]; then
     echo "usage: bash benchmarks/gpu.sh FOLDER" >&2
@@ -12,77 +15,112 @@ fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 if [ -x "$root/.venv/bin/python" ]; then default=.venv/bin/python; else default=python3; fi
 python=${PYTHON:-$default}
-if ! (cd "$root" && "$python" -c "import sys, torch; sys.exit(not torch.cuda.is_available())"); then
+# 12 GiB of the GPU and two cores for each.
+room="import os, torch
+memory = torch.cuda.get_device_properties(0).total_memory
+print(max(1, min(memory // (12 << 30), os.cpu_count() // 2)))"
+if ! fitting=$(cd "$root" && "$python" -c "$room" 2> /dev/null); then
     echo "error: $python finds no CUDA device (or no torch): these rows need one" >&2
     exit 1
 fi
+parallel=${PARALLEL:-$fitting}
 mkdir -p "$1" || exit 1
 out=$(cd "$1" && pwd)
 cd "$root" || exit 1
 limit=${SECONDS_MAX:-570}
-failed=()
+export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$out/inductor}
 
-# row NAME COMMAND...: run a command, keep what it prints, and go on if it fails.
+# row NAME SECONDS COMMAND...: run a command for so long at most, unless it has been run before.
 row() {
-    local name=$1 left=$((limit - SECONDS))
-    shift
-    if [ $left -le 0 ]; then
-        failed+=("$name: no time was left")
+    local name=$1 most=$2 left=$((limit - SECONDS))
+    local text="$out/$1.txt" log="$out/$1.err"
+    shift 2
+    if [ -s "$text" ] && [ ! -e "$log" ]; then
+        echo "== $name: is there"
+        return
+    fi
+    rm -f "$text"
+    if [ $left -le 10 ]; then
+        echo "no time was left" > "$log"
         return
     fi
     echo "== $name (after $SECONDS s): $*"
-    if timeout -k 10 "$((left + 60))" "$@" > "$out/$name.txt" 2> "$out/$name.err"; then
-        cat "$out/$name.txt"
-        rm "$out/$name.err"
-    else
-        local status=$? log="$out/$name.err"
-        [ -s "$log" ] || log="$out/$name.txt"
-        if [ $status -eq 124 ] || [ $status -eq 137 ]; then
-            failed+=("$name: out of time")
-        else
-            failed+=("$name: $(grep -v '^\s*$' "$log" | tail -n 1)")
-        fi
-        echo "failed, see $out/$name.err" >&2
+    [ $most -le $left ] || most=$left
+    if timeout -k 5 $most "$@" > "$text" 2> "$log"; then
+        rm "$log"
+        return
     fi
+    local status=$?
+    [ -s "$log" ] || cp "$text" "$log"
+    if [ $status -eq 124 ] || [ $status -eq 137 ]; then
+        echo "stopped after $most s" >> "$log"
+    fi
+    rm "$text"
 }
 
-# bench NAME OPTIONS...: measure, with a JSON file.
+# beside NAME SECONDS COMMAND...: a row without times, beside others.
+beside() {
+    while [ "$(jobs -rp | wc -l)" -ge "$parallel" ]; do wait -n; done
+    row "$@" &
+}
+
+# bench ROW NAME SECONDS OPTIONS...: measure by `row` or `beside`, with a JSON file.
 bench() {
-    local name=$1
-    shift
-    row "$name" "$python" -m tools.benchmark "$@" --json "$out/$name.json"
+    local how=$1 name=$2 most=$3
+    shift 3
+    $how "$name" "$most" "$python" -m tools.benchmark "$@" --json "$out/$name.json"
 }
 
-# Compiled networks are kept here, so a second time takes less.
-export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$out/inductor}
+summarise() {
+    "$python" -m mmseg.benchmark.summary "$out" > "$out/summary.md" || return 1
+    local log failed=()
+    for log in "$out"/*.err; do
+        [ -e "$log" ] && failed+=("$(basename "$log" .err): $(grep -v '^\s*$' "$log" | tail -n 1)")
+    done
+    echo "wrote $out/summary.md after $SECONDS s"
+    [ ${#failed[@]} -eq 0 ] && return 0
+    printf 'failed: %s\n' "${failed[@]}" | tee -a "$out/summary.md" >&2
+    return 1
+}
+trap 'exit 143' INT TERM
+trap 'summarise || exit 1' EXIT
 
-# What takes seconds comes before what compiles for minutes.
-for exp in 1 2 3 4 5 6 7 8; do
-    bench "bf16-$exp" --exp $exp --device cuda --precision bf16 --channels-last --iters 20
+half=(--device cuda --precision bf16)
+fast=("${half[@]}" --channels-last)
+for exp in 4 1; do
+    bench row bf16-$exp 120 --exp $exp "${fast[@]}" --iters 20
 done
-bench data data --exp 4 --workers 4
-for exp in 1 4; do
-    bench "inference-$exp" inference --exp $exp --device cuda --workers 4 --compare
+
+# What is not timed. First what takes longest: compiling, which fills the cache for --compare.
+export TORCHINDUCTOR_COMPILE_THREADS=4
+for exp in 4 1; do
+    beside compile-$exp 330 bash -c '"$@" > /dev/null && echo "kept in the cache"' compile \
+        "$python" -m tools.benchmark --exp $exp "${fast[@]}" --compile --iters 1
 done
-bench compare-4 --exp 4 --device cuda --compare
-bench compare-1 --exp 1 --device cuda --compare
 # Their last tables are to end within 1.5 mIoU of each other.
 for precision in fp32 bf16; do
+    [ -s "$out/demo-$precision.txt" ] || rm -rf "$out/demo-$precision"
     options=(--exp 0 --work-dir "$out/demo-$precision")
     [ $precision = fp32 ] || options+=(--amp $precision)
-    row demo-$precision bash -o pipefail -c '"$@" | tail -n 32' demo "$python" run_experiments.py "${options[@]}"
+    beside demo-$precision 330 bash -o pipefail -c '"$@" | tail -n 32' demo \
+        "$python" run_experiments.py "${options[@]}"
 done
-row tests "$python" -m pytest -m gpu -p no:cacheprovider -n 0
-for precision in fp32 tf32 fp16; do
-    bench "$precision-4" --exp 4 --device cuda --precision $precision --channels-last --iters 20
+beside tests 330 "$python" -m pytest -m gpu -p no:cacheprovider -n 0
+for exp in 2 3 5 6 7 8; do
+    bench beside memory-$exp 120 --exp $exp "${fast[@]}" --iters 3
 done
-bench bf16-contiguous-4 --exp 4 --device cuda --precision bf16 --no-channels-last --iters 20
-bench compile-contiguous-4 --exp 4 --device cuda --precision bf16 --compile --no-channels-last \
-    --iters 20
+wait
+unset TORCHINDUCTOR_COMPILE_THREADS
 
-"$python" -m mmseg.benchmark.summary "$out" > "$out/summary.md" || failed+=("summary")
-echo "wrote $out/summary.md after $SECONDS s"
-if [ ${#failed[@]} -gt 0 ]; then
-    printf 'failed: %s\n' "${failed[@]}" | tee -a "$out/summary.md" >&2
-    exit 1
-fi
+for exp in 4 1; do
+    bench row compare-$exp 330 --exp $exp --device cuda --compare --iters 20
+done
+for exp in 4 1; do
+    bench row inference-$exp 120 inference --exp $exp --device cuda --compare
+done
+bench row data 120 data --exp 4 --workers 4
+for precision in tf32 fp32 fp16; do
+    bench row $precision-4 120 --exp 4 --device cuda --precision $precision --channels-last --iters 20
+done
+bench row contiguous-4 120 --exp 4 "${half[@]}" --no-channels-last --iters 20
+bench row compile-contiguous-4 330 --exp 4 "${half[@]}" --compile --no-channels-last --iters 20

@@ -23,6 +23,9 @@ HEADER = (
     "crop + statistics + contrast",
 )
 
+# Names of results for the sake of their memory: others ran on the same device.
+UNTIMED = "memory-"
+
 
 def summary(folder: str | Path) -> str:
     """A table of all training results, their ratios, and the texts of all other rows.
@@ -49,7 +52,7 @@ def summary(folder: str | Path) -> str:
                 "times as much memory."
             )
         elif result["benchmark"] == "training":
-            rows.append(training_row(result))
+            rows.append(training_row(result, timed=not name.startswith(UNTIMED)))
             machines.append(machine_line(result["machine"]))
     parts = ["\n".join(dict.fromkeys(machines))]
     if len(rows) > 2:
@@ -61,13 +64,19 @@ def summary(folder: str | Path) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def training_row(result: Mapping[str, Any], prefix: str = "") -> tuple[str, ...]:
-    """The cells of one training result under :data:`HEADER`."""
+def training_row(
+    result: Mapping[str, Any], prefix: str = "", timed: bool = True
+) -> tuple[str, ...]:
+    """The cells of one training result under :data:`HEADER`.
+
+    Args:
+        prefix: of the setting. timed: whether its times are those of a device of its own.
+    """
     seconds, work, phases = result["seconds"], result["workload"], result["phases"]
     median, p10, p90 = (1e3 * seconds[name] for name in ("median", "p10", "p90"))
     whole = sum(value for name, value in phases.items() if name != "contrast")
     small = sum(phases.get(name, 0.0) for name in ("crop", "statistics", "contrast"))
-    return (
+    cells = (
         result["title"],
         prefix + Settings(**result["settings"]).describe(),
         f"{work['batch']} + {work['batch']}, {work['crop']}",
@@ -77,6 +86,9 @@ def training_row(result: Mapping[str, Any], prefix: str = "") -> tuple[str, ...]
         f"{100 * result['flops']['share_of_peak']:.1f}",
         f"{100 * small / whole:.1f} %",
     )
+    if timed:
+        return cells
+    return (*cells[:3], "not timed", "", cells[5], "", "")
 
 
 def main() -> None:

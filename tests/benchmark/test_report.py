@@ -59,6 +59,7 @@ def test_summary(tmp_path):
     write_json(tmp_path / "b.json", compared)
     write_json(tmp_path / "c.json", {"benchmark": "data"})
     (tmp_path / "c.txt").write_text("99 images/s\n")
+    write_json(tmp_path / "memory-4.json", result())
     lines = summary(tmp_path).splitlines()
     assert lines[0] == "Some CPU, 2 threads, torch 2.0, commit abc-dirty"
     assert lines[2].startswith("| what | setting |")
@@ -67,6 +68,9 @@ def test_summary(tmp_path):
         "| 25.0 | 26.0 % |"
     )
     assert lines[5].startswith("| experiment 4 | plain: fp32, eager |")
+    assert (
+        "| experiment 4 | fp32, eager | 2 + 2, 256 | not timed |  | 1000 resident |  |  |" in lines
+    )
     assert "- b: plain takes 1.50 times as long as fast and 1.25 times as much memory." in lines
     assert lines[-4:] == ["### c", "```", "99 images/s", "```"]
     assert "what was printed" not in lines
