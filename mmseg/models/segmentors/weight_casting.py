@@ -29,7 +29,8 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         for layer in module.modules()
         if type(layer) in (nn.Linear, *CONVOLUTIONS)
         for name, parameter in layer.named_parameters(recurse=False)
-        if parameter.dtype == torch.float32  # what autocast casts
+        # What autocast casts; others, such as those of weight normalisation, go into a weight.
+        if name in ("weight", "bias") and parameter.dtype == torch.float32
     ]
     cast = _CastAll.apply(dtype, *(parameter for _, _, parameter in places))
     try:

@@ -87,6 +87,7 @@ def test_only_plain_layers_and_only_as_long_as_it_lasts():
         "scaled": Scaled(3, 3, 1),
         "wide": nn.Linear(3, 3).double(),
     }
+    layers["linear"].gain = nn.Parameter(torch.ones(3))
     module = nn.ModuleDict(layers)
     before = dict(module.named_parameters())
     inputs = torch.randn(4, 2)
@@ -94,6 +95,7 @@ def test_only_plain_layers_and_only_as_long_as_it_lasts():
         cast = {name for name, weight in layers_weights(module) if weight.dtype == torch.bfloat16}
         assert cast == {"linear", "frozen"}
         assert not layers["frozen"].weight.requires_grad
+        assert layers["linear"].gain.dtype == torch.float32
         for _ in range(2):  # of two losses
             layers["norm"](layers["frozen"](layers["linear"](inputs))).square().sum().backward()
     with pytest.raises(RuntimeError, match="in the middle"), cast_weights(module, torch.float16):
