@@ -92,7 +92,7 @@ def test_only_plain_layers_and_only_as_long_as_it_lasts():
     before = dict(module.named_parameters())
     inputs = torch.randn(4, 2)
     with cast_weights(module, torch.bfloat16), torch.autocast("cpu", torch.bfloat16):
-        cast = {name for name, weight in layers_weights(module) if weight.dtype == torch.bfloat16}
+        cast = {name for name, layer in layers.items() if layer.weight.dtype == torch.bfloat16}
         assert cast == {"linear", "frozen"}
         assert not layers["frozen"].weight.requires_grad
         assert layers["linear"].gain.dtype == torch.float32
@@ -105,7 +105,3 @@ def test_only_plain_layers_and_only_as_long_as_it_lasts():
     with_gradient = {name for name, parameter in after.items() if parameter.grad is not None}
     assert with_gradient == {"linear.weight", "linear.bias", "norm.weight", "norm.bias"}
     assert after["linear.weight"].grad.dtype == torch.float32
-
-
-def layers_weights(module: nn.ModuleDict) -> list[tuple[str, Tensor]]:
-    return [(name, layer.weight) for name, layer in module.items()]
