@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # All rows of RESULTS.md that need a GPU: bash benchmarks/gpu.sh FOLDER
 #
-# Leaves in FOLDER the printed text of each row, a .json of most, and summary.md with all of them. A
-# row that fails leaves a .err and is told at the end. Called again with the same FOLDER, it makes
-# the rows that are missing; compiled networks are kept, so that takes less.
+# Leaves in FOLDER the printed text of each row (.txt), a .json of most, and summary.md with all of
+# them. A row that fails leaves what it has printed (.out, .err) and is told at the end. Called again
+# with the same FOLDER, it makes the rows that are missing; compiled networks are kept, so that takes
+# less.
 #
 # PYTHON=/path/to/python chooses an interpreter; SECONDS_MAX (570) is the time for all; PARALLEL is
 # how many of the rows without times run beside each other (by default what memory and cores allow).
@@ -24,44 +25,60 @@ if ! fitting=$(cd "$root" && "$python" -c "$room" 2> /dev/null); then
     exit 1
 fi
 parallel=${PARALLEL:-$fitting}
+if ! [[ $parallel =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: PARALLEL=$parallel must be a number from 1 on" >&2
+    exit 2
+fi
 mkdir -p "$1" || exit 1
 out=$(cd "$1" && pwd)
 cd "$root" || exit 1
+commit=$(git describe --always --dirty --exclude '*' 2> /dev/null || echo unknown)
+if [ -e "$out/commit" ] && [ "$(cat "$out/commit")" != "$commit" ]; then
+    echo "error: $out has rows of commit $(cat "$out/commit"), not $commit: name another folder" >&2
+    exit 1
+fi
+echo "$commit" > "$out/commit"
 limit=${SECONDS_MAX:-570}
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$out/inductor}
 
 # row NAME SECONDS COMMAND...: run a command for so long at most, unless it has been run before.
 row() {
-    local name=$1 most=$2 left=$((limit - SECONDS))
-    local text="$out/$1.txt" log="$out/$1.err"
+    local name=$1 most=$2 left=$((limit - SECONDS)) base="$out/$1" status
     shift 2
-    if [ -s "$text" ] && [ ! -e "$log" ]; then
+    if [ -e "$base.txt" ]; then
         echo "== $name: is there"
         return
     fi
-    rm -f "$text"
     if [ $left -le 10 ]; then
-        echo "no time was left" > "$log"
+        [ -s "$base.err" ] || echo "no time was left" > "$base.err"
         return
     fi
     echo "== $name (after $SECONDS s): $*"
     [ $most -le $left ] || most=$left
-    if timeout -k 5 $most "$@" > "$text" 2> "$log"; then
-        rm "$log"
-        return
+    timeout -k 5 $most "$@" > "$base.out" 2> "$base.err" &  # so that a signal need not wait for it
+    wait $!
+    status=$?
+    if [ $status -eq 0 ]; then
+        mv "$base.out" "$base.txt"
+        rm "$base.err"
+    elif [ $status -eq 124 ] || [ $status -eq 137 ]; then
+        echo "stopped after $most s" >> "$base.err"
     fi
-    local status=$?
-    [ -s "$log" ] || cp "$text" "$log"
-    if [ $status -eq 124 ] || [ $status -eq 137 ]; then
-        echo "stopped after $most s" >> "$log"
-    fi
-    rm "$text"
 }
 
 # beside NAME SECONDS COMMAND...: a row without times, beside others.
 beside() {
     while [ "$(jobs -rp | wc -l)" -ge "$parallel" ]; do wait -n; done
-    row "$@" &
+    (
+        trap stop TERM
+        row "$@"
+    ) &
+}
+
+stop() {
+    kill $(jobs -rp) 2> /dev/null
+    wait
+    exit 143
 }
 
 # bench ROW NAME SECONDS OPTIONS...: measure by `row` or `beside`, with a JSON file.
@@ -73,16 +90,18 @@ bench() {
 
 summarise() {
     "$python" -m mmseg.benchmark.summary "$out" > "$out/summary.md" || return 1
-    local log failed=()
+    local log reason failed=()
     for log in "$out"/*.err; do
-        [ -e "$log" ] && failed+=("$(basename "$log" .err): $(grep -v '^\s*$' "$log" | tail -n 1)")
+        [ -e "$log" ] || continue
+        reason=$(cat "${log%.err}.out" "$log" 2> /dev/null | grep -v '^\s*$' | tail -n 1)
+        failed+=("$(basename "$log" .err): ${reason:-stopped}")
     done
     echo "wrote $out/summary.md after $SECONDS s"
     [ ${#failed[@]} -eq 0 ] && return 0
     printf 'failed: %s\n' "${failed[@]}" | tee -a "$out/summary.md" >&2
     return 1
 }
-trap 'exit 143' INT TERM
+trap stop INT TERM
 trap 'summarise || exit 1' EXIT
 
 half=(--device cuda --precision bf16)
@@ -99,7 +118,7 @@ for exp in 4 1; do
 done
 # Their last tables are to end within 1.5 mIoU of each other.
 for precision in fp32 bf16; do
-    [ -s "$out/demo-$precision.txt" ] || rm -rf "$out/demo-$precision"
+    [ -e "$out/demo-$precision.txt" ] || rm -rf "$out/demo-$precision"
     options=(--exp 0 --work-dir "$out/demo-$precision")
     [ $precision = fp32 ] || options+=(--amp $precision)
     beside demo-$precision 330 bash -o pipefail -c '"$@" | tail -n 32' demo \

@@ -66,7 +66,6 @@ def measure_training(
     def warm() -> None:
         note(f"warmed up; {workload.iters} steps follow")
         if device.type == "cuda":
-            torch.cuda.empty_cache()  # what was tried out to choose algorithms is not needed again
             torch.cuda.reset_peak_memory_stats()
 
     try:

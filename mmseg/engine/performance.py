@@ -16,8 +16,6 @@ from mmseg.models.segmentors import segmentors_of
 from mmseg.utils import InputError
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-# Triton builds the launchers of its kernels with one of them, or with $CC.
-_COMPILERS = (os.environ.get("CC", "gcc"), "gcc", "clang")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -90,10 +88,12 @@ class Performance:
             and not torch.cuda.is_bf16_supported(including_emulation=False)
         ):
             raise InputError(f"{torch.cuda.get_device_name()} has no bf16: choose --amp fp16")
-        if self.compile and on_cuda and not any(map(shutil.which, _COMPILERS)):
+        # What Triton builds the launchers of its kernels with.
+        compilers = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
+        if self.compile and on_cuda and not any(map(shutil.which, compilers)):
             raise InputError(
-                "--compile needs a C compiler, and neither gcc nor clang is here: install one, or "
-                "leave out --compile (and --fast)"
+                f"--compile needs a C compiler ($CC, gcc or clang), but there is no "
+                f"{' and no '.join(compilers)}: install one, or leave out --compile (and --fast)"
             )
         synchronised = any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
         if self.compile and synchronised:

@@ -1,5 +1,7 @@
 """``benchmarks/gpu.sh`` with an interpreter that notes down what it should run."""
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ INTERPRETER = """#!/usr/bin/env bash
 if [ "$1" = -c ]; then echo 3; exit; fi
 if [ "$2" = mmseg.benchmark.summary ]; then exec {python} "$@"; fi
 echo "$*" >> {log}
-case "$*" in {failing}) echo "error: too hot" >&2; exit 1;; esac
+case "$*" in {failing}) echo "at work"; echo "error: too hot" >&2; exit 1;; esac
 echo "it took a second"
 """
 
@@ -25,13 +27,14 @@ def script(tmp_path):
         failing: str = "nothing", **environment: str
     ) -> tuple[subprocess.CompletedProcess, list]:
         interpreter = tmp_path / "python"
-        text = INTERPRETER.format(python=sys.executable, log=log, failing=failing)
+        names = {"python": shlex.quote(sys.executable), "log": shlex.quote(str(log))}
+        text = INTERPRETER.format(failing=failing, **names)
         interpreter.write_text(text)
         interpreter.chmod(0o755)
         log.write_text("")
         done = subprocess.run(
             ["bash", str(SCRIPT), str(tmp_path / "rows")],
-            env={"PATH": "/usr/bin:/bin", "PYTHON": str(interpreter), **environment},
+            env={**os.environ, "PYTHON": str(interpreter), **environment},
             capture_output=True,
             text=True,
         )
@@ -43,12 +46,13 @@ def script(tmp_path):
 def test_all_rows_are_made_and_only_once(script, tmp_path):
     done, commands = script(failing="*inference-4.json")
     assert done.returncode == 1
-    assert done.stderr == "failed: inference-4: error: too hot\n"
+    assert done.stderr.endswith("failed: inference-4: error: too hot\n")
     rows = tmp_path / "rows"
     names = {path.stem for path in rows.glob("*.txt")}
     assert len(names) == len(commands) - 1 == 22
     assert {"compare-1", "compare-4", "data", "demo-bf16", "tests", "memory-8"} <= names
     assert not (rows / "inference-4.txt").exists()
+    assert (rows / "inference-4.out").read_text() == "at work\n"
     summary = (rows / "summary.md").read_text()
     assert "### compare-4\n```\nit took a second\n```" in summary
     assert summary.endswith("failed: inference-4: error: too hot\n")
@@ -59,6 +63,14 @@ def test_all_rows_are_made_and_only_once(script, tmp_path):
         "-m tools.benchmark inference --exp 4 --device cuda --compare"
     ]
     assert "failed" not in (rows / "summary.md").read_text()
+
+
+def test_rows_of_another_commit(script, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "commit").write_text("0123456\n")
+    done, commands = script()
+    assert (done.returncode, commands) == (1, [])
+    assert "has rows of commit 0123456, not" in done.stderr
 
 
 def test_what_no_time_is_left_for_is_told(script, tmp_path):

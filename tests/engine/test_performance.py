@@ -18,6 +18,7 @@ def on_a_gpu():
 
 
 def test_compiling_for_a_gpu_needs_a_compiler(on_a_gpu, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(performance.shutil, "which", lambda program: program == "clang" or None)
     Performance(compile=True).apply(on_a_gpu)
     monkeypatch.setattr(performance.shutil, "which", lambda program: None)
@@ -25,6 +26,9 @@ def test_compiling_for_a_gpu_needs_a_compiler(on_a_gpu, monkeypatch):
         Performance(compile=True).apply(on_a_gpu)
     Performance().apply(on_a_gpu)
     Performance(compile=True).apply(nn.Linear(1, 1))
+    monkeypatch.setenv("CC", "my-cc")
+    with pytest.raises(InputError, match="there is no my-cc: install"):
+        Performance(compile=True).apply(on_a_gpu)
 
 
 def test_a_gpu_without_bf16(on_a_gpu, monkeypatch):

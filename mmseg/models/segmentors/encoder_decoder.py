@@ -161,8 +161,8 @@ class EncoderDecoder(BaseModel):
                 logits = self.inference(inputs, metas)
             except self._too_many_sizes as error:
                 raise InputError(
-                    f"the images have more than {COMPILED_VERSIONS} sizes, too many to compile the "
-                    "network for each of them: leave out --compile (and --fast)"
+                    "the images have too many sizes to compile the network for each of them: "
+                    "leave out --compile (and --fast)"
                 ) from error
         with phase("classes"):
             self._classify(self.class_scores(logits), data_samples)

@@ -14,9 +14,10 @@ from .folding import CONVOLUTIONS
 def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """While this lasts, linear layers and convolutions in ``module`` have weights of ``dtype``.
 
-    Under autocast to ``dtype`` they compute the same as without, forward and backward, bit by bit.
-    Autocast casts weights one by one in each forward pass, and their gradients in each backward
-    pass: hundreds of small kernels for a MiT-B5. Here one or a few cast them all.
+    Under autocast to ``dtype`` they compute the same as without, forward and backward, bit by bit
+    (but the gradients of a weight that two layers share are summed in float32). Autocast casts
+    weights one by one in each forward pass, and their gradients in each backward pass: hundreds of
+    small kernels for a MiT-B5. Here one or a few cast them all.
 
     The parameters stay float32 and get their gradients; they must not change meanwhile.
 

@@ -201,7 +201,7 @@ def test_too_many_sizes_for_compiling(capture_only):
     with torch.no_grad(), torch._dynamo.config.patch(recompile_limit=2):
         for side in (32, 40):
             model.predict(torch.zeros(1, 3, side, side))
-        with pytest.raises(InputError, match="more than .* sizes, too many .* leave out --compile"):
+        with pytest.raises(InputError, match="too many sizes .* leave out --compile"):
             model.predict(torch.zeros(1, 3, 48, 48))
 
 
