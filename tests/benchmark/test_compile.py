@@ -8,7 +8,8 @@ from torch._dynamo.utils import counters
 from mmseg.benchmark.measure import sized, synthetic_batches
 from mmseg.benchmark.settings import Settings, Workload
 from mmseg.benchmark.step import TrainingStep
-from tests.benchmark.small_training import SIDE, TRANSFORMER, small_config
+from tests.benchmark.small_training import SIDE, small_config
+from tests.models.networks import TINY_TRANSFORMER
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from tests.benchmark.small_training import SIDE, TRANSFORMER, small_config
     ids=["cnn", "transformer"],
 )
 def test_networks_are_captured_whole_and_once(capture_only, network, switches):
-    options = {"segmentor": TRANSFORMER} if network == "transformer" else {}
+    options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     cfg = sized(small_config(**options), SIDE)
     step = TrainingStep(cfg, Settings(compile=True, **switches), torch.device("cpu"))
     work = Workload(crop=SIDE)

@@ -50,6 +50,37 @@ TINY = {
     },
 }
 
+#: Two stages of MiT, DAFormer's decoder and a projection of both levels, 5 classes.
+TINY_TRANSFORMER = {
+    "type": "EncoderDecoderProjector",
+    "backbone": {
+        "type": "MixVisionTransformer",
+        "embed_dims": (8, 16),
+        "depths": (1, 1),
+        "num_heads": (1, 2),
+        "sr_ratios": (2, 1),
+        "out_indices": (0, 1),
+    },
+    "decode_head": {
+        "type": "DAFormerHead",
+        "in_channels": (8, 16),
+        "in_index": (0, 1),
+        "embed_dims": 8,
+        "channels": 8,
+        "dilations": (1, 2),
+        "num_classes": 5,
+        "norm_cfg": {"type": "BN"},
+    },
+    "auxiliary_head": {
+        "type": "ProjHead",
+        "in_channels": (8, 16),
+        "in_index": (0, 1),
+        "input_transform": "resize_concat",
+        "channels": 8,
+        "norm_cfg": {"type": "BN"},
+    },
+}
+
 
 def tiny(**changes: object) -> dict:
     """A fresh copy of :data:`TINY` with top-level ``changes``."""

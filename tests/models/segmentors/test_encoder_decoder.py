@@ -11,7 +11,7 @@ from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, 
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
-from tests.models.networks import tiny
+from tests.models.networks import TINY_TRANSFORMER, tiny
 
 
 def pixelwise(**test_cfg: object) -> EncoderDecoder:
@@ -157,27 +157,6 @@ def test_preprocessor_from_config():
 def test_bad_settings(changes, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(tiny(**changes))
-
-
-TINY_TRANSFORMER = {
-    "backbone": {
-        "type": "MixVisionTransformer",
-        "embed_dims": (8, 8),
-        "depths": (1, 2),
-        "num_heads": (1, 2),
-        "sr_ratios": (2, 1),
-        "out_indices": (0, 1),
-    },
-    "decode_head": {
-        "type": "DAFormerHead",
-        "in_channels": (8, 8),
-        "in_index": (0, 1),
-        "channels": 8,
-        "num_classes": 5,
-        "embed_dims": 8,
-        "norm_cfg": {"type": "BN"},
-    },
-}
 
 
 @pytest.mark.parametrize("changes", [{}, TINY_TRANSFORMER], ids=["convolutions", "transformer"])

@@ -13,7 +13,8 @@ from mmseg.benchmark.settings import Settings, Workload
 from mmseg.benchmark.step import TrainingStep
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.weight_casting import cast_weights
-from tests.benchmark.small_training import SIDE, TRANSFORMER, small_config
+from tests.benchmark.small_training import SIDE, small_config
+from tests.models.networks import TINY_TRANSFORMER
 
 STEPS = 3
 
@@ -35,7 +36,7 @@ class CountedCasts(TorchDispatchMode):
 
 def trained(network: str, **switches: object) -> tuple[list[dict], list[Tensor], CountedCasts]:
     """Logs of some steps, the weights after them, and the casts of weights in the last step."""
-    options = {"segmentor": TRANSFORMER} if network == "transformer" else {}
+    options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     torch.manual_seed(0)
     cfg = sized(small_config(**options), SIDE)
     step = TrainingStep(cfg, Settings(**switches), torch.device("cpu"))
