@@ -126,16 +126,27 @@ def evaluate_on(
         "model": role,
         "aug_test": aug_test,
     }
-    variant = ("_teacher" if role == "teacher" else "") + ("_aug" if aug_test else "")
-    stored = [
-        _saved(about | result, folder / f"{checkpoint.stem}_{test.data.tag}{variant}_eval.json")
-        for test, result in zip(tests, results, strict=True)
-        if result
-    ]
+    stored = _stored(tests, results, about, folder)
     if outputs.table:
         with atomic_path(outputs.table) as temporary:
             temporary.write_text(table_text(stored), encoding="utf-8")
     return stored
+
+
+def _stored(
+    tests: Sequence["_Test"],
+    results: Sequence[dict[str, Any]],
+    about: dict[str, Any],
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Write the scores of each data set that has any, and say where."""
+    name = Path(about["checkpoint"]).stem
+    variant = ("_teacher" if about["model"] == "teacher" else "") + "_aug" * about["aug_test"]
+    return [
+        _saved(about | result, folder / f"{name}_{test.data.tag}{variant}_eval.json")
+        for test, result in zip(tests, results, strict=True)
+        if result
+    ]
 
 
 @dataclass(frozen=True)

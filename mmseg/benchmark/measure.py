@@ -78,7 +78,8 @@ def measure_training(
     memory = peak_memory(device)
     peak, source = peak_rate(device, settings.precision)  # before counting, which sets no TF32
     flops = count_step_flops(cfg, batches[0])
-    median = float(np.median(seconds))
+    times = spread(seconds)
+    median = times["median"]
     domains = 2 if isinstance(step.model, SePiCo) else 1
     return {
         "benchmark": "training",
@@ -86,12 +87,7 @@ def measure_training(
         "machine": machine(device),
         "workload": asdict(workload),
         "settings": asdict(settings),
-        "seconds": {
-            "median": median,
-            "p10": float(np.percentile(seconds, 10)),
-            "p90": float(np.percentile(seconds, 90)),
-            "each": seconds,
-        },
+        "seconds": times,
         "images_per_second": domains * workload.batch / median,
         "peak_memory_mib": memory,
         "flops": {
@@ -103,6 +99,12 @@ def measure_training(
         },
         "phases": mean_phases(phases, seconds),
     }
+
+
+def spread(seconds: list[float]) -> dict[str, Any]:
+    """``median``, ``p10``, ``p90``, and ``each`` of them."""
+    p10, median, p90 = (float(np.percentile(seconds, share)) for share in (10, 50, 90))
+    return {"median": median, "p10": p10, "p90": p90, "each": seconds}
 
 
 def sized(cfg: Config, crop: int) -> Config:
