@@ -177,72 +177,67 @@ def test_counts_of_a_view():
     assert (count_values(view) == np.bincount(view.ravel(), minlength=256)).all()
 
 
+def _draws_until_kept(label: np.ndarray, ratio: float = 0.75, **results) -> int:
+    """Which of the drawn boxes is kept, counted from 1."""
+    places = np.arange(label.size).reshape(label.shape)
+    results = {"img": np.stack([places] * 3, axis=-1), "gt_seg_map": label, **results}
+    np.random.seed(0)
+    kept = RandomCrop((4, 4), ratio).transform(results)["img"][0, 0, 0]
+    np.random.seed(0)
+    height, width = (side - 3 for side in label.shape)
+    drawn = [places[np.random.randint(height), np.random.randint(width)] for _ in range(121)]
+    assert len(set(drawn)) == len(drawn)
+    return drawn.index(kept) + 1
+
+
 def test_balance():
-    assert is_balanced(np.array([3, 1, 0]), 0.75)
-    assert not is_balanced(np.array([31, 9, 0]), 0.75)
+    assert is_balanced(np.array([29, 11, 0]), 0.75)
+    assert not is_balanced(np.array([30, 10, 0]), 0.75)  # exactly the share
     assert not is_balanced(np.array([4, 0, 0]), 1.0)
     assert not is_balanced(np.array([0, 0, 0]), 0.75)
 
 
-def test_crop_moves_on_until_no_class_dominates():
-    # Only boxes that start at columns 3 to 5 see between 2 and 6 of 8 columns of class 1.
+def test_share_of_unbalanced_crops_is_that_of_eleven_draws():
+    # Of 33 boxes only those that start at columns 4 to 6 see 3 to 5 of 8 columns of class 1.
     label = np.zeros((8, 40), np.uint8)
     label[:, 9:] = 1
     np.random.seed(0)
-    shares = [(_crop(label, (8, 8)) == 1).mean() for _ in range(200)]
-    balanced = np.mean([0.25 <= share <= 0.75 for share in shares])
-    # One box in 33 is drawn from each column; 5 of them fit: 1 - (28/33)**10 = 0.81.
-    assert 0.7 < balanced < 0.9
+    shares = [(_crop(label, (8, 8)) == 1).mean() for _ in range(4000)]
+    unbalanced = np.mean([not 0.25 < share < 0.75 for share in shares])
+    assert unbalanced == pytest.approx((30 / 33) ** 11, abs=0.015)  # 0.351; ten draws: 0.386
 
 
-def test_ignored_pixels_do_not_count_as_a_class():
-    label = np.full((8, 40), 255, np.uint8)
-    label[:, ::8] = 3
-    crop = RandomCrop((8, 8))
-    _, counts = crop._balanced_box(label)
-    assert counts[255] == 0
-    assert counts[3] == 8
-    assert not is_balanced(counts, 0.75)
-
-
-def test_crop_counts_ten_times_at_most(monkeypatch):
-    calls = []
-
-    def counted(label):
-        calls.append(label.base is not None)
-        return count_values(label)
-
-    monkeypatch.setattr("mmseg.datasets.transforms.crop.count_values", counted)
-    label = np.zeros((20, 20), np.uint8)
-    assert _crop(label, (4, 4)).shape == (4, 4)
-    assert calls == [True] * 10
-    _crop(label, (4, 4), rare_class=1, rare_class_min_pixels=2)
-    assert len(calls) == 10 + 100
-
-
-def test_crop_looks_for_the_rare_class():
-    # Two classes everywhere, so every box is balanced; class 2 is in one of 16 places.
-    label = np.tile(np.array([[0, 1]], np.uint8), (32, 16))
-    label[8:16, 8:16] = 2
+def test_share_of_crops_without_the_rare_class_is_that_of_eleven_draws():
+    # Every box is balanced; those of 5 of 33 columns hold all 32 pixels of class 2.
+    label = np.tile(np.array([[0, 1]], np.uint8), (8, 20))
+    label[:, 12:16] = 2
+    wanted = {"rare_class": 2, "rare_class_min_pixels": 31}
     np.random.seed(0)
-    plain, wanted = (
-        np.mean([(_crop(label, (8, 8), **results) == 2).sum() > 16 for _ in range(100)])
-        for results in ({}, {"rare_class": 2, "rare_class_min_pixels": 16})
-    )
-    assert plain < 0.3
-    assert wanted > 0.7
+    missed = np.mean([(_crop(label, (8, 8), **wanted) == 2).sum() < 32 for _ in range(4000)])
+    assert missed == pytest.approx((28 / 33) ** 11, abs=0.015)  # 0.164; ten draws: 0.193
 
 
-def test_rare_class_needs_more_than_the_minimum():
-    label = np.tile(np.array([[0, 1]], np.uint8), (4, 2))
-    label[0, :2] = 5
-    crop = RandomCrop((4, 4))
-    drawn = []
-    crop._draw_box = lambda shape: drawn.append(shape) or (0, 4, 0, 4)
-    crop._choose_box(label, 5, 1.5)
-    assert len(drawn) == 1
-    crop._choose_box(label, 5, 2)
-    assert len(drawn) == 1 + 10
+def test_an_eleventh_box_is_taken_unchecked():
+    one_class = np.zeros((999, 999), np.uint8)
+    assert _draws_until_kept(one_class) == 11
+    one_class[::2, ::2] = 255  # which is no class
+    assert _draws_until_kept(one_class) == 11
+    mixed = np.tile(np.array([[0, 1]], np.uint8), (999, 500))
+    assert _draws_until_kept(mixed) == 1
+
+
+def test_each_look_for_a_rare_class_is_for_a_balanced_box():
+    mixed = np.tile(np.array([[0, 1]], np.uint8), (999, 500))
+    assert _draws_until_kept(mixed, rare_class=1, rare_class_min_pixels=7.5) == 1
+    assert _draws_until_kept(mixed, rare_class=1, rare_class_min_pixels=8) == 11
+    one_class = np.zeros((999, 999), np.uint8)
+    assert _draws_until_kept(one_class, rare_class=1, rare_class_min_pixels=0) == 11 * 11
+
+
+def test_at_a_ratio_of_one_any_box_will_do():
+    one_class = np.zeros((999, 999), np.uint8)
+    assert _draws_until_kept(one_class, 1.0) == 1
+    assert _draws_until_kept(one_class, 1.0, rare_class=1, rare_class_min_pixels=0) == 11
 
 
 def test_small_image_is_cropped_to_what_is_there():

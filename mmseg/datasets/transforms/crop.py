@@ -14,19 +14,21 @@ Box = tuple[int, int, int, int]
 class RandomCrop(BaseTransform):
     """Crop image and label map at random; what is smaller than the crop stays as it is.
 
-    Up to 10 boxes are drawn until one holds at least two classes and none of them more than
-    ``cat_max_ratio`` of the valid pixels. If the results name a ``rare_class``, this is repeated
-    up to 10 times until the box holds more than ``rare_class_min_pixels`` pixels of it (rare class
-    sampling; Hoyer et al., DAFormer, CVPR 2022). The last box is kept where none will do.
-    Nothing is copied or decoded on the way: only views of the label map are counted.
+    Up to 10 boxes are drawn until one holds at least two classes and each of them less than
+    ``cat_max_ratio`` of the valid pixels; if none does, an eleventh is taken unchecked. If the
+    results name a ``rare_class``, this is repeated up to 10 times until the box holds more than
+    ``rare_class_min_pixels`` pixels of it (rare class sampling; Hoyer et al., DAFormer, CVPR 2022),
+    and the last box is kept. Nothing is copied or decoded on the way: only views of the label map
+    are counted.
 
     Args:
         crop_size: Height and width.
-        cat_max_ratio: Largest share of one class.
+        cat_max_ratio: A box is drawn again if one class holds this share of it or more; at 1.0
+            every box will do.
         ignore_index: Label that is no class.
     """
 
-    TRIES = 10
+    RETRIES = 10
 
     def __init__(
         self, crop_size: tuple[int, int], cat_max_ratio: float = 0.75, ignore_index: int = 255
@@ -55,21 +57,27 @@ class RandomCrop(BaseTransform):
         return results
 
     def _choose_box(self, label: np.ndarray, rare_class: int | None, min_pixels: float) -> Box:
-        for _ in range(self.TRIES):
-            box, counts = self._balanced_box(label)
-            if rare_class is None or counts[rare_class] > min_pixels:
+        box = self._balanced_box(label)
+        if rare_class is None:
+            return box
+        for _ in range(self.RETRIES):
+            if np.count_nonzero(_crop(label, box) == rare_class) > min_pixels:
                 break
+            box = self._balanced_box(label)
         return box
 
-    def _balanced_box(self, label: np.ndarray) -> tuple[Box, np.ndarray]:
-        """A box in which no class dominates, if one is found, and its pixels per class (256,)."""
-        for _ in range(self.TRIES):
-            box = self._draw_box(label.shape)
+    def _balanced_box(self, label: np.ndarray) -> Box:
+        """Draw a box in which no class dominates, or an unchecked one after ten that fail."""
+        box = self._draw_box(label.shape)
+        if self.cat_max_ratio == 1:
+            return box
+        for _ in range(self.RETRIES):
             counts = count_values(_crop(label, box))
             counts[self.ignore_index] = 0
             if is_balanced(counts, self.cat_max_ratio):
                 break
-        return box, counts
+            box = self._draw_box(label.shape)
+        return box
 
     def _draw_box(self, shape: tuple[int, int]) -> Box:
         top = np.random.randint(0, max(shape[0] - self.crop_size[0], 0) + 1)
@@ -78,13 +86,13 @@ class RandomCrop(BaseTransform):
 
 
 def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
-    """Whether two classes are present and none holds more than ``cat_max_ratio`` of the pixels.
+    """Whether two classes are present and each holds less than ``cat_max_ratio`` of the pixels.
 
     Args:
         counts: Pixels per class, without the ignored ones.
-        cat_max_ratio: Largest share of one class.
+        cat_max_ratio: In (0, 1].
     """
-    return np.count_nonzero(counts) > 1 and counts.max() <= cat_max_ratio * counts.sum()
+    return np.count_nonzero(counts) > 1 and counts.max() < cat_max_ratio * counts.sum()
 
 
 def _crop(array: np.ndarray, box: Box) -> np.ndarray:

@@ -58,7 +58,8 @@ class SePiCo(UDADecorator):
         pseudo_crop: whether the target is cropped by :class:`RandomCrop`, else it is used whole.
         crop_size: (h, w) of that crop. cat_max_ratio: see :class:`RandomCrop`.
         regenerate_pseudo_label: pseudo-label the crop afresh rather than crop the pseudo-label.
-        color_jitter_strength, color_jitter_threshold, blur, strong_augmentation: see
+        augment_mixed: whether the mixed images are jittered and blurred.
+        color_jitter_strength, color_jitter_threshold, blur, augment_source_and_target: see
             :class:`UDADecorator`.
 
     Attributes:
@@ -86,7 +87,8 @@ class SePiCo(UDADecorator):
         color_jitter_strength: float = 0.2,
         color_jitter_threshold: float = 0.2,
         blur: bool = True,
-        strong_augmentation: bool = True,
+        augment_source_and_target: bool = True,
+        augment_mixed: bool = True,
     ) -> None:
         super().__init__(
             segmentor,
@@ -94,7 +96,7 @@ class SePiCo(UDADecorator):
             color_jitter_strength,
             color_jitter_threshold,
             blur,
-            strong_augmentation,
+            augment_source_and_target,
         )
         self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
         self.contrast = MODELS.build(contrast)
@@ -113,6 +115,7 @@ class SePiCo(UDADecorator):
             else None
         )
         self.regenerate_pseudo_label = regenerate_pseudo_label
+        self.augment_mixed = augment_mixed
         self.ignore_index = self.contrast.ignore_index
         if 0 <= self.ignore_index < self.prototypes[0].num_classes:
             raise ValueError(f"ignore_index {self.ignore_index} of the contrast is a class")
@@ -267,8 +270,10 @@ class SePiCo(UDADecorator):
         return class_mask(source_label, draw_mix_classes(source_label))
 
     def mix_loss(self, image: Tensor, label: Tensor, weight: Tensor) -> Losses:
-        """Weighted cross-entropy of the strongly augmented mixed image."""
-        return self.decode_losses(self.model.extract_feat(self.augment(image)), label, weight)
+        """Weighted cross-entropy of the mixed images, each strongly augmented on its own."""
+        if self.augment_mixed:
+            image = torch.cat([self.jitter_and_blur(each) for each in image.split(1)])
+        return self.decode_losses(self.model.extract_feat(image), label, weight)
 
     def contrast_losses(self, feats: list[Tensor], label: Tensor) -> Losses:
         """``aux.loss_cl``: the student's projection against the prototypes."""

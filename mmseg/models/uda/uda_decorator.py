@@ -31,7 +31,7 @@ class UDADecorator(BaseModel):
         color_jitter_strength: of brightness, contrast, saturation and hue.
         color_jitter_threshold: colours are jittered if u ~ U(0, 1) exceeds it.
         blur: whether strong augmentation blurs (with probability 0.5).
-        strong_augmentation: whether training images are jittered and blurred at all.
+        augment_source_and_target: whether the images of the two domains are jittered and blurred.
     """
 
     def __init__(
@@ -41,16 +41,13 @@ class UDADecorator(BaseModel):
         color_jitter_strength: float = 0.2,
         color_jitter_threshold: float = 0.2,
         blur: bool = True,
-        strong_augmentation: bool = True,
+        augment_source_and_target: bool = True,
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor))
         self.model = MODELS.build(segmentor)
         self.eval_model: EvalModel = "student"
-        self.augmentation = (
-            StrongAugmentation(color_jitter_strength, color_jitter_threshold, blur)
-            if strong_augmentation
-            else None
-        )
+        self.augmentation = StrongAugmentation(color_jitter_strength, color_jitter_threshold, blur)
+        self.augment_source_and_target = augment_source_and_target
 
     def segmentor_for(self, eval_model: EvalModel) -> torch.nn.Module:
         """The network that predicts when ``eval_model`` is asked for.
@@ -70,13 +67,14 @@ class UDADecorator(BaseModel):
 
     def draw_augmentation(self) -> None:
         """Decide for this iteration whether strong augmentation jitters and blurs."""
-        if self.augmentation:
-            self.augmentation.draw()
+        self.augmentation.draw()
 
     def augment(self, image: Tensor) -> Tensor:
-        """Strong augmentation of normalised images (B, 3, H, W), with factors drawn anew."""
-        if not self.augmentation:
-            return image
+        """Apply strong augmentation to the normalised images (B, 3, H, W) of one domain."""
+        return self.jitter_and_blur(image) if self.augment_source_and_target else image
+
+    def jitter_and_blur(self, image: Tensor) -> Tensor:
+        """Augment (B, 3, H, W) images as this iteration's draw says, with one sigma and order."""
         with torch.autocast(image.device.type, enabled=False):  # half precision would round colours
             return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
 

@@ -88,10 +88,10 @@ def color_jitter(image: Tensor, strength: float, mean: Tensor, std: Tensor) -> T
 
 
 class StrongAugmentation:
-    """Colour jitter and blur whose happening is decided once an iteration.
+    """Colour jitter and blur: whether they happen is drawn once an iteration, how with each call.
 
-    Whether an image is jittered and blurred is shared by the source, the target and the mixed
-    images of an iteration (:meth:`draw`); the factors are drawn anew for each call.
+    :meth:`draw` decides for the source, the target and the mixed images of an iteration alike. Each
+    call draws one order of the jitter and one sigma for its batch, and jitter factors per image.
 
     Args:
         jitter_strength: of brightness, contrast, saturation and hue.

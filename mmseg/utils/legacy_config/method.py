@@ -14,7 +14,7 @@ _RENAMED = {
     "pseudo_weight_ignore_top": "pseudo_weight_ignore_top",
     "pseudo_weight_ignore_bottom": "pseudo_weight_ignore_bottom",
     "enable_self_training": "enable_self_training",
-    "enable_strong_aug": "strong_augmentation",
+    "enable_strong_aug": "augment_source_and_target",
     "start_distribution_iter": "start_contrast_iter",
     "blur": "blur",
     "color_jitter_strength": "color_jitter_strength",

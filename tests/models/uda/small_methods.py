@@ -52,7 +52,8 @@ def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **opt
         "pseudo_threshold": 0.2,
         "start_contrast_iter": 0,
         "crop_size": (32, 32),
-        "strong_augmentation": False,
+        "augment_source_and_target": False,
+        "augment_mixed": False,
     }
     return MODELS.build(config | options)
 
@@ -63,7 +64,7 @@ def source_only(**options) -> SourceOnly:
         "type": "SourceOnly",
         "segmentor": projector(),
         "data_preprocessor": PREPROCESSOR,
-        "strong_augmentation": False,
+        "augment_source_and_target": False,
     }
     return MODELS.build(config | options)
 

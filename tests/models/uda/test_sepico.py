@@ -10,6 +10,7 @@ from torch import nn
 from mmseg.benchmark.batches import pinned
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
 
+AUGMENTED = {"augment_source_and_target": True, "augment_mixed": True}
 VISUALS = {
     "source_image": (2, 3, 32, 32),
     "source_label": (2, 32, 32),
@@ -235,6 +236,51 @@ def test_a_cropped_pseudo_label_is_that_of_the_whole_image():
         assert torch.equal(visuals["pseudo_label"][i], crop)
 
 
+def sigmas_of_points(**options) -> dict[str, list[float]]:
+    """Blur of each image that the student sees, in pixels; every image is a single white point.
+
+    With source labels of one class the mixed images are the source images.
+    """
+    torch.manual_seed(0)
+    model = sepico(pseudo_crop=False, color_jitter_threshold=1.0, **options)
+    model.augmentation.blur_threshold = -1.0
+    point = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    point[:, 16, 16] = 255
+    data = batch()
+    for domain in data.values():
+        domain["inputs"] = [point, point]
+    for sample in data["source"]["data_samples"]:
+        sample.gt_sem_seg.data.zero_()
+    seen = []
+    model.model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.train_step(data, optimizer_of(model))
+    sigmas = {}
+    for name, images in zip(("source", "target", "mixed"), seen, strict=True):
+        images = model.data_preprocessor.std * images + model.data_preprocessor.mean
+        # The Gaussian's weight at a distance of one pixel is exp(-1 / (2 sigma^2)) of the middle's.
+        ratio = (images[:, 0, 16, 17] / images[:, 0, 16, 16]).clamp(min=0).double()
+        sigmas[name] = (-2 * ratio.log()).rsqrt().nan_to_num(0.0).tolist()
+    return sigmas
+
+
+def test_each_mixed_image_is_augmented_on_its_own_and_a_domain_as_one():
+    sigmas = sigmas_of_points(**AUGMENTED)
+    for name in ("source", "target"):
+        assert sigmas[name][0] == pytest.approx(sigmas[name][1], abs=1e-3)
+    assert abs(sigmas["mixed"][0] - sigmas["mixed"][1]) > 0.05
+    drawn = {round(sigma, 2) for values in sigmas.values() for sigma in values}
+    assert len(drawn) == 4 and all(0.15 <= sigma <= 1.15 for sigma in drawn)
+
+
+def test_mixed_images_are_augmented_though_the_domains_are_not():
+    sigmas = sigmas_of_points(augment_source_and_target=False, augment_mixed=True)
+    assert sigmas["source"] == sigmas["target"] == pytest.approx([0.0, 0.0], abs=0.1)
+    assert min(sigmas["mixed"]) > 0.15
+    sigmas = sigmas_of_points(augment_source_and_target=True, augment_mixed=False)
+    assert min(sigmas["source"] + sigmas["target"]) > 0.15
+    assert sigmas["mixed"] == pytest.approx([0.0, 0.0], abs=0.1)
+
+
 def test_several_levels_have_statistics_of_their_own():
     torch.manual_seed(0)
     model = sepico(levels=2)
@@ -251,7 +297,7 @@ def test_several_levels_have_statistics_of_their_own():
 @pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
 def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
     """The meta device has no values: whatever would wait for one, or a size by values, raises."""
-    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), strong_augmentation=True)
+    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), **AUGMENTED)
     model.keep_visuals = True
     optim_wrapper = optimizer_of(model)
     model.to("meta")
@@ -270,7 +316,7 @@ def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
 def test_a_step_does_not_wait_for_the_gpu(variant):
-    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), strong_augmentation=True)
+    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), **AUGMENTED)
     vars(model.augmentation).update(jitter_threshold=-1.0, blur_threshold=-1.0)
     model.cuda()
     optim_wrapper = optimizer_of(model)

@@ -101,7 +101,8 @@ def build(network: str, variant: str, self_training: bool) -> SePiCo:
             "enable_self_training": self_training,
             "start_contrast_iter": 2,
             "pseudo_crop": False,
-            "strong_augmentation": False,
+            "augment_source_and_target": False,
+            "augment_mixed": False,
         }
     )
 

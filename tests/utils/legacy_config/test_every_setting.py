@@ -43,7 +43,7 @@ PLACES = {
     r"model\.auxiliary_head\.loss_decode\.scale_min_ratio": "model.contrast.min_ratio",
     r"model\.auxiliary_head\.loss_decode\.loss_weight": "model.contrast.loss_weight",
     r"model\.(.+)": r"model.segmentor.\1",
-    r"uda\.enable_strong_aug": "model.strong_augmentation",
+    r"uda\.enable_strong_aug": "model.augment_source_and_target",
     r"uda\.start_distribution_iter": "model.start_contrast_iter",
     r"uda\.color_jitter_probability": "model.color_jitter_threshold",
     r"uda\.pseudo_random_crop": "model.pseudo_crop",
