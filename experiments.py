@@ -23,7 +23,8 @@ class Task:
     Attributes:
         dataset: file in ``configs/_base_/datasets``.
         source, target, split: names for people; ``split`` is what published results are on.
-        ignore_top, ignore_bottom: rows of the target crop without pseudo-labels.
+        ignored_edges: whether the target's data set has edges without pseudo-labels; a part of the
+            run's name.
         uda: file in ``configs/_base_/uda`` for SePiCo on this task.
         class_weights: whether classes weigh differently in the pseudo-labels, in the decoder's loss
             and in testing; the network's file is then the one that ends with ``_night``.
@@ -34,8 +35,7 @@ class Task:
     source: str
     target: str
     split: str
-    ignore_top: int = 15
-    ignore_bottom: int = 120
+    ignored_edges: bool = True
     uda: str = "sepico"
     class_weights: bool = False
     best: str = "mIoU"
@@ -104,21 +104,19 @@ TASKS = {
         "Cityscapes",
         "Dark Zurich",
         "test",
-        ignore_top=0,
-        ignore_bottom=0,
+        ignored_edges=False,
         uda="sepico_dark",
         class_weights=True,
     ),
     "toy2city": Task(
-        "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", 0, 0
+        "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", False
     ),
     "toysyn2city": Task(
         "uda_toy_synthia_to_toy_cityscapes_128x128",
         "toy SYNTHIA",
         "toy Cityscapes",
         "val, 16 classes",
-        ignore_top=0,
-        ignore_bottom=0,
+        ignored_edges=False,
         best="mIoU16",
     ),
     "toycity2dark": Task(
@@ -126,8 +124,7 @@ TASKS = {
         "toy Cityscapes",
         "toy Dark Zurich",
         "val",
-        ignore_top=0,
-        ignore_bottom=0,
+        ignored_edges=False,
         uda="sepico_dark",
         class_weights=True,
     ),
@@ -302,8 +299,6 @@ def _sepico_settings(row: Experiment, task: Task, recipe: Recipe) -> dict:
     return weight | {
         "alpha": recipe.alpha,
         "pseudo_threshold": recipe.pseudo_threshold,
-        "pseudo_weight_ignore_top": task.ignore_top,
-        "pseudo_weight_ignore_bottom": task.ignore_bottom,
         "start_contrast_iter": recipe.start_contrast_iter,
         "crop_size": list(recipe.crop_size),
         "contrast": {
@@ -347,7 +342,7 @@ def _name(row: Experiment, method: Method, seed: int) -> str:
     task, network, recipe = TASKS[row.task], NETWORKS[row.network], RECIPES[row.recipe]
     uda = method
     if method == "sepico":
-        edges = "_cpl" if task.ignore_top or task.ignore_bottom else ""
+        edges = "_cpl" if task.ignored_edges else ""
         uda = (
             f"{task.uda}_{VARIANT_NAMES[row.variant]}-reg-w{recipe.regularizer_weight}"
             f"-start-iter{recipe.start_contrast_iter}-tau{recipe.temperature}"

@@ -91,12 +91,9 @@ def _small_model(model: Any) -> Any:
 
 
 def set_crop_size(model: Any, side: int) -> None:
-    """Change the config of a method in place to square crops, with as large a share left out."""
+    """Change the config of a method in place to square crops."""
     model.data_preprocessor.size = (side, side)
     if model.type != "SourceOnly":
-        ratio = side / model.crop_size[0]
-        for edge in ("pseudo_weight_ignore_top", "pseudo_weight_ignore_bottom"):
-            model[edge] = round(ratio * model.get(edge, 0))
         model.crop_size = (side, side)
 
 

@@ -26,6 +26,7 @@ class ACDCDataset(BaseSegDataset):
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``; by default
             ``rgb_anon`` and, unless this is the test split, ``gt``.
         metainfo: Overrides ``classes`` and ``palette``.
+        ignored_edges: See :class:`BaseSegDataset`.
         indices: Use the first n samples only, or these.
         pipeline: Transforms, built from the registry.
         test_mode: Whether this is data to test on.
@@ -46,6 +47,7 @@ class ACDCDataset(BaseSegDataset):
         conditions: Sequence[str] = CONDITIONS,
         data_prefix: Mapping[str, str | None] | None = None,
         metainfo: Mapping | None = None,
+        ignored_edges: tuple[float, float] | None = None,
         indices: int | Sequence[int] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
@@ -67,6 +69,7 @@ class ACDCDataset(BaseSegDataset):
             data_root=data_root,
             data_prefix=data_prefix,
             metainfo=metainfo,
+            ignored_edges=ignored_edges,
             indices=indices,
             pipeline=pipeline,
             test_mode=test_mode,

@@ -27,6 +27,9 @@ class BaseSegDataset(BaseDataset):
         img_suffix: End of the names of images, or several; the data set's own by default.
         seg_map_suffix: End of the names of label maps; the data set's own by default.
         metainfo: Overrides ``classes`` and ``palette``; classes without a palette are given one.
+        ignored_edges: Shares of an image's height, at its top and its bottom, whose pseudo-labels
+            weigh nothing when this data set is a target: the camera's rim, the own car's bonnet.
+            The data set's own by default.
         indices: Use the first n samples only, or these.
         pipeline: Transforms, built from the registry.
         test_mode: Whether this is data to test on.
@@ -34,13 +37,14 @@ class BaseSegDataset(BaseDataset):
 
     Raises:
         InputError: for a missing or empty folder, a listed image that is not there, classes and
-            colours that are none, and, where labels are read, an image without label map or a data
-            set without classes.
+            colours that are none, edges that cover more than half of an image, and, where labels
+            are read, an image without label map or a data set without classes.
     """
 
     METAINFO: dict = {}
     IMG_SUFFIX: str | tuple[str, ...] = ".jpg"
     SEG_MAP_SUFFIX: str = ".png"
+    IGNORED_EDGES: tuple[float, float] = (0.0, 0.0)
     # module under tools.convert_datasets that makes the label maps and statistics
     CONVERTER: str | None = None
 
@@ -52,6 +56,7 @@ class BaseSegDataset(BaseDataset):
         img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
+        ignored_edges: tuple[float, float] | None = None,
         indices: int | Sequence[int] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
@@ -60,6 +65,12 @@ class BaseSegDataset(BaseDataset):
         img_suffix = self.IMG_SUFFIX if img_suffix is None else img_suffix
         self.img_suffix = img_suffix if isinstance(img_suffix, str) else tuple(img_suffix)
         self.seg_map_suffix = self.SEG_MAP_SUFFIX if seg_map_suffix is None else seg_map_suffix
+        self.ignored_edges = self.IGNORED_EDGES if ignored_edges is None else tuple(ignored_edges)
+        if min(self.ignored_edges) < 0 or sum(self.ignored_edges) > 0.5:
+            raise InputError(
+                f"ignored_edges must be shares of the image's height, at its top and its bottom, "
+                f"which leave at least half of it, not {self.ignored_edges}"
+            )
         prefix = {"img_path": "", **(data_prefix or {})}
         super().__init__(
             ann_file=ann_file,
@@ -107,8 +118,10 @@ class BaseSegDataset(BaseDataset):
         return self.conversion_command() or "python -m tools.class_stats --config CONFIG"
 
     def get_data_info(self, idx: int) -> dict:
-        """The paths of a sample and, if it has a label map, the number of classes in it."""
+        """The paths of a sample, its edges, and if it has a label map the number of classes."""
         info = super().get_data_info(idx)
+        if any(self.ignored_edges):
+            info["ignored_edges"] = self.ignored_edges
         if "seg_map_path" in info:
             info["num_classes"] = self.num_classes
         return info

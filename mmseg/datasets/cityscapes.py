@@ -14,6 +14,7 @@ class CityscapesDataset(BaseSegDataset):
     ``gtFine/train``.
     """
 
+    IGNORED_EDGES = (15 / 640, 120 / 640)
     METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
     IMG_SUFFIX = "_leftImg8bit.png"
     SEG_MAP_SUFFIX = "_gtFine_labelTrainIds.png"

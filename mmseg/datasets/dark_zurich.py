@@ -32,6 +32,7 @@ class DarkZurichDataset(BaseSegDataset):
         ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
             with or without suffix.
         metainfo: Overrides ``classes`` and ``palette``.
+        ignored_edges: See :class:`BaseSegDataset`.
         indices: Use the first n samples only, or these.
         pipeline: Transforms, built from the registry.
         test_mode: Whether this is data to test on.
@@ -54,6 +55,7 @@ class DarkZurichDataset(BaseSegDataset):
         corresp: str | None = None,
         ann_file: str = "",
         metainfo: Mapping | None = None,
+        ignored_edges: tuple[float, float] | None = None,
         indices: int | Sequence[int] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
@@ -65,6 +67,7 @@ class DarkZurichDataset(BaseSegDataset):
             data_prefix=data_prefix,
             ann_file=ann_file,
             metainfo=metainfo,
+            ignored_edges=ignored_edges,
             indices=indices,
             pipeline=pipeline,
             test_mode=test_mode,

@@ -33,6 +33,7 @@ class FolderDataset(BaseSegDataset):
         img_suffix: End of the names of images, or several; those of all common formats by default.
         seg_map_suffix: End of the names of label maps.
         metainfo: ``classes`` and, if wanted, ``palette``.
+        ignored_edges: See :class:`BaseSegDataset`.
         indices: Use the first n samples only, or these.
         pipeline: Transforms, built from the registry.
         test_mode: Whether this is data to test on.
@@ -55,6 +56,7 @@ class FolderDataset(BaseSegDataset):
         img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
+        ignored_edges: tuple[float, float] | None = None,
         indices: int | Sequence[int] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
@@ -76,6 +78,7 @@ class FolderDataset(BaseSegDataset):
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             metainfo=metainfo,
+            ignored_edges=ignored_edges,
             indices=indices,
             pipeline=pipeline,
             test_mode=test_mode,

@@ -31,12 +31,6 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
     assert max(scheduler.end for scheduler in cfg.param_scheduler) == 11
 
 
-def test_rows_without_pseudo_labels_shrink_with_the_crop(tmp_path):
-    cfg = small_twin(4, tmp_path, tmp_path)
-    assert cfg.model.pseudo_weight_ignore_top == 3  # 15 of 640 rows are 3 of 128
-    assert cfg.model.pseudo_weight_ignore_bottom == 24
-
-
 def test_toy_data_stands_in_for_missing_data_only(tmp_path):
     cfg = small_twin(1, tmp_path / "toy", tmp_path)
     assert cfg.train_dataloader.dataset.source.data_root == str(tmp_path / "toy" / "gta")

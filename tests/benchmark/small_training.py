@@ -22,7 +22,6 @@ def small_config(method: str = "SePiCo", **method_options: Any) -> Config:
                 "feature_dim": 8,
             },
             "crop_size": (64, 64),
-            "pseudo_weight_ignore_bottom": 12,
         }
     optim_wrapper = {
         "type": "OptimWrapper",

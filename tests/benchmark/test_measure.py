@@ -53,11 +53,10 @@ def test_night_learns_from_the_day_too(fast_peak):
     assert result["flops"]["step"] > by_day["flops"]["step"]
 
 
-def test_rows_left_out_go_with_the_crop():
+def test_crops_are_sized_in_a_copy():
     cfg = small_config()
     small = measure.sized(cfg, SIDE).model
     assert (small.crop_size, small.data_preprocessor.size) == ((SIDE, SIDE), (SIDE, SIDE))
-    assert small.pseudo_weight_ignore_bottom == 6  # 12 of 64 rows
     assert cfg.model.crop_size == (64, 64)
 
 

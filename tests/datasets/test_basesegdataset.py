@@ -16,6 +16,8 @@ from tests.datasets.small_data import (
     write_image,
 )
 
+PACK = {"type": "PackSegInputs"}
+
 
 def test_gta_pairs_are_sorted(tmp_path):
     make_gta(tmp_path)
@@ -127,3 +129,17 @@ def test_labels_need_classes(tmp_path):
     with pytest.raises(InputError, match="knows no classes"):
         BaseSegDataset(str(tmp_path), LABELLED, img_suffix=".png")
     assert len(BaseSegDataset(str(tmp_path), {"img_path": "images"}, img_suffix=".png")) == 4
+
+
+def test_edges_of_a_target_are_shares_of_its_height(tmp_path):
+    make_gta(tmp_path)
+    own = {"data_root": str(tmp_path), "data_prefix": {"img_path": "images"}, "img_suffix": ".png"}
+    for ignored, expected in ((None, (15 / 640, 120 / 640)), ((0.2, 0.3), (0.2, 0.3))):
+        dataset = CityscapesDataset(
+            **own, ignored_edges=ignored, pipeline=[{"type": "LoadImageFromFile"}, PACK]
+        )
+        assert dataset[0]["data_samples"].ignored_edges == expected
+    assert "ignored_edges" not in BaseSegDataset(**own).get_data_info(0)
+    for edges in ((0.26, 0.25), (-0.1, 0.0)):
+        with pytest.raises(InputError, match="leave at least half"):
+            CityscapesDataset(**own, ignored_edges=edges)

@@ -12,8 +12,6 @@ model = dict(
     prototypes=dict(type="ProtoEstimator", num_classes=19, feature_dim=512, memory_length=0),
     alpha=0.999,
     pseudo_threshold=0.968,
-    pseudo_weight_ignore_top=0,
-    pseudo_weight_ignore_bottom=0,
     enable_self_training=True,
     start_contrast_iter=3000,
     pseudo_crop=True,

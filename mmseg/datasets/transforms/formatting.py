@@ -33,6 +33,7 @@ class PackSegInputs(BaseTransform):
             "flip",
             "flip_direction",
             "condition",
+            "ignored_edges",
         ),
     ) -> None:
         self.meta_keys = tuple(meta_keys)

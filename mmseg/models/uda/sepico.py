@@ -51,8 +51,6 @@ class SePiCo(UDADecorator):
         num_levels: feature levels that the projection head returns.
         alpha: largest momentum of the teacher.
         pseudo_threshold: probability from which on a pseudo-label counts as confident.
-        pseudo_weight_ignore_top, pseudo_weight_ignore_bottom: rows of the target crop whose
-            pseudo-labels weigh nothing (the ego vehicle and the camera's rim in Cityscapes).
         enable_self_training: whether the decoder learns from mixed images.
         start_contrast_iter: first iteration with contrastive losses.
         pseudo_crop: whether the target is cropped by :class:`RandomCrop`, else it is used whole.
@@ -76,8 +74,6 @@ class SePiCo(UDADecorator):
         num_levels: int = 1,
         alpha: float = 0.999,
         pseudo_threshold: float = 0.968,
-        pseudo_weight_ignore_top: int = 0,
-        pseudo_weight_ignore_bottom: int = 0,
         enable_self_training: bool = True,
         start_contrast_iter: int = 3000,
         pseudo_crop: bool = True,
@@ -105,8 +101,6 @@ class SePiCo(UDADecorator):
             raise ValueError('variant "bank" needs prototypes with a memory_length above 0')
         self.alpha = alpha
         self.pseudo_threshold = pseudo_threshold
-        self.ignore_top = pseudo_weight_ignore_top
-        self.ignore_bottom = pseudo_weight_ignore_bottom
         self.enable_self_training = enable_self_training
         self.start_contrast_iter = start_contrast_iter
         self.class_balanced_crop = (
@@ -145,7 +139,8 @@ class SePiCo(UDADecorator):
         with torch.no_grad(), optim_wrapper.optim_context(self), teaching:
             target, pseudo = self.learn_where_balanced(target_views)
             confidence = pseudo.confidence()
-            weight = self.pixel_weight(pseudo.label, confidence)
+            edges = data["target"]["data_samples"][0].get("ignored_edges", (0.0, 0.0))
+            weight = self.pixel_weight(pseudo.label, confidence, edges)
             self.update_prototypes(source, source_label)
 
         losses = {"src": lambda: self.source_loss(source, source_label)}
@@ -206,11 +201,20 @@ class SePiCo(UDADecorator):
                 return crops[0], self.pseudo_label(crops)
         return crops[0], PseudoLabel(crop_boxes(pseudo.label, boxes, size), pseudo.confident)
 
-    def pixel_weight(self, pseudo_label: Tensor, confidence: Tensor) -> Tensor:
-        """(B, H, W) weight of each pseudo-label: q, and 0 in the rows that are left out."""
+    @staticmethod
+    def pixel_weight(
+        pseudo_label: Tensor, confidence: Tensor, ignored_edges: tuple[float, float]
+    ) -> Tensor:
+        """(B, H, W) weight of each pseudo-label: q, and 0 at the edges that are left out.
+
+        Args:
+            pseudo_label: (B, H, W). confidence: q, scalar.
+            ignored_edges: shares of H at the top and at the bottom.
+        """
         height = pseudo_label.shape[1]
+        top, bottom = (round(share * height) for share in ignored_edges)
         row = torch.arange(height, device=pseudo_label.device)
-        learnt = (row >= self.ignore_top) & (row < height - self.ignore_bottom)
+        learnt = (row >= top) & (row < height - bottom)
         weight = confidence * learnt.to(confidence)
         return weight[None, :, None].expand(pseudo_label.shape)
 

@@ -80,7 +80,11 @@ def _training_set(old: Section, preprocessing: Preprocessing) -> dict[str, Any]:
         if name == "target":
             kept = [step for step in kept if step["type"] != "LoadAnnotations"]
         translated[name]["pipeline"] = [*kept, {"type": "PackSegInputs"}]
-    folder = old.section("uda").take("corresp_root", (str, type(None)), None)
+    uda = old.section("uda")
+    rows = [uda.take(f"pseudo_weight_ignore_{edge}", int) for edge in ("top", "bottom")]
+    height = uda.node.get("crop_size", (640, 640))[0]
+    translated["target"]["ignored_edges"] = tuple(each / height for each in rows)
+    folder = uda.take("corresp_root", (str, type(None)), None)
     if folder is not None:
         translated["target"]["corresp"] = _below(folder, translated["target"]["data_root"])
     return translated

@@ -11,8 +11,6 @@ METHODS = ("SePiCo", "SePiCoDark")
 _RENAMED = {
     "alpha": "alpha",
     "pseudo_threshold": "pseudo_threshold",
-    "pseudo_weight_ignore_top": "pseudo_weight_ignore_top",
-    "pseudo_weight_ignore_bottom": "pseudo_weight_ignore_bottom",
     "enable_self_training": "enable_self_training",
     "enable_strong_aug": "augment_source_and_target",
     "start_distribution_iter": "start_contrast_iter",
@@ -55,6 +53,7 @@ def uda_model(uda: Section, projection: Section, segmentor: dict[str, Any]) -> d
             "memory_length": uda.take("memory_length", int, 0),
         },
         **{new: uda.take(old) for old, new in _RENAMED.items()},
+        "augment_mixed": True,  # enable_strong_aug is of source and target alone
     }
     if segmentor["auxiliary_head"].get("input_transform") == "multiple_select":
         model["num_levels"] = len(segmentor["auxiliary_head"]["in_index"])

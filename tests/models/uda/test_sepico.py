@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from mmseg.benchmark.batches import pinned
+from mmseg.datasets import CityscapesDataset
+from mmseg.models.uda import SePiCo
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
 
 AUGMENTED = {"augment_source_and_target": True, "augment_mixed": True}
@@ -97,11 +99,32 @@ def test_init_weights_makes_the_teacher_a_whole_copy():
 
 
 def test_pixel_weight_is_the_confidence_but_for_the_outer_rows():
-    model = sepico(pseudo_weight_ignore_top=1, pseudo_weight_ignore_bottom=2)
-    weight = model.pixel_weight(torch.zeros(1, 6, 2).long(), torch.tensor(0.5))
+    label, confidence = torch.zeros(1, 6, 2).long(), torch.tensor(0.5)
+    weight = SePiCo.pixel_weight(label, confidence, (1 / 6, 2 / 6))
     assert weight.tolist() == [[[row] * 2 for row in (0, 0.5, 0.5, 0.5, 0, 0)]]
-    whole = sepico().pixel_weight(torch.zeros(1, 6, 2).long(), torch.tensor(0.5))
-    assert (whole == 0.5).all()
+    assert (SePiCo.pixel_weight(label, confidence, (0.0, 0.0)) == 0.5).all()
+
+
+@pytest.mark.parametrize(("height", "rows"), [(640, (15, 120)), (240, (6, 45)), (135, (3, 25))])
+def test_edges_of_cityscapes_go_with_the_height(height, rows):
+    """In the release: 15 and 120 rows of crops that are 640 high."""
+    label = torch.zeros(1, height, 1).long()
+    weight = SePiCo.pixel_weight(label, torch.tensor(1.0), CityscapesDataset.IGNORED_EDGES)
+    assert (weight[0, :, 0] == 0).nonzero()[:, 0].tolist() == [
+        *range(rows[0]),
+        *range(height - rows[1], height),
+    ]
+
+
+def test_edges_come_with_the_target():
+    torch.manual_seed(0)
+    data = batch()
+    for sample in data["target"]["data_samples"]:
+        sample.set_metainfo({"ignored_edges": (0.25, 0.125)})
+    for start, ignored in ((data, 0.375), (batch(), 0.0)):
+        model = sepico(pseudo_threshold=0.0)
+        log = model.train_step(start, optimizer_of(model))
+        assert log["ignored_pseudo_labels"] == ignored
 
 
 def test_rows_without_weight_are_no_target_of_the_contrast(monkeypatch):

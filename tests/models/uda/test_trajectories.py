@@ -69,9 +69,10 @@ def iteration_data(t: int) -> tuple[dict, torch.Tensor]:
         sample = SegDataSample()
         sample.set_data({"gt_sem_seg": PixelData(data=image_label)})
         samples.append(sample)
+    edges = SegDataSample(metainfo={"ignored_edges": (4 / 64, 8 / 64)})
     data = {
         "source": {"inputs": torch.tensor(source).float(), "data_samples": samples},
-        "target": {"inputs": torch.tensor(target).float(), "data_samples": [SegDataSample()] * 2},
+        "target": {"inputs": torch.tensor(target).float(), "data_samples": [edges] * 2},
     }
     return data, mask
 
@@ -96,8 +97,6 @@ def build(network: str, variant: str, self_training: bool) -> SePiCo:
             },
             "alpha": 0.9,
             "pseudo_threshold": 0.15,
-            "pseudo_weight_ignore_top": 4,
-            "pseudo_weight_ignore_bottom": 8,
             "enable_self_training": self_training,
             "start_contrast_iter": 2,
             "pseudo_crop": False,

@@ -38,6 +38,8 @@ def images(t: int) -> tuple[dict, Tensor]:
     data["source"]["data_samples"] = [labelled(one) for one in label]
     # As large as the crop, which is then the same wherever it is drawn.
     data["target"]["inputs"] = [image[:, :, :32] for image in data["target"]["inputs"]]
+    for sample in data["target"]["data_samples"]:
+        sample.set_metainfo({"ignored_edges": (4 / 32, 0.0)})
     own = slice(get_rank(), None, get_world_size())
     data = {
         domain: {name: values[own] for name, values in parts.items()}
@@ -55,7 +57,6 @@ def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -
         memory_length=3 if variant == "bank" else 0,
         alpha=0.9,
         pseudo_threshold=0.4,
-        pseudo_weight_ignore_top=4,
     ).to(device)
     optim_wrapper = optimizer_of(model)
     gradients: list[Tensor] = []

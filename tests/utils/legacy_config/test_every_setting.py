@@ -43,6 +43,8 @@ PLACES = {
     r"model\.auxiliary_head\.loss_decode\.scale_min_ratio": "model.contrast.min_ratio",
     r"model\.auxiliary_head\.loss_decode\.loss_weight": "model.contrast.loss_weight",
     r"model\.(.+)": r"model.segmentor.\1",
+    r"uda\.pseudo_weight_ignore_(top|bottom)": "train_dataloader.dataset.target.ignored_edges",
+    r"uda\.crop_size": "(model.crop_size|train_dataloader.dataset.target.ignored_edges)",
     r"uda\.enable_strong_aug": "model.augment_source_and_target",
     r"uda\.start_distribution_iter": "model.start_contrast_iter",
     r"uda\.color_jitter_probability": "model.color_jitter_threshold",
