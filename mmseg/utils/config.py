@@ -1,13 +1,17 @@
 """Reading configs."""
 
 import argparse
+import json
 import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config, DictAction
+from mmengine.fileio import dump
 
 from .config_file import is_data, read_config
 from .data_config import check_data
@@ -171,6 +175,15 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
         raise InputError(f"--cfg-options do not fit the config: {reason}") from error
     if is_data(cfg.filename):
         check_data(cfg, cfg.filename)
+
+
+def store_config(cfg: Config, path: str | os.PathLike) -> None:
+    """Write a config in such a way that :func:`load_config` reads the same settings."""
+    if Path(path).suffix in (".yaml", ".yml"):  # mmengine writes tuples as tags of Python
+        settings = json.loads(dump(cfg.to_dict(), file_format="json"))
+        Path(path).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    else:
+        cfg.dump(path)
 
 
 def _use_tuples(node: Any) -> Any:
