@@ -186,6 +186,10 @@ def store_config(cfg: Config, path: str | os.PathLike) -> None:
         cfg.dump(path)
 
 
+# mmcv's RandomFlip asks for a list of probabilities; classes and colours are handed on as they are.
+_KEPT_LISTS = ("prob", "metainfo")
+
+
 def _use_tuples(node: Any) -> Any:
     """Turn lists of numbers, such as sizes, into tuples, which transforms ask for.
 
@@ -196,8 +200,7 @@ def _use_tuples(node: Any) -> Any:
     """
     if isinstance(node, Config | dict):
         for key, value in node.items():
-            # mmcv's RandomFlip asks for a list of probabilities.
-            if isinstance(value, dict | list | tuple) and key != "prob":
+            if isinstance(value, dict | list | tuple) and key not in _KEPT_LISTS:
                 node[key] = _use_tuples(value)
         return node
     if isinstance(node, list | tuple):
