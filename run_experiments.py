@@ -182,7 +182,7 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
         shrink(cfg, TOY_ROOT)
     override(cfg, args.cfg_options)
     if is_data(run.resolved):
-        check_data(cfg, run.config)
+        check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)
     return cfg
 

@@ -174,7 +174,7 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
         reason = textwrap.shorten(str(error.args[0] if error.args else error), 200)
         raise InputError(f"--cfg-options do not fit the config: {reason}") from error
     if is_data(cfg.filename):
-        check_data(cfg, cfg.filename)
+        check_data(cfg.to_dict(), cfg.filename)
 
 
 def store_config(cfg: Config, path: str | os.PathLike) -> None:
