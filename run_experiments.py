@@ -197,7 +197,8 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if resume and finished(cfg):
         print(f"{run.title}: finished before, in {run.work_dir}")
         return
-    toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in cfg.pretty_text]
+    text = str(cfg.to_dict())
+    toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in text]
     if toy_sets and not has_toy_data(TOY_ROOT, toy_sets):
         print(f"drawing toy data in {TOY_ROOT}: {', '.join(toy_sets)}")
         make_toy_data(TOY_ROOT, sets=toy_sets)
@@ -205,7 +206,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
         cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores it under this name.
-    cfg = Config(cfg.to_dict(), cfg_text=cfg.pretty_text, filename=str(run.resolved))
+    cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))
     if args.gpus == 1:
         train_tool.run(cfg, args, resume)
     else:

@@ -135,15 +135,16 @@ def test_only_starts_with_a_checkpoint_are_resumed(place):
         run_experiments.newest_start(place / "runs", "other")
 
 
-def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch):
+def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):
     (place / "own_code.py").write_text(
         "from mmengine.hooks import Hook\nfrom mmseg.registry import HOOKS\n"
         "@HOOKS.register_module(force=True)\nclass OwnHook(Hook):\n    pass\n"
     )
     monkeypatch.syspath_prepend(place)
-    cfg = small_config(place / "data" / "toy", place)
+    cfg = small_config(place / "data" / "toy", place, stage=0)
     for key in ("default_scope", "work_dir"):
         cfg.pop(key)
+    cfg.visualizer = {"type": "Visualizer"}
     cfg.custom_imports = {"imports": ["own_code"]}
     cfg.custom_hooks = [{"type": "own_code.OwnHook"}]
     cfg.train_cfg.update(max_iters=1, val_interval=1)
@@ -154,7 +155,9 @@ def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch):
     stored = load_config("work_dirs/mine/mine.py")
     assert (stored.custom_imports, stored.default_scope) == ({"imports": ["own_code"]}, "mmseg")
     Path("mine.py").write_text("model = dict()")  # what the run has stored counts
-    more = ["--cfg-options", "train_cfg.max_iters=2"]
-    run_experiments.main([*options, "--resume", *more])
-    assert Path("work_dirs/mine/iter_2.pth").is_file()
+    more = ["--resume", "--dry-run", "--cfg-options", "train_cfg.max_iters=2"]
+    run_experiments.main([*options, *more])
+    (place / "resumed.py").write_text(capsys.readouterr().out[-20000:].partition("# mine\n")[2])
+    resumed = load_config("resumed.py")
+    assert (resumed.custom_hooks, resumed.train_cfg.max_iters) == (stored.custom_hooks, 2)
     assert not list(Path("work_dirs/mine").glob("*.json"))
