@@ -36,8 +36,13 @@ class Run:
 
     @property
     def resolved(self) -> Path:
-        """Where the config without bases stands, beside the results."""
-        return self.work_dir / f"{self.config.stem}.json"
+        """Where the config without bases is stored, next to the results.
+
+        Generated configs hold data alone; one of the user's own may import modules, so it stays
+        the kind of file that it is.
+        """
+        suffix = ".json" if self.config.parent == GENERATED else self.config.suffix
+        return self.work_dir / f"{self.config.stem}{suffix}"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -94,8 +99,10 @@ def own_run(args: argparse.Namespace) -> Run:
     own = load_config(config).get("work_dir") if not args.debug else None
     default = Path("work_dirs") / (config.stem + ("_debug" if args.debug else ""))
     run = Run(config, Path(args.work_dir or own or default), config.stem)
-    if args.resume and run.resolved.is_file():
-        run.config = run.resolved
+    # Runs of earlier versions have stored a .json of any config.
+    stored = [path for path in (run.resolved, run.resolved.with_suffix(".json")) if path.is_file()]
+    if args.resume and stored:
+        run.config = stored[0]
     return run
 
 
@@ -167,11 +174,15 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
     """The config without bases: shrunken for ``--debug``, with the command line's overrides."""
     from mmseg.apis.shrink import shrink  # late, as all that is slow to import: --help is fast
     from mmseg.utils.config import load_config, override
+    from mmseg.utils.config_file import is_data
+    from mmseg.utils.data_config import check_data
 
     cfg = load_config(run.config)
     if args.debug and run.config != run.resolved:
         shrink(cfg, TOY_ROOT)
     override(cfg, args.cfg_options)
+    if is_data(run.resolved):
+        check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)
     return cfg
 
@@ -186,7 +197,8 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if resume and finished(cfg):
         print(f"{run.title}: finished before, in {run.work_dir}")
         return
-    toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in cfg.pretty_text]
+    text = str(cfg.to_dict())
+    toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in text]
     if toy_sets and not has_toy_data(TOY_ROOT, toy_sets):
         print(f"drawing toy data in {TOY_ROOT}: {', '.join(toy_sets)}")
         make_toy_data(TOY_ROOT, sets=toy_sets)
@@ -194,7 +206,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
         cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores it under this name.
-    cfg = Config(cfg.to_dict(), cfg_text=cfg.pretty_text, filename=str(run.resolved))
+    cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))
     if args.gpus == 1:
         train_tool.run(cfg, args, resume)
     else:

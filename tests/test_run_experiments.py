@@ -10,6 +10,7 @@ import run_experiments
 from mmseg.apis.train import finished
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
+from tests.training import small_config
 
 
 @pytest.fixture
@@ -132,3 +133,31 @@ def test_only_starts_with_a_checkpoint_are_resumed(place):
     assert run_experiments.newest_start(place / "runs", "run") == ("250101_0000", "aaaaa")
     with pytest.raises(InputError, match="nothing to resume"):
         run_experiments.newest_start(place / "runs", "other")
+
+
+def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):
+    (place / "own_code.py").write_text(
+        "from mmengine.hooks import Hook\nfrom mmseg.registry import HOOKS\n"
+        "@HOOKS.register_module(force=True)\nclass OwnHook(Hook):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(place)
+    cfg = small_config(place / "data" / "toy", place, stage=0)
+    for key in ("default_scope", "work_dir"):
+        cfg.pop(key)
+    cfg.visualizer = {"type": "Visualizer"}
+    cfg.custom_imports = {"imports": ["own_code"]}
+    cfg.custom_hooks = [{"type": "own_code.OwnHook"}]
+    cfg.train_cfg.update(max_iters=1, val_interval=1)
+    cfg.default_hooks.checkpoint.update(interval=1, save_best=None)
+    cfg.dump("mine.py")
+    options = ["--config", "mine.py", "--device", "cpu", "--seed", "1"]
+    run_experiments.main(options)
+    stored = load_config("work_dirs/mine/mine.py")
+    assert (stored.custom_imports, stored.default_scope) == ({"imports": ["own_code"]}, "mmseg")
+    Path("mine.py").write_text("model = dict()")  # what the run has stored counts
+    more = ["--resume", "--dry-run", "--cfg-options", "train_cfg.max_iters=2"]
+    run_experiments.main([*options, *more])
+    (place / "resumed.py").write_text(capsys.readouterr().out[-20000:].partition("# mine\n")[2])
+    resumed = load_config("resumed.py")
+    assert (resumed.custom_hooks, resumed.train_cfg.max_iters) == (stored.custom_hooks, 2)
+    assert not list(Path("work_dirs/mine").glob("*.json"))

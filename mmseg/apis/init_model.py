@@ -136,7 +136,7 @@ def without_pretrained(cfg: Any) -> Any:
 def pretrained_files(cfg: Any) -> Iterator[str]:
     """The local files that ``init_cfg=dict(type="Pretrained", ...)`` name in a model config."""
     if isinstance(cfg, dict):
-        if _is_pretrained(cfg) and "://" not in cfg["checkpoint"]:
+        if _is_pretrained(cfg):
             yield cfg["checkpoint"]
         cfg = list(cfg.values())
     if isinstance(cfg, list | tuple):

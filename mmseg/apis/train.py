@@ -29,6 +29,7 @@ from mmseg.utils import (
     check_writable,
     undone_on_error,
 )
+from mmseg.utils.config import store_config
 from mmseg.utils.config_check import check_config
 
 from .init_model import pretrained_files, select_device, without_pretrained
@@ -76,6 +77,7 @@ def train(
         drawn = of_main(int(np.random.SeedSequence().generate_state(1)[0]))
         with raised_together():
             Performance.of(cfg).set_backends()
+            cfg.default_scope = cfg.get("default_scope") or "mmseg"
             init_default_scope("mmseg")
             check_config(cfg)
             _check_parts(cfg)
@@ -159,7 +161,7 @@ def _set_randomness(
 def _store(cfg: Config) -> None:
     """Write the config, before it names a checkpoint to resume, into its work dir."""
     with atomic_path(Path(cfg.work_dir) / Path(cfg.filename or "config.py").name) as temporary:
-        cfg.dump(temporary)
+        store_config(cfg, temporary)
 
 
 def _choose_weights(cfg: Config, checkpoint: Path | None) -> None:

@@ -69,7 +69,7 @@ def measure_apart(
         "device": device.type,
     }
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in ("config.json", "request.json", "result.json")]
+        paths = [Path(folder) / name for name in ("config.py", "request.json", "result.json")]
         cfg.dump(paths[0])
         write_json(paths[1], request)
         command = [sys.executable, "-m", "mmseg.benchmark", *map(str, paths)]

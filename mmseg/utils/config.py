@@ -1,6 +1,7 @@
 """Reading configs."""
 
 import argparse
+import json
 import os
 import sys
 import textwrap
@@ -8,8 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config, DictAction
+from mmengine.fileio import dump
 
+from .config_file import is_data, read_config
+from .data_config import check_data
 from .errors import InputError
 from .legacy_config import is_legacy, translate
 
@@ -54,29 +59,26 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a ``.py`` or ``.json`` config and its ``_base_`` files.
+    """Read a config and its ``_base_`` files.
 
-    One in the schema of mmseg 0.x, as the published checkpoints have, is translated; what is not
-    translated, because nothing is known about it, is named on stderr.
+    A ``.py`` config is a program, which is run. A ``.json`` or ``.yaml`` config is data: it runs
+    nothing, and names registered classes only, also by ``overrides``.
+
+    A config in the schema of mmseg 0.x, as the published checkpoints have, is translated; settings
+    that are not translated, because nothing is known about them, are named on stderr.
 
     Args:
         path: of the config.
         overrides: dotted key -> value, as ``--cfg-options`` gives them.
 
     Raises:
-        InputError: no such file, one that is no config or has no translation, or an override that
-            does not apply.
+        InputError: there is no such file, it is not a config or has no translation, it is data and
+            asks for more, or an override does not apply.
     """
-    if not Path(path).is_file():
-        raise InputError(f"no config at {path}")
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is a program: it can fail in any way
-        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+    cfg = read_config(path)
     if is_legacy(cfg):
-        cfg = Config(_with_tuples(_translated(cfg, path)), filename=str(path))
-    elif Path(path).suffix == ".json":
-        cfg = Config(_with_tuples(cfg.to_dict()), filename=str(path))
+        cfg = Config(_translated(cfg, path), filename=str(path))
+    _use_tuples(cfg)
     override(cfg, overrides or {})
     return cfg
 
@@ -164,20 +166,44 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
     """Set dotted keys of ``cfg`` in place, as ``--cfg-options`` gives them.
 
     Raises:
-        InputError: the config has no place for one of them.
+        InputError: the config has no place for one of them, or it is data and now asks for more.
     """
     try:
         cfg.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         reason = textwrap.shorten(str(error.args[0] if error.args else error), 200)
         raise InputError(f"--cfg-options do not fit the config: {reason}") from error
+    if is_data(cfg.filename):
+        check_data(cfg.to_dict(), cfg.filename)
 
 
-def _with_tuples(node: Any) -> Any:
-    """JSON knows no tuples: lists of numbers, such as sizes, become what configs write."""
-    if isinstance(node, dict):
-        return {key: _with_tuples(value) for key, value in node.items()}
-    if isinstance(node, list):
+def store_config(cfg: Config, path: str | os.PathLike) -> None:
+    """Write a config in such a way that :func:`load_config` reads the same settings."""
+    if Path(path).suffix in (".yaml", ".yml"):  # mmengine writes tuples as tags of Python
+        settings = json.loads(dump(cfg.to_dict(), file_format="json"))
+        Path(path).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    else:
+        cfg.dump(path)
+
+
+# mmcv's RandomFlip asks for a list of probabilities; classes and colours are handed on as they are.
+_KEPT_LISTS = ("prob", "metainfo")
+
+
+def _use_tuples(node: Any) -> Any:
+    """Turn lists of numbers, such as sizes, into tuples, which transforms ask for.
+
+    JSON has no tuples, and ``[512, 512]`` is a natural way to write a size.
+
+    Args:
+        node: a config, changed in place, or a part of one.
+    """
+    if isinstance(node, Config | dict):
+        for key, value in node.items():
+            if isinstance(value, dict | list | tuple) and key not in _KEPT_LISTS:
+                node[key] = _use_tuples(value)
+        return node
+    if isinstance(node, list | tuple):
         numbers = bool(node) and all(isinstance(value, int | float) for value in node)
-        return tuple(node) if numbers else [_with_tuples(value) for value in node]
+        return tuple(node) if numbers else type(node)(_use_tuples(value) for value in node)
     return node

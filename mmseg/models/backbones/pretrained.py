@@ -136,11 +136,13 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_is_there(path: str | os.PathLike) -> None:
-    """See that a file, or a folder, of pretrained weights exists.
+    """Check that a file, or a folder, of pretrained weights exists.
 
     Raises:
-        InputError: It does not; the message says what to fetch.
+        InputError: It does not, or it is a URL; the message says what to fetch.
     """
+    if "://" in str(path):
+        raise InputError(f"weights are not downloaded in a run: download {path} and name the file")
     if not Path(path).exists():
         raise InputError(_missing_file_message(Path(path)))
 

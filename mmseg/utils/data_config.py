@@ -1,0 +1,110 @@
+"""What a data config (``.json``, ``.yaml``) must not ask for, since it may come from a stranger.
+
+Where mmengine expects the name of a registered class, it imports any dotted path and calls what it
+finds there.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from .errors import InputError
+
+_SCOPES = ("mmseg", "mmengine")
+# Settings by which mmengine and mmcv look up a class or a function by its name.
+_NAMES = {
+    "type",
+    "auto_wrap_policy",
+    "check_fn",
+    "collate_fn",
+    "constructor",
+    "ema_type",
+    "optimizer_type",
+    "padding_mode",
+    "param_init_fn",
+    "resize_type",
+    "runner_type",
+    "worker_init_fn",
+}
+_UNREGISTERED_PADDING = {"circular", "constant", "edge", "symmetric", "zeros"}
+_RUN_CODE = {
+    "RFSearchHook": "evaluates strings of its settings",
+    "DVCLiveVisBackend": "runs a command",
+}
+# Files that are written, some of them with text of the config.
+_WRITTEN = {"config_save_file", "filename_tmpl", "img_save_dir", "out_file_path"}
+_WRITTEN |= {"save_dir", "scalar_save_file"}
+_WAY_OUT = "only a .py config, which is a program, may do that"
+
+
+def check_data(cfg: Mapping[str, Any], source: str | os.PathLike) -> None:
+    """Check that a data config imports nothing, runs nothing and writes to its run's folder only.
+
+    Args:
+        cfg: its settings, with those of its bases and of the command line.
+        source: names it in errors.
+
+    Raises:
+        InputError: the first setting that does otherwise.
+    """
+    settings = list(_settings(cfg))
+    known = _registered() if any(key in _NAMES for _, key, _ in settings) else set()
+    problems = [problem for setting in settings if (problem := _problem(*setting, known))]
+    if problems:
+        raise InputError(f"{source}: {problems[0]}")
+
+
+def _settings(node: Any, where: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield where each setting is, its key and its value."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            path = f"{where}.{key}" if where else key
+            yield path, key, value
+            yield from _settings(value, path)
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from _settings(value, f"{where}[{i}]")
+
+
+def _problem(where: str, key: str, value: Any, known: set[str]) -> str | None:
+    """Say what is wrong with a setting, if anything is."""
+    if key == "custom_imports" and value:
+        return f"{where} imports modules: {_WAY_OUT}"
+    if not isinstance(value, str):
+        return None
+    found = f"{where} is {value!r}"
+    if key in ("default_scope", "_scope_") and value not in _SCOPES:
+        return f"{found}, another package than {' and '.join(_SCOPES)}: {_WAY_OUT}"
+    if key in _NAMES and not (key == "padding_mode" and value in _UNREGISTERED_PADDING):
+        scope, _, last = value.rpartition(".")
+        name = last if scope in _SCOPES else value
+        if name in _RUN_CODE:
+            return f"{found}, which {_RUN_CODE[name]}: {_WAY_OUT}"
+        if name not in known:
+            meant = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {meant[0]!r}?" if meant else _WAY_OUT
+            return f"{found}, which is not registered: {hint}"
+    if key in _WRITTEN and (key == "save_dir" or _leads_out(value)):
+        return f"{found}, not a name in the folder of the run: {_WAY_OUT}"
+    return None
+
+
+def _leads_out(path: str) -> bool:
+    return PurePath(path).is_absolute() or ".." in PurePath(path).parts
+
+
+def _registered() -> set[str]:
+    """Find the names in all registries that a config can reach."""
+    import mmengine.runner  # noqa: F401  (registers what comes with mmengine)
+    from mmengine import registry as mmengine_registries
+    from mmengine.registry import Registry
+
+    import mmseg.registry as mmseg_registries
+
+    modules = (mmseg_registries, mmengine_registries)
+    registries = [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
+    for registry in registries:
+        registry.import_from_location()
+    return {name for registry in registries for name in registry.module_dict}
