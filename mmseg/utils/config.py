@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,8 +55,8 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a ``.py`` or ``.json`` config and its ``_base_`` files.
 
-    One in the schema of mmseg 0.x, as the published checkpoints have, is translated; what is not
-    translated, because nothing is known about it, is named on stderr.
+    One in the schema of mmseg 0.x, as the published checkpoints have, is translated; its
+    ``not_for_training`` lists why it can be tested but not trained, if that is so.
 
     Args:
         path: of the config.
@@ -83,15 +82,10 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
 
 def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
     try:
-        translated, unknown = translate(cfg.to_dict())
+        translated, reasons = translate(cfg.to_dict())
     except InputError as error:
         raise InputError(f"{path}, a config of mmseg 0.x: {error}") from error
-    if unknown:
-        print(
-            f"{path}: not translated, for training only: {', '.join(unknown)}",
-            file=sys.stderr,
-        )
-    return translated
+    return translated | ({"not_for_training": reasons} if reasons else {})
 
 
 def add_testing_options(parser: argparse.ArgumentParser) -> None:
