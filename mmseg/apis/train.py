@@ -104,6 +104,7 @@ def _train(cfg: Config, checkpoint: Path | None, launcher: Launcher) -> Runner:
             cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
         with raised_together(), built_from_config("hooks, visualizer or environment"):
             runner = TrainRunner.from_cfg(cfg)
+        runner.logger.info(f"git revision of the code: {cfg.get('git_rev') or 'unknown'}")
         runner.train()
     if is_main_process():
         (work_dir / FINISHED).write_text(str(runner.iter))
