@@ -73,6 +73,7 @@ def experiment(name: str) -> int | str:
 def main(argv: list[str] | None = None) -> None:
     """Generate, train, and if there are several runs compare them."""
     args = parse_args(argv)
+    train_tool.check_options(args)
     if args.gpus != 1:
         from mmseg.engine.launch import check_processes
 
@@ -173,14 +174,14 @@ def remove_unused_configs(runs: list[Run]) -> None:
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """The config without bases: shrunken for ``--debug``, with the command line's overrides."""
     from mmseg.apis.shrink import shrink  # late, as all that is slow to import: --help is fast
-    from mmseg.utils.config import load_config, override
+    from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
 
     cfg = load_config(run.config)
     if args.debug and run.config != run.resolved:
         shrink(cfg, TOY_ROOT)
-    override(cfg, args.cfg_options)
+    train_tool.add_choices(cfg, args)
     if is_data(run.resolved):
         check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)

@@ -82,7 +82,8 @@ def evaluate_on(
         checkpoint: of a domain-adaptation method or of a segmentor.
         outputs: what to make of the predictions. Labels are read only for a metric.
         role: whether the student or the teacher predicts.
-        aug_test: average over scales and flips.
+        aug_test: average over scales and flips; a config that says ``aug_test = True`` is tested so
+            in any case.
         device: ``auto``, ``cpu`` or ``cuda``.
         work_dir: where the scores go, as ``<checkpoint>_<data set>_eval.json``; beside the
             checkpoint by default.
@@ -103,6 +104,7 @@ def evaluate_on(
     init_default_scope("mmseg")
     checkpoint, target = Path(checkpoint), select_device(device)
     folder = Path(work_dir) if work_dir else checkpoint.parent
+    aug_test = aug_test or bool(cfg.get("aug_test"))
     if aug_test and batch_size is None:
         batch_size = 1
     with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):

@@ -2,12 +2,14 @@
 
 import copy
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -66,6 +68,9 @@ def load_model(
     cfg = cfg if isinstance(cfg, Config) else load_config(cfg)
     if not isinstance(cfg.get("model"), dict):
         raise InputError("the config has no model")
+    if (reasons := cfg.get("not_for_training")) and is_main_process():
+        told = f"{cfg.filename} can be tested, but not trained: {'; '.join(reasons)}"
+        print(f"note: {told}", file=sys.stderr)
     loaded = load_checkpoint(checkpoint)
     state_dict = weights_of(loaded, checkpoint)
     with built_from_config("model"):

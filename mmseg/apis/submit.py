@@ -74,7 +74,7 @@ def submit(
         checkpoint: of a domain-adaptation method or of a segmentor.
         path: the zip.
         role: whether the student or the teacher predicts.
-        aug_test: average over scales and flips.
+        aug_test: average over scales and flips, see :func:`~mmseg.apis.evaluate_on`.
         device: ``auto``, ``cpu`` or ``cuda``.
         data_root: folder of the data set; the config's, or ``data/<name>`` by default.
         invalid_below: pixels of a lower confidence are declared invalid, where that can be said.
@@ -92,6 +92,7 @@ def submit(
     _check_options(path, benchmark, invalid_below)
     init_default_scope("mmseg")
     target = select_device(device)
+    aug_test = aug_test or bool(cfg.get("aug_test"))
     check_config(cfg, ("model", "tta_model"))
     found = submission_set(cfg, name, data_root)
     check_config(found.cfg, DATA_PARTS)

@@ -31,6 +31,8 @@ from mmseg.utils import (
 )
 from mmseg.utils.config import store_config
 from mmseg.utils.config_check import check_config
+from mmseg.utils.legacy_config import check_trainable
+from mmseg.utils.revision import git_revision
 
 from .init_model import pretrained_files, select_device, without_pretrained
 
@@ -54,7 +56,8 @@ def train(
 
     Args:
         cfg: a whole config; it is not changed. A copy without bases is stored in the work dir
-            under the name of its file.
+            under the name of its file, with the revision of the code (``git_rev``). ``validate =
+            False`` leaves out the evaluation.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         resume: go on from the work dir's last checkpoint exactly as if nothing had happened.
         from_scratch: leave out the ImageNet weights that the config names.
@@ -99,8 +102,11 @@ def _train(cfg: Config, checkpoint: Path | None, launcher: Launcher) -> Runner:
             _choose_weights(cfg, checkpoint)
         # Not stored: a run may be resumed in another way.
         cfg.launcher = launcher
+        if cfg.get("validate") is False:
+            cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
         with raised_together(), built_from_config("hooks, visualizer or environment"):
             runner = TrainRunner.from_cfg(cfg)
+        runner.logger.info(f"git revision of the code: {cfg.get('git_rev') or 'unknown'}")
         runner.train()
     if is_main_process():
         (work_dir / FINISHED).write_text(str(runner.iter))
@@ -132,6 +138,7 @@ def check_unused(work_dir: Path) -> None:
 
 
 def _check_parts(cfg: Config) -> None:
+    check_trainable(cfg)
     for key in NEEDED:
         if not isinstance(cfg.get(key), dict):
             raise InputError(f"the config has no {key}: set {key} = dict(...)")
@@ -160,6 +167,7 @@ def _set_randomness(
 
 def _store(cfg: Config) -> None:
     """Write the config, before it names a checkpoint to resume, into its work dir."""
+    cfg.git_rev = git_revision()
     with atomic_path(Path(cfg.work_dir) / Path(cfg.filename or "config.py").name) as temporary:
         store_config(cfg, temporary)
 

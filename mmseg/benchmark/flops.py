@@ -29,7 +29,8 @@ def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
     with torch.device("meta"):
         # A fused optimizer does not know the meta device.
         step = TrainingStep(cfg, Settings(optimizer="unfused"), torch.device("meta"))
-    step.model.augmentation = None
+    step.model.augmentation.jitter_threshold = 1.0
+    step.model.augmentation.blur = False
     with _without_autocast(), sdpa_kernel(SDPBackend.MATH), step_counter() as counter:
         step(batch)
     return counter.get_total_flops()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.utils import check_writable
+from mmseg.utils.legacy_config import check_trainable
 
 from .settings import FAST, ITERATIONS, PLAIN, Settings, Switches, Workload
 
@@ -59,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
     device = select_device(args.device)
     iters = ITERATIONS[device.type] if args.iters is None else args.iters
     workload = Workload(args.crop, args.batch, args.start_contrast, iters, args.warmup)
+    check_trainable(args.cfg)
     Performance.of(args.cfg)  # complains of unknown settings
     if args.compare:
         settings = {

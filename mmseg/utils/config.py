@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,8 +63,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     A ``.py`` config is a program, which is run. A ``.json`` or ``.yaml`` config is data: it runs
     nothing, and names registered classes only, also by ``overrides``.
 
-    A config in the schema of mmseg 0.x, as the published checkpoints have, is translated; settings
-    that are not translated, because nothing is known about them, are named on stderr.
+    A config in the schema of mmseg 0.x, as the published checkpoints have, is translated; its
+    ``not_for_training`` lists why it can be tested but not trained, if that is so.
 
     Args:
         path: of the config.
@@ -85,15 +84,10 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
 
 def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
     try:
-        translated, unknown = translate(cfg.to_dict())
+        translated, reasons = translate(cfg.to_dict())
     except InputError as error:
         raise InputError(f"{path}, a config of mmseg 0.x: {error}") from error
-    if unknown:
-        print(
-            f"{path}: not translated, for training only: {', '.join(unknown)}",
-            file=sys.stderr,
-        )
-    return translated
+    return translated | ({"not_for_training": reasons} if reasons else {})
 
 
 def add_testing_options(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,17 @@ from mmseg.datasets.rare_class_sampling import RareClassSampling
 from .errors import InputError
 
 # Top-level settings that mmseg reads beside those of the Runner.
-_OWN_KEYS = {"exp", "performance", "sync_bn", "tta_model", "tta_pipeline"}
+_OWN_KEYS = {
+    "aug_test",
+    "exp",
+    "git_rev",
+    "not_for_training",
+    "performance",
+    "sync_bn",
+    "tta_model",
+    "tta_pipeline",
+    "validate",
+}
 # What the registry and the Runner take out of a config before its class sees it.
 _NOT_FOR_THE_CLASS = {
     "type",

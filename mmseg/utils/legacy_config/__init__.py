@@ -2,18 +2,19 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmseg.utils.errors import InputError
 
-from .data import data_settings
-from .method import uda_model
+from .data import test_loaders, train_loader, worker_settings
+from .method import test_class_weight, uda_model
 from .network import segmentor
+from .pipelines import Preprocessing
 from .section import Section
-from .training import training_settings
+from .training import metrics_of, training_settings
 
-__all__ = ["IGNORED", "is_legacy", "translate"]
+__all__ = ["IGNORED", "check_trainable", "is_legacy", "translate"]
 
 _VARIABLE = "a variable of the file, which is read where it is used"
 #: Settings, by regular expressions of their dotted paths, that mean nothing here, and why.
@@ -26,15 +27,17 @@ IGNORED = {
     r"resume_from|work_dir": "said on the command line: --resume, --work-dir",
     r"workflow": "mmengine has loops instead",
     r"find_unused_parameters|use_ddp_wrapper|n_gpus|gpu_ids": "training is on one device",
+    r"gpu_model": "the kind of GPU that the experiment was for",
     r"git_rev": "of the code that trained",
     r"model\.train_cfg(\..+)?": "where the code that trained left its logs",
+    r"model\.backbone\.ema_drop_path_rate": "the teacher drops nothing",
     r"model\.auxiliary_head\.dropout_ratio": "the release builds this dropout and never calls it",
     r"data\.train\.target\.ann_dir": "the labels of the target must not be read in training",
     r"data\.(train\.target|val|test)\.test_mode": "follows from what the data set is used for",
     r"data\..+\.(keys|meta_keys)": "PackSegInputs packs what there is",
 }
-# Testing reads these parts only.
-_TESTED = ("model.", "data.val.", "data.test.")
+# The settings that testing reads: no losses, and nothing of the projection.
+_TESTED = re.compile(r"(model\.(?!auxiliary_head\.|.+\.loss_decode\.)|data\.(val|test)\.).+")
 
 
 def is_legacy(cfg: Mapping[str, Any]) -> bool:
@@ -51,29 +54,64 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A config of mmseg 0.x, as SePiCo's release resolves it, in the schema of mmseg 1.x.
 
     Returns:
-        The whole config, for training and testing; and the dotted paths of the settings of
-        training that nothing is known about, which have no part in it.
+        The config, and the reasons why it can be tested but not trained: a setting of training is
+        missing, has a value that there is no counterpart for, or nothing is known about it. If the
+        training cannot be translated at all, the config has a bare segmentor and no training.
 
     Raises:
-        InputError: a setting is missing, or has a value that there is no counterpart for, or
-            nothing is known about a setting that testing depends on.
+        InputError: the same is true of a setting that testing depends on.
     """
     section = Section(copy.deepcopy(dict(old)))
+    preprocessing = Preprocessing()
     network = segmentor(section.section("model"))
-    projection = section.section("model").section("auxiliary_head")
-    loaders, preprocessor = data_settings(section)
-    dataset = loaders["train_dataloader"]["dataset"]
-    settings = training_settings(section, dataset["source"]["type"])
-    model = uda_model(section.section("uda"), projection, network)
-    unknown = [
-        path
-        for path in section.left()
-        if not any(re.fullmatch(pattern, path) for pattern in IGNORED)
-    ]
-    if tested := [path for path in unknown if path.startswith(_TESTED)]:
+    data = section.section("data")
+    workers = worker_settings(data)
+    class_weight = test_class_weight(section)
+    if class_weight is not None:
+        network["test_cfg"]["class_weight"] = class_weight
+    metrics = metrics_of(section)
+    evaluator = {"type": "IoUMetric", "iou_metrics": metrics}
+    translated = {
+        "val_evaluator": evaluator,
+        "test_evaluator": copy.deepcopy(evaluator),
+        **test_loaders(data, workers, preprocessing),
+    }
+    if unknown := [path for path in _unknown(section) if _TESTED.fullmatch(path)]:
         raise InputError(
-            f"nothing is known about {', '.join(tested)}: leave it out if it changes nothing, or "
+            f"nothing is known about {', '.join(unknown)}: leave it out if it changes nothing, or "
             "write a config in the schema of today"
         )
-    translated = settings | loaders | {"model": model | {"data_preprocessor": preprocessor}}
-    return translated, unknown
+    reasons = section.not_for_training
+    model = network
+    try:
+        model = uda_model(section, network)
+        loader = train_loader(section, workers, preprocessing)
+        settings = training_settings(section, metrics)
+    except InputError as error:
+        reasons.append(str(error))
+    else:
+        translated |= settings | {"train_dataloader": loader}
+        if unknown := list(_unknown(section)):
+            reasons.append(f"nothing is known about {', '.join(unknown)}")
+    translated["model"] = {**model, "data_preprocessor": preprocessing.config()}
+    return translated, reasons
+
+
+def _unknown(section: Section) -> Iterator[str]:
+    """The settings that nothing has been made of, and that there is no reason to ignore."""
+    for path in section.left():
+        if not any(re.fullmatch(pattern, path) for pattern in IGNORED):
+            yield path
+
+
+def check_trainable(cfg: Mapping[str, Any]) -> None:
+    """Check that training would be what the config says, if it was translated.
+
+    Raises:
+        InputError: with the reasons that :func:`translate` has found, ``cfg.not_for_training``.
+    """
+    if reasons := cfg.get("not_for_training"):
+        raise InputError(
+            f"this config of mmseg 0.x can be tested, but not trained: {'; '.join(reasons)}; leave "
+            "out what changes nothing, or write a config in the schema of today"
+        )

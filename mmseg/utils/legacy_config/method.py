@@ -17,27 +17,51 @@ _RENAMED = {
     "blur": "blur",
     "color_jitter_strength": "color_jitter_strength",
     "color_jitter_probability": "color_jitter_threshold",
-    "pseudo_random_crop": "pseudo_crop",
-    "cat_max_ratio": "cat_max_ratio",
-    "crop_size": "crop_size",
-    "regen_pseudo": "regenerate_pseudo_label",
+}
+# Of the class-balanced crop: their name here and the release's default.
+_CROP = {
+    "pseudo_random_crop": ("pseudo_crop", False),
+    "cat_max_ratio": ("cat_max_ratio", 0.75),
+    "crop_size": ("crop_size", [640, 640]),
+    "regen_pseudo": ("regenerate_pseudo_label", False),
 }
 # Of (mean(l) - l) / std(l) in class weights 1 + s z, at test time and in training.
 _TEST_SPREAD, _TRAINING_SPREAD = 0.16, 0.05
 
 
-def uda_model(uda: Section, projection: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
-    """The config of the model.
+def test_class_weight(old: Section) -> list[float] | None:
+    """Class weights that the probabilities are multiplied by in tests of a night model."""
+    uda = old.node.get("uda")
+    if not isinstance(uda, dict) or uda.get("type") == "SePiCo":
+        return None
+    class_weight = uda.get("class_weight")
+    if class_weight is None:
+        return None
+    if not isinstance(class_weight, list | tuple) or not all(
+        isinstance(weight, int | float) for weight in class_weight
+    ):
+        raise InputError(f"uda.class_weight must be numbers: {class_weight}")
+    spread = _TEST_SPREAD / _TRAINING_SPREAD
+    return [1 + spread * (weight - 1) for weight in class_weight]
+
+
+def uda_model(old: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
+    """The config of the model, from the whole old file.
 
     Args:
-        uda: of the old file.
-        projection: its ``model.auxiliary_head``, of which the segmentor's part is taken.
-        segmentor: translated; a night model gets its class weights of testing.
+        old: its ``uda``, and what of ``model.auxiliary_head`` is not the segmentor's.
+        segmentor: translated.
     """
+    uda = old.section("uda")
     name = uda.take("type", str)
     if name not in METHODS:
         raise InputError(f"uda.type is {name!r}; known are {' and '.join(METHODS)}")
+    if "auxiliary_head" not in segmentor:
+        raise InputError(f"{name} trains an EncoderDecoderProjector with a ProjHead")
     uda.only("mix", "class")
+    uda.only_trained("prod", True)
+    uda.only_trained("push_off_self_training", False)
+    projection = old.section("model").section("auxiliary_head")
     loss = projection.section("loss_decode")
     num_classes = segmentor["decode_head"]["num_classes"]
     for section in (projection, loss):
@@ -52,13 +76,18 @@ def uda_model(uda: Section, projection: Section, segmentor: dict[str, Any]) -> d
             "feature_dim": segmentor["auxiliary_head"]["channels"],
             "memory_length": uda.take("memory_length", int, 0),
         },
-        **{new: uda.take(old) for old, new in _RENAMED.items()},
+        **{new: uda.take(key) for key, new in _RENAMED.items()},
+        **{new: uda.take(key, default=default) for key, (new, default) in _CROP.items()},
         "augment_mixed": True,  # enable_strong_aug is of source and target alone
     }
     if segmentor["auxiliary_head"].get("input_transform") == "multiple_select":
         model["num_levels"] = len(segmentor["auxiliary_head"]["in_index"])
     if name == "SePiCoDark":
-        model |= _night(uda, segmentor)
+        model |= {
+            "class_weight": uda.take("class_weight", default=None),
+            "day_ratio": uda.take("day_ratio"),
+            "shift_insensitive_classes": uda.take("shift_insensitive_classes"),
+        }
     return model
 
 
@@ -82,18 +111,3 @@ def _variant(loss: Section) -> str:
     if dist and bank:
         raise InputError(f"{loss.path} sets both use_dist and use_bank")
     return "dist" if dist else "bank" if bank else "proto"
-
-
-def _night(uda: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
-    """What a night model has beside; where the day images are is the data set's."""
-    class_weight = uda.take("class_weight", (list, tuple, type(None)), None)
-    if not all(isinstance(weight, int | float) for weight in class_weight or ()):
-        raise InputError(f"{uda.where('class_weight')} must be numbers: {class_weight}")
-    if class_weight is not None:
-        spread = _TEST_SPREAD / _TRAINING_SPREAD
-        segmentor["test_cfg"]["class_weight"] = [1 + spread * (w - 1) for w in class_weight]
-    return {
-        "class_weight": class_weight,
-        "day_ratio": uda.take("day_ratio"),
-        "shift_insensitive_classes": uda.take("shift_insensitive_classes"),
-    }

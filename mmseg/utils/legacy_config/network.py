@@ -16,6 +16,7 @@ _RESNET_KEYS = (
     "out_indices",
     "norm_cfg",
     "norm_eval",
+    "with_cp",
 )
 # The initial values that a head here has anyway.
 _HEAD_INIT = {
@@ -25,15 +26,27 @@ _HEAD_INIT = {
 
 
 def segmentor(model: Section) -> dict[str, Any]:
-    """The config of the segmentor, from the old file's ``model``."""
-    model.only("type", "EncoderDecoderProjector")
+    """The config of the segmentor, from the old file's ``model``.
+
+    It is an ``EncoderDecoder``, which can be tested, if there is no projection head.
+    """
+    name = model.take("type", str)
+    if name not in ("EncoderDecoderProjector", "EncoderDecoder"):
+        raise InputError(
+            f"{model.where('type')} is {name!r}; known are EncoderDecoderProjector and "
+            "EncoderDecoder"
+        )
     translated = {
-        "type": "EncoderDecoderProjector",
+        "type": "EncoderDecoder",
         "backbone": _backbone(model.section("backbone")),
         "decode_head": _decode_head(model.section("decode_head")),
-        "auxiliary_head": _projection(model.section("auxiliary_head")),
         "test_cfg": _test_cfg(model.section("test_cfg")),
     }
+    projection = None
+    if name == "EncoderDecoderProjector":
+        projection = model.trained("auxiliary_head", _projection)
+    if projection:
+        translated |= {"type": name, "auxiliary_head": projection}
     pretrained = model.take("pretrained", (str, type(None)), None)
     if pretrained:
         translated["backbone"]["init_cfg"] = {
@@ -51,9 +64,10 @@ def _pretrained_file(name: str) -> str:
 
 def _backbone(backbone: Section) -> dict[str, Any]:
     name = backbone.take("type", str)
+    backbone.only_trained("frozen_stages", -1)
     if name.startswith("mit_b"):
         backbone.only("style", "pytorch", required=False)
-        return {"type": name}
+        return {"type": name, **backbone.take_all("with_cp")}
     if name != "ResNetV1c":
         raise InputError(f"{backbone.where('type')} is {name!r}; known are ResNetV1c and mit_b0-5")
     return {
@@ -69,6 +83,7 @@ def _decode_head(head: Section) -> dict[str, Any]:
     if name not in _HEAD_INIT:
         known = " and ".join(_HEAD_INIT)
         raise InputError(f"{head.where('type')} is {name!r}; known are {known}")
+    head.only_trained("sampler", None)
     translated = {
         "type": name,
         "in_channels": head.take("in_channels"),
@@ -76,7 +91,7 @@ def _decode_head(head: Section) -> dict[str, Any]:
         "num_classes": head.take("num_classes", int),
         **head.take_all(*_HEAD_KEYS),
         **head.drop_default("init_cfg", _HEAD_INIT[name], None),
-        "loss_decode": _cross_entropy(head.section("loss_decode")),
+        "loss_decode": head.trained("loss_decode", _cross_entropy),
     }
     if name == "DLV2Head":
         return translated | {"dilations": head.take("dilations")}

@@ -1,11 +1,12 @@
 """Reading a config of mmseg 0.x in such a way that no setting is lost."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from mmseg.utils.errors import InputError
 
 _REQUIRED = object()
+T = TypeVar("T")
 
 
 class Section:
@@ -16,11 +17,15 @@ class Section:
     Args:
         node: the dict; it is emptied.
         path: where it stands in the file, dotted.
+        not_for_training: gets the reasons why the config can be tested but not trained.
     """
 
-    def __init__(self, node: dict[str, Any], path: str = "") -> None:
+    def __init__(
+        self, node: dict[str, Any], path: str = "", not_for_training: list[str] | None = None
+    ) -> None:
         self.node = node
         self.path = path
+        self.not_for_training = [] if not_for_training is None else not_for_training
 
     def where(self, key: str) -> str:
         """The dotted path of a setting, for errors."""
@@ -69,6 +74,32 @@ class Section:
             known = " or ".join(repr(choice) for choice in choices)
             raise InputError(f"{self.where(key)} is {value!r}, but there is only {known} here")
 
+    def only_trained(self, key: str, *choices: Any) -> None:
+        """Take out a setting that only training reads, of which there is one choice here.
+
+        Another one is a reason not to train. If the file makes none, the first choice was the
+        default.
+        """
+        try:
+            self.only(key, *choices, required=False)
+        except InputError as error:
+            self.not_for_training.append(str(error))
+
+    def trained(self, key: str, translate: Callable[["Section"], T]) -> T | None:
+        """Translate a section that only training reads.
+
+        What cannot be translated is a reason not to train.
+
+        Returns:
+            What ``translate`` makes of the section; None if it cannot.
+        """
+        try:
+            return translate(self.section(key))
+        except InputError as error:
+            self.not_for_training.append(str(error))
+            self.node.pop(key, None)
+            return None
+
     def section(self, key: str) -> "Section":
         """The dict under ``key``, which stays in its place.
 
@@ -79,7 +110,7 @@ class Section:
         if not isinstance(node, dict):
             found = "is no dict" if key in self.node else "is missing"
             raise InputError(f"{self.where(key)} {found}")
-        return Section(node, self.where(key))
+        return Section(node, self.where(key), self.not_for_training)
 
     def sections(self, key: str) -> list["Section"]:
         """The list of dicts under ``key``, which stay in their place.
@@ -90,7 +121,10 @@ class Section:
         nodes = self.node.get(key)
         if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
             raise InputError(f"{self.where(key)} must be a list of dicts")
-        return [Section(node, f"{self.where(key)}.{i}") for i, node in enumerate(nodes)]
+        return [
+            Section(node, f"{self.where(key)}.{i}", self.not_for_training)
+            for i, node in enumerate(nodes)
+        ]
 
     def left(self) -> Iterator[str]:
         """The dotted paths of all settings that have not been taken."""

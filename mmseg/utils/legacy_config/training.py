@@ -13,16 +13,24 @@ from .section import Section
 
 # What old configs do not speak of.
 _RUNTIME = Path(__file__).parents[3] / "configs" / "_base_" / "default_runtime.py"
-# SYNTHIA has no terrain, truck and train: its results are means over fewer classes.
-_SYNTHIA_METRICS = ["mIoU", "mIoU16", "mIoU13"]
-_SYNTHIA_BEST = "mIoU16"
 
 
-def training_settings(old: Section, source: str) -> dict[str, Any]:
-    """Everything but the model and the data.
+def metrics_of(old: Section) -> list[str]:
+    """The means of IoU to report; the first of them is over all classes.
+
+    SYNTHIA has no terrain, truck and train: its results are means over fewer classes.
+    """
+    train = old.section("data").node.get("train")
+    source = train.get("source") if isinstance(train, dict) else None
+    synthia = isinstance(source, dict) and source.get("type") == "SynthiaDataset"
+    return ["mIoU", "mIoU16", "mIoU13"] if synthia else ["mIoU"]
+
+
+def training_settings(old: Section, metrics: list[str]) -> dict[str, Any]:
+    """Everything but the model, the data and the metrics.
 
     Args:
-        old: the whole file. source: the class of the source data set.
+        old: the whole file. metrics: of :func:`metrics_of`.
     """
     settings = copy.deepcopy(_runtime())
     settings["log_level"] = old.take("log_level", str)
@@ -35,9 +43,7 @@ def training_settings(old: Section, source: str) -> dict[str, Any]:
     hooks["panels"]["interval"] = old.section("uda").take("debug_img_interval", int)
     evaluation = old.section("evaluation")
     evaluation.only("metric", "mIoU", ["mIoU"])
-    metrics = ["mIoU"]
-    if source == "SynthiaDataset":
-        metrics, hooks["checkpoint"]["save_best"] = _SYNTHIA_METRICS, _SYNTHIA_BEST
+    hooks["checkpoint"]["save_best"] = "mIoU16" if "mIoU16" in metrics else "mIoU"
     runner = old.section("runner")
     runner.only("type", "IterBasedRunner")
     max_iters = runner.take("max_iters", int)
@@ -45,10 +51,7 @@ def training_settings(old: Section, source: str) -> dict[str, Any]:
         "max_iters": max_iters,
         "val_interval": evaluation.take("interval", int),
     }
-    evaluator = {"type": "IoUMetric", "iou_metrics": metrics}
     return settings | {
-        "val_evaluator": evaluator,
-        "test_evaluator": copy.deepcopy(evaluator),
         "optim_wrapper": _optim_wrapper(old),
         "param_scheduler": _schedule(old.section("lr_config"), max_iters),
         "randomness": {"seed": old.take("seed", (int, type(None)), None)},
