@@ -88,7 +88,7 @@ def test_dark_zurich(world, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dark_zurich", "acdc"])
-def test_class_weights_are_for_the_data_that_the_config_is_tested_on(world, tmp_path, name):
+def test_class_weights_are_for_dark_zurich(world, tmp_path, name):
     cfg, checkpoint = world
     factors = np.linspace(0.1, 3, 19)
     cfg.model.test_cfg = {"class_weight": factors.tolist()}
@@ -96,7 +96,9 @@ def test_class_weights_are_for_the_data_that_the_config_is_tested_on(world, tmp_
     write_acdc(tmp_path / "acdc", "test", seed=0)
     root = {"data_root": tmp_path / "acdc"} if name == "acdc" else {}
     report = on_cpu(name, (cfg, checkpoint), tmp_path / "out.zip", **root)
-    assert report.notes[-1] == f"test-time class weights: {'used' if weighted else 'not used'}"
+    assert report.notes[-1] == (
+        f"predicted {'with' if weighted else 'without'} the test-time class weights"
+    )
     predicted = probabilities(images(tmp_path)[0])  # the same noise
     maps = read(tmp_path / "out.zip")
     labels = maps[f"labelTrainIds/{NAMES[0] if weighted else 'fog_rgb_anon.png'}"]
