@@ -89,7 +89,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default="none",
         help="who has started this process and others to share the images: torchrun or srun",
     )
-    add("--gpu-collect", action="store_true", help="no effect; as all GPUs' results are collected")
+    add("--gpu-collect", action="store_true", help="no effect: results are collected without it")
     add("--tmpdir", metavar="DIR", help="no effect: results are collected without files")
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "test_dataloader.num_workers=4", "--options")

@@ -32,8 +32,7 @@ ROAD, SIDEWALK, CAR, SKY = map(CITYSCAPES_CLASSES.index, ("road", "sidewalk", "c
 @pytest.fixture
 def world(tmp_path):
     """Folders of all data sets in ``data``, a config and a checkpoint; the arguments of tools."""
-    root = write_streets(tmp_path / "data")
-    cfg = night_config(root)
+    cfg = night_config(write_streets(tmp_path / "data"))
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     cfg.dump(tmp_path / "night.py")
     write_checkpoint(tmp_path / "night.pth")
@@ -186,13 +185,6 @@ def test_validation_during_training(world, tmp_path, kind, expected):
 def test_the_comparison_of_runs(world, tmp_path):
     compare({"a run": (load_config(world[0]), tmp_path / "night.pth")}, tmp_path / "out", "cpu")
     assert classes_in(tmp_path / "out" / "predictions") == {SIDEWALK}
-
-
-def test_a_batch_of_images_with_and_without(world):
-    """Each image as its data set says, also next to others."""
-    model = init_model(*world[:2], device="cpu")
-    metas = [{"use_class_weight": True}, {}, {"use_class_weight": False}]
-    assert [class_weights_used(model, meta) for meta in metas] == [True, False, False]
 
 
 def test_choices_that_there_are_not(world):
