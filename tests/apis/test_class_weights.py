@@ -19,6 +19,7 @@ from mmseg.datasets.image_files import read_label
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
+from tests.apis.color_world import write_config
 from tests.apis.street_world import night_config, write_checkpoint, write_streets
 from tests.old_configs import old_config
 from tools.predict import main as predict
@@ -34,7 +35,7 @@ def world(tmp_path):
     """Folders of all data sets in ``data``, a config and a checkpoint; the arguments of tools."""
     cfg = night_config(write_streets(tmp_path / "data"))
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
-    cfg.dump(tmp_path / "night.py")
+    write_config(cfg, tmp_path / "night.py")
     write_checkpoint(tmp_path / "night.pth")
     return [str(tmp_path / "night.py"), str(tmp_path / "night.pth"), "--device", "cpu"]
 

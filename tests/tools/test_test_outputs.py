@@ -10,7 +10,14 @@ from PIL import Image
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.utils import InputError
-from tests.apis.color_world import COLORS, method_model, prefixed, weights, write_world
+from tests.apis.color_world import (
+    COLORS,
+    method_model,
+    prefixed,
+    weights,
+    write_config,
+    write_world,
+)
 from tests.apis.street_world import night_config, write_checkpoint, write_streets
 from tools.test import main
 
@@ -22,7 +29,7 @@ def colours(tmp_path):
     """The arguments of the colour world, whose images lie in two folders under one name."""
     cfg = write_world(tmp_path, method_model())
     cfg.custom_imports = {"imports": ["tests.apis.color_world"]}
-    cfg.dump(tmp_path / "config.py")
+    write_config(cfg, tmp_path / "config.py")
     for kind in ("images", "labels"):
         for index, folder in enumerate("AB"):
             (tmp_path / kind / folder).mkdir()
@@ -40,7 +47,7 @@ def cities(tmp_path):
     dataset = cfg.test_dataloader.dataset
     dataset.update(type="CityscapesDataset", data_root=str(root / "cityscapes"))
     dataset.data_prefix = {"img_path": "leftImg8bit/val", "seg_map_path": "gtFine/val"}
-    cfg.dump(tmp_path / "config.py")
+    write_config(cfg, tmp_path / "config.py")
     write_checkpoint(tmp_path / "best.pth")
     return [str(tmp_path / "config.py"), str(tmp_path / "best.pth"), "--device", "cpu"]
 
@@ -146,15 +153,22 @@ def test_options_without_effect_are_accepted_and_named(colours, tmp_path, capsys
     assert lines[:2] == ["note: --gpu-collect has no effect", "note: --tmpdir has no effect"]
 
 
-@pytest.mark.parametrize("layout", ["mmengine", "mmcv"])
 @pytest.mark.parametrize(
-    ("trained", "difference"),
+    ("layout", "trained", "difference"),
     [
-        (["Red", "GREEN", "blue"], None),
-        (None, None),
-        (["green", "red", "blue"], "class 0 is 'green' in the checkpoint, 'red' in the data"),
-        (["red", "green", "cyan"], "class 2 is 'cyan' in the checkpoint, 'blue' in the data"),
-        (["red", "green"], "class 2 is missing in the checkpoint, 'blue' in the data"),
+        ("mmcv", ["Red", "GREEN", "blue"], None),
+        ("mmcv", None, None),
+        (
+            "mmcv",
+            ["green", "red", "blue"],
+            "class 0 is 'green' in the checkpoint, 'red' in the data",
+        ),
+        (
+            "mmengine",
+            ["red", "green", "cyan"],
+            "class 2 is 'cyan' in the checkpoint, 'blue' in the data",
+        ),
+        ("mmengine", ["red", "green"], "class 2 is missing in the checkpoint, 'blue' in the data"),
     ],
 )
 def test_classes_of_another_order_are_refused(colours, tmp_path, layout, trained, difference):
