@@ -7,6 +7,7 @@ from pathlib import Path
 from mmseg.utils.cli import run_main
 from mmseg.utils.config import (
     add_cfg_options,
+    add_class_weights_option,
     add_performance_options,
     chosen_performance,
     load_config,
@@ -56,6 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--stride", help="distance of the windows (2/3 of their size)", **size)
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add_class_weights_option(parser, "on none")
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "model.segmentor.test_cfg.mode=whole")
     return parser.parse_args(argv)
@@ -66,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     # Late: --help and bad configs are fast.
+    from mmseg.apis.class_weights import class_weights_text
     from mmseg.apis.inference import with_mode
     from mmseg.apis.predict import PredictionFiles, predict
     from mmseg.engine.performance import Performance
@@ -80,9 +83,10 @@ def main(argv: list[str] | None = None) -> int:
         device=args.device,
         batch_size=args.batch_size,
         performance=Performance(**chosen_performance(args)),
+        class_weights=args.class_weights,
     )
-    if report.class_weight:
-        print("note: predicted with the test-time class weights of the config")
+    if weights := class_weights_text(report.class_weight):
+        print(f"note: predicted {weights} of the config (--class-weights)")
     kinds = ", ".join(files.kinds)
     print(f"{report.images} images and {report.videos} videos in {files.out_dir}: {kinds}")
     for problem in report.problems:

@@ -92,6 +92,7 @@ def _submit(args: argparse.Namespace) -> int:
         invalid_below=getattr(args, "invalid_below", 0.0),
         batch_size=args.batch_size,
         performance=Performance(**chosen_performance(args)),
+        class_weights=args.class_weights,
     )
     print(f"wrote {args.out}\n{report.text()}")
     return 0

@@ -6,7 +6,7 @@ Several data sets in one call: ``--dataset cityscapes dark_zurich night_driving`
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
 from mmseg.utils.cli import run_main, told_once_a_machine
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mmseg.apis import Outputs
     from mmseg.datasets.evaluation_sets import EvaluationSet
 
+METRICS = ("mIoU", "mDice", "mFscore", "cityscapes")
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
@@ -32,7 +34,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help="checkpoint file")
-    add("--eval", nargs="+", metavar="METRIC", help="score the predictions; METRIC is mIoU")
+    add(
+        "--eval",
+        nargs="+",
+        default=[],
+        metavar="METRIC",
+        help="score the predictions: mIoU (in any case), mDice, mFscore (with precision and "
+        "recall), cityscapes (by cityscapesscripts, on the label ids of Cityscapes)",
+    )
     add(
         "--dataset",
         nargs="+",
@@ -59,7 +68,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action=KeyValues,
         default={},
         metavar="K=V",
-        help="for --format-only: imgfile_prefix=DIR",
+        help="for --format-only: imgfile_prefix=DIR; to_label_id=True writes label ids of "
+        "Cityscapes instead of train ids",
+    )
+    add(
+        "--palette",
+        nargs="?",
+        const="own",
+        choices=("own", "cityscapes"),
+        help="colours of pictures and of palette PNGs: the data set's own or those of Cityscapes; "
+        "with it, --out writes palette PNGs as --format-only does",
     )
     add("--show-dir", metavar="DIR", help="write predictions laid over the images")
     add("--opacity", type=float, default=0.5, help="of the colours in --show-dir (0.5)")
@@ -71,6 +89,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default="none",
         help="who has started this process and others to share the images: torchrun or srun",
     )
+    add("--gpu-collect", action="store_true", help="no effect: results are collected without it")
+    add("--tmpdir", metavar="DIR", help="no effect: results are collected without files")
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "test_dataloader.num_workers=4", "--options")
     return parser.parse_args(argv)
@@ -98,30 +118,50 @@ def main(argv: list[str] | None = None) -> None:
             batch_size=args.batch_size,
             performance=Performance(**chosen_performance(args)),
             launcher=args.launcher,
+            class_weights=args.class_weights,
         )
     if results is None:  # the main process tells
         return
+    _print_notes(args, results)
     if not args.dataset and sets[0].cfg is not cfg:
         print("note: the test images have no public labels; these are the validation images")
-    if results:
+    if outputs.metrics:
         print(report(results))
-    for path in (outputs.table, *outputs.folders, outputs.show_dir):
+    for path in (outputs.table, *outputs.folders, outputs.formatted, outputs.show_dir):
         if path:
             print(f"wrote {path}")
 
 
+def _print_notes(args: argparse.Namespace, results: list[dict[str, Any]]) -> None:
+    from mmseg.apis.class_weights import class_weights_text
+
+    for result in results:
+        if weights := class_weights_text(result["class_weight"]):
+            print(f"note: {result['name']} is predicted {weights} (--class-weights)")
+    for option in ("gpu_collect", "tmpdir"):
+        if getattr(args, option):
+            print(f"note: --{option.replace('_', '-')} has no effect")
+
+
 def _outputs(args: argparse.Namespace) -> "Outputs":
-    folders = _prediction_folders(args)
-    _check_metrics(args.eval)
-    if not (args.eval or folders or args.show_dir):
+    formatted, label_ids = _formatted(args)
+    unknown = [name for name in args.eval if name not in METRICS]
+    if unknown:
+        raise InputError(f"--eval {unknown[0]}: unknown metric; there are {', '.join(METRICS)}")
+    if args.out and Path(args.out).suffix in (".pkl", ".pickle"):
+        raise InputError(f"--out {args.out}: predictions are written as PNGs; name a folder")
+    if not (args.eval or args.out or formatted or args.show_dir):
         raise InputError(
             "nothing to do: choose at least one of --eval, --out, --show-dir, --format-only"
         )
     from mmseg.apis import Outputs
 
     return Outputs(
-        metric="mIoU" if args.eval else None,
-        folders=folders,
+        metrics=tuple(args.eval),
+        folders=(Path(args.out),) if args.out else (),
+        formatted=formatted,
+        label_ids=label_ids,
+        palette=args.palette,
         show_dir=Path(args.show_dir) if args.show_dir else None,
         opacity=args.opacity,
         table=Path(args.table) if args.table else None,
@@ -143,27 +183,26 @@ def _name_and_folder(text: str) -> tuple[str, str]:
     return name, folder
 
 
-def _prediction_folders(args: argparse.Namespace) -> tuple[Path, ...]:
-    """Where raw predictions go, by ``--out`` and by ``--format-only``."""
-    unknown = sorted(set(args.eval_options) - {"imgfile_prefix"})
-    if unknown:
-        raise InputError(f"--eval-options {unknown[0]}: unknown; there is imgfile_prefix=DIR")
-    prefix = args.eval_options.get("imgfile_prefix")
+def _formatted(args: argparse.Namespace) -> tuple[Path | None, bool]:
+    """The folder of ``--format-only``, and whether it gets label ids."""
+    options = dict(args.eval_options)
+    prefix, label_ids = options.pop("imgfile_prefix", None), options.pop("to_label_id", False)
+    if options:
+        raise InputError(
+            f"--eval-options {next(iter(options))}: unknown; there are imgfile_prefix=DIR and "
+            "to_label_id=True"
+        )
+    if not isinstance(label_ids, bool):
+        raise InputError(f"to_label_id must be True or False, not {label_ids}")
     if args.format_only and args.eval:
         raise InputError("--format-only reads no labels: leave out --eval, or use --out with it")
     if args.format_only != bool(prefix):
         raise InputError("--format-only and --eval-options imgfile_prefix=DIR belong together")
+    if label_ids and not prefix:
+        raise InputError("--eval-options to_label_id is for --format-only")
     if prefix and not isinstance(prefix, str):  # parsed as a number or a list
         raise InputError(f"imgfile_prefix must be one folder, not {prefix}: write ./ before it")
-    if args.out and Path(args.out).suffix in (".pkl", ".pickle"):
-        raise InputError(f"--out {args.out}: predictions are written as PNGs; name a folder")
-    return tuple(Path(folder) for folder in (args.out, prefix) if folder)
-
-
-def _check_metrics(names: list[str] | None) -> None:
-    unknown = [name for name in names or () if name != "mIoU"]
-    if unknown:
-        raise InputError(f"--eval {unknown[0]}: unknown metric; there is mIoU")
+    return (Path(prefix) if prefix else None), label_ids
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def compare(
     results, folders = {}, {}
     for name, (cfg, checkpoint) in runs.items():
         folders[name] = out_dir / "predictions" / name.replace(" ", "_")
-        outputs = Outputs(metric="mIoU", folders=(folders[name],))
+        outputs = Outputs(metrics=("mIoU",), folders=(folders[name],))
         (results[name],) = evaluate_on([data], cfg, checkpoint, outputs, device=device)
     dataset = test_loader(data.cfg, labelled=True).dataset
     table = comparison_table(results, dataset.metainfo["classes"])

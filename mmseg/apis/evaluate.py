@@ -4,13 +4,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
@@ -19,7 +21,9 @@ from mmseg.datasets.evaluation_sets import EvaluationSet, own_set
 from mmseg.engine.distributed import Launcher, failing_alone, process_group, raised_together
 from mmseg.engine.performance import Performance
 from mmseg.evaluation import IoUMetric
-from mmseg.models.segmentors import EncoderDecoder, segmentors_of
+from mmseg.evaluation.cityscapes import cityscapes_scores, label_id_files
+from mmseg.evaluation.metrics.iou_metric import OTHER_SCORES
+from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
@@ -28,11 +32,13 @@ from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 
+from .class_weights import class_weights_used
 from .init_model import init_model, select_device
-from .outputs import ImageWriter, Outputs
+from .outputs import ImageWriter, Metric, Outputs
 from .predicting import predictions, test_loader
 from .result_text import table_text
 from .test_time_augmentation import with_tta
+from .trained_classes import check_trained_classes
 
 # The settings that testing reads: of the model's config and of the data set's.
 MODEL_PARTS = ("model", "test_evaluator", "tta_model")
@@ -53,11 +59,10 @@ def evaluate(
     """Test a checkpoint on the config's ``test_dataloader``; for all else see :func:`evaluate_on`.
 
     Returns:
-        The scores as written, and under ``file`` where; empty without a metric.
+        What :func:`evaluate_on` returns for the data set.
     """
     sets = [own_set(cfg)]
-    results = evaluate_on(sets, cfg, checkpoint, outputs, role, aug_test, device, work_dir)
-    return results[0] if results else {}
+    return evaluate_on(sets, cfg, checkpoint, outputs, role, aug_test, device, work_dir)[0]
 
 
 def evaluate_on(
@@ -72,6 +77,7 @@ def evaluate_on(
     batch_size: int | None = None,
     performance: Performance | None = None,
     launcher: Launcher = "none",
+    class_weights: ClassWeights = "auto",
 ) -> list[dict[str, Any]] | None:
     """Test a checkpoint on one data set after the other; training settings are not needed.
 
@@ -93,10 +99,14 @@ def evaluate_on(
         performance: speed and memory; float32 and eager by default, however the model was trained.
         launcher: who has started this process and others that share the images, see
             :func:`~mmseg.engine.distributed.process_group`.
+        class_weights: which images test-time class weights are for, see
+            :func:`~mmseg.apis.init_model`. Averages over scales and flips are made without them,
+            unless they are "on".
 
     Returns:
-        For each data set the scores as written, and under ``file`` where; empty without a metric.
-        None in all processes but the main one.
+        For each data set what was tested and, with a metric, the scores as written, and under
+        ``file`` where. ``class_weight`` says whether test-time class weights were used; it is None
+        for a model that has none. None in all processes but the main one.
 
     Raises:
         InputError: for what the user can put right, before any image is predicted if possible.
@@ -107,19 +117,34 @@ def evaluate_on(
     aug_test = aug_test or bool(cfg.get("aug_test"))
     if aug_test and batch_size is None:
         batch_size = 1
-    with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
+    by_cityscapes = "cityscapes" in outputs.metrics
+    with (
+        process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}),
+        TemporaryDirectory(prefix="label_ids_") if by_cityscapes else nullcontext() as scratch,
+    ):
         with raised_together():
             check_config(cfg, MODEL_PARTS)
             tests = [
-                _Test.of(data, cfg, _outputs_of(data, sets, outputs), aug_test, batch_size, target)
-                for data in sets
+                _Test.of(data, cfg, own_outputs, aug_test, batch_size, target, scratch)
+                for data, own_outputs in _with_outputs(sets, outputs)
             ]
-            model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
+            model = init_model(
+                cfg,
+                checkpoint,
+                target,
+                role,
+                performance,
+                fold_batch_norm=True,
+                class_weights=class_weights,
+            )
+            for test in tests:
+                test.check_classes(model, checkpoint)
             outputs.check_folders()
-            if outputs.metric:
+            if outputs.metrics:
                 check_writable(folder, "--work-dir")
         with failing_alone(), freed_memory_kept(target.type == "cpu"):
-            results = _test(tests, model, averaging(model, cfg) if aug_test else model)
+            predictor = averaging(model, cfg) if aug_test else model
+            results = [test.run(predictor) for test in tests]
         if not is_main_process():
             return None
     about = {
@@ -128,7 +153,7 @@ def evaluate_on(
         "model": role,
         "aug_test": aug_test,
     }
-    stored = _stored(tests, results, about, folder)
+    stored = _stored(tests, results, about, class_weights, folder)
     if outputs.table:
         with atomic_path(outputs.table) as temporary:
             temporary.write_text(table_text(stored), encoding="utf-8")
@@ -139,16 +164,20 @@ def _stored(
     tests: Sequence["_Test"],
     results: Sequence[dict[str, Any]],
     about: dict[str, Any],
+    class_weights: ClassWeights,
     folder: Path,
 ) -> list[dict[str, Any]]:
     """Write the scores of each data set that has any, and say where."""
     name = Path(about["checkpoint"]).stem
     variant = ("_teacher" if about["model"] == "teacher" else "") + "_aug" * about["aug_test"]
-    return [
-        _saved(about | result, folder / f"{name}_{test.data.tag}{variant}_eval.json")
-        for test, result in zip(tests, results, strict=True)
-        if result
-    ]
+    variant += "" if class_weights == "auto" else f"_class_weights_{class_weights}"
+    stored = []
+    for test, result in zip(tests, results, strict=True):
+        result = about | result
+        if test.metric is not None:
+            result = _saved(result, folder / f"{name}_{test.data.tag}{variant}_eval.json")
+        stored.append(result)
+    return stored
 
 
 @dataclass(frozen=True)
@@ -159,6 +188,9 @@ class _Test:
     loader: DataLoader
     metric: IoUMetric | None
     writer: ImageWriter
+    # Where predictions wait for Cityscapes' own evaluation, and its label map of each image.
+    scratch: Path | None
+    label_ids: dict[str, str]
 
     @classmethod
     def of(
@@ -169,35 +201,51 @@ class _Test:
         aug_test: bool,
         batch_size: int | None,
         device: torch.device,
+        scratch: str | None,
     ) -> "_Test":
         """Build the data set, its metric and its writer."""
         check_config(data.cfg, DATA_PARTS)
         data_cfg = with_tta(data.cfg) if aug_test else data.cfg
-        loader = test_loader(data_cfg, outputs.metric is not None, batch_size, device.type)
-        metric = _metric(cfg, loader.dataset) if outputs.metric else None
-        return cls(data, loader, metric, ImageWriter(outputs, loader.dataset))
+        loader = test_loader(data_cfg, bool(outputs.metrics), batch_size, device.type)
+        dataset = loader.dataset
+        metric = _metric(cfg, dataset, outputs.metrics) if outputs.metrics else None
+        folder = None if scratch is None else Path(scratch, data.name)
+        label_ids = {} if scratch is None else _label_ids(dataset)
+        writer = ImageWriter(outputs, dataset, _label_folder(data.cfg), folder)
+        return cls(data, loader, metric, writer, folder, label_ids)
+
+    def check_classes(self, model: nn.Module, checkpoint: Path) -> None:
+        """Check that the model was trained for the classes of the data set."""
+        dataset = self.loader.dataset
+        name = f"{type(dataset).__name__} in {dataset.data_root}"
+        classes = dataset.metainfo.get("classes")
+        check_trained_classes(model.trained_classes, classes, checkpoint, name)
 
     def run(self, model: nn.Module) -> dict[str, Any]:
         """Predict this process's images; score and write them while the next are predicted.
 
         Returns:
-            The scores of all processes' images, and of what; empty without a metric.
+            What was tested and, with a metric, the scores of all processes' images.
         """
         with ThreadPoolExecutor(WORKERS) as pool:
             done = map_ahead(self.writer.write, self._scored(model), pool, ahead=2 * WORKERS)
             for _ in done:
                 pass
-        if self.metric is None:
-            return {}
         dataset = self.loader.dataset
-        self.metric.evaluate(len(dataset))
         about = {
             "name": self.data.name,
             "dataset": type(dataset).__name__,
             "data_root": dataset.data_root,
             "images": len(dataset),
+            "class_weight": class_weights_used(model, dataset.get_data_info(0)),
         }
-        return about | self.metric.result
+        if self.metric is None:
+            return about
+        self.metric.evaluate(len(dataset))
+        about |= self.metric.result
+        if self.label_ids:
+            about["cityscapes"] = cityscapes_scores(self.scratch, self.label_ids)
+        return about
 
     def _scored(self, model: nn.Module) -> Iterator[SegDataSample]:
         for sample in predictions(model, self.loader, self.data.name):
@@ -206,23 +254,31 @@ class _Test:
             yield sample
 
 
-def _outputs_of(data: EvaluationSet, sets: Sequence[EvaluationSet], outputs: Outputs) -> Outputs:
-    return outputs.below(data.name) if len(sets) > 1 else outputs
+def _with_outputs(
+    sets: Sequence[EvaluationSet], outputs: Outputs
+) -> list[tuple[EvaluationSet, Outputs]]:
+    """Each data set and where its images go: of several, to a subfolder each."""
+    return [(data, outputs.below(data.name) if len(sets) > 1 else outputs) for data in sets]
 
 
-def _test(tests: Sequence[_Test], model: nn.Module, predictor: nn.Module) -> list[dict[str, Any]]:
-    """The results of :meth:`_Test.run`, with class weights of ``model`` where they belong."""
-    test_cfgs = {segmentor: segmentor.test_cfg for segmentor in segmentors_of(model)}
-    results = []
-    for test in tests:
-        weighted = _use_class_weight(test_cfgs, test.data.class_weight)
-        scores = test.run(predictor)
-        results.append({"class_weight": weighted} | scores if scores else {})
-    return results
+def _label_folder(cfg: Config) -> str | None:
+    """Where the label maps of the test data are, if it has any."""
+    dataset = cfg.test_dataloader.dataset
+    folder = (dataset.get("data_prefix") or {}).get("seg_map_path")
+    return None if folder is None else os.path.join(dataset.get("data_root") or "", folder)
 
 
-def _metric(cfg: Config, dataset: Any) -> IoUMetric:
+def _label_ids(dataset: Any) -> dict[str, str]:
+    if get_world_size() > 1:
+        raise InputError("--eval cityscapes scores in one process: leave out --launcher")
+    return label_id_files(dataset)
+
+
+def _metric(cfg: Config, dataset: Any, metrics: Sequence[Metric]) -> IoUMetric:
     evaluator = cfg.get("test_evaluator") or {"type": "IoUMetric"}
+    more = [name for name in metrics if name in OTHER_SCORES]
+    if more and isinstance(evaluator, dict):
+        evaluator = {**evaluator, "iou_metrics": [*evaluator.get("iou_metrics", ["mIoU"]), *more]}
     with built_from_config("test_evaluator"):
         metric = METRICS.build(evaluator) if isinstance(evaluator, dict) else None
     if not isinstance(metric, IoUMetric) or metric.format_only:
@@ -239,13 +295,6 @@ def averaging(model: nn.Module, cfg: Config) -> nn.Module:
     tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
     with built_from_config("tta_model"):
         return MODELS.build(tta_model).eval()
-
-
-def _use_class_weight(test_cfgs: dict[EncoderDecoder, dict[str, Any]], use: bool) -> bool:
-    """Switch the class weights of the segmentors' ``test_cfgs`` on or off; are there any on?"""
-    for segmentor, test_cfg in test_cfgs.items():
-        segmentor.test_cfg = test_cfg if use else {**test_cfg, "class_weight": None}
-    return any(each.test_cfg.get("class_weight") is not None for each in test_cfgs)
 
 
 def _saved(result: dict[str, Any], file: Path) -> dict[str, Any]:

@@ -16,10 +16,14 @@ from torch import nn
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.engine.performance import Performance
 from mmseg.models.segmentors import segmentors_of
+from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
 from mmseg.utils.config import load_config
+
+from .class_weights import choose_class_weights
+from .trained_classes import first_difference, stored_meta
 
 
 def init_model(
@@ -29,6 +33,7 @@ def init_model(
     role: Role = "student",
     performance: Performance | None = None,
     fold_batch_norm: bool = False,
+    class_weights: ClassWeights = "auto",
 ) -> nn.Module:
     """Build the model of a config and load a checkpoint into it; no ImageNet weights are needed.
 
@@ -43,16 +48,21 @@ def init_model(
             which is faster there.
         fold_batch_norm: whether BatchNorm becomes a part of the convolutions before it, for a model
             that does nothing but predict: it is faster, but its ``state_dict`` is another.
+        class_weights: which images the test-time class weights of a night model are for: "on":
+            all; "off": none; "auto": those of a data set that asks for them, which is Dark Zurich,
+            so not those of :func:`~mmseg.apis.inference_model`.
 
     Returns:
         The model in evaluation mode. Its ``cfg`` is the config, its ``dataset_meta`` holds the
-        ``classes`` and their ``palette``, if they are known.
+        ``classes`` and their ``palette``, if they are known; its ``trained_classes`` are the
+        names that the checkpoint stores, or None.
 
     Raises:
         InputError: config and checkpoint do not fit, or there is no such segmentor or device.
     """
     device = select_device(device) if isinstance(device, str) else device
     model = load_model(cfg, checkpoint, role)
+    choose_class_weights(model, class_weights)
     performance = performance or Performance()
     if device.type == "cpu":
         performance = replace(performance, channels_last=True)
@@ -78,6 +88,7 @@ def load_model(
     load_for_testing(model, state_dict, role, checkpoint)
     model.cfg = cfg
     model.dataset_meta = dataset_meta(cfg, loaded)
+    model.trained_classes = stored_meta(loaded).get("classes")
     return model
 
 
@@ -97,24 +108,20 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Names and colours of the classes, found without looking at any data.
 
     Args:
-        cfg: what its test data set says comes first.
-        checkpoint: the ``meta`` that mmengine, or mmcv, stored in it comes second.
+        cfg: what its test data set says counts unless the checkpoint stores other classes: these
+            are what the model predicts.
+        checkpoint: of mmengine or of mmcv.
 
     Returns:
         ``classes`` (C names) and ``palette`` (C times red, green, blue); empty if nobody says.
     """
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     kind = DATASETS.get(dataset["type"]) if "type" in dataset else None
-    meta = checkpoint.get("meta") or {}
-    sources = (
-        dataset.get("metainfo") or {},
-        getattr(kind, "METAINFO", {}),
-        meta.get("dataset_meta") or {},
-        {name.lower(): meta[name] for name in ("CLASSES", "PALETTE") if meta.get(name)},
-    )
+    stored = stored_meta(checkpoint)
+    sources = (dataset.get("metainfo") or {}, getattr(kind, "METAINFO", {}), stored)
     for source in sources:
-        if "classes" in source:
-            classes = source["classes"]
+        classes = source.get("classes")
+        if classes is not None and not first_difference(stored.get("classes", classes), classes):
             palette = source.get("palette") or distinct_palette(len(classes))
             return {"classes": classes, "palette": palette}
     return {}

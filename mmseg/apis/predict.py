@@ -19,6 +19,7 @@ from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.prediction_writer import PredictionWriter, prediction_name
 from mmseg.models.segmentors import segmentors_of
+from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.config_check import check_config
@@ -27,6 +28,7 @@ from mmseg.utils.progress import with_progress
 from mmseg.utils.threads import map_ahead
 from mmseg.visualization import colorize, overlay, save_image
 
+from .class_weights import class_weights_used
 from .inference import (
     ImagePreparation,
     PreparedImage,
@@ -75,13 +77,13 @@ class PredictReport:
     Attributes:
         images, videos: how many were predicted.
         problems: why others could not be; a line each.
-        class_weight: whether test-time class weights of the config were used.
+        class_weight: whether test-time class weights were used; None: the model has none.
     """
 
     images: int = 0
     videos: int = 0
     problems: list[str] = field(default_factory=list)
-    class_weight: bool = False
+    class_weight: bool | None = None
 
     @property
     def inputs(self) -> int:
@@ -98,6 +100,7 @@ def predict(
     device: str = "auto",
     batch_size: int = 1,
     performance: Performance | None = None,
+    class_weights: ClassWeights = "auto",
 ) -> PredictReport:
     """Predict images and videos of any size. One that cannot be read does not stop the others.
 
@@ -111,6 +114,7 @@ def predict(
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: of how many images of one size the network sees at once.
         performance: see :func:`~mmseg.apis.evaluate_on`.
+        class_weights: see :func:`~mmseg.apis.init_model`; "auto" is "off" here.
 
     Raises:
         InputError: for what the user can put right, before anything is predicted if possible.
@@ -123,9 +127,16 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     check_config(cfg, ("model", "test_dataloader"))
     target = select_device(device)
-    model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
-    weights = [segmentor.test_cfg.get("class_weight") for segmentor in segmentors_of(model)]
-    report = PredictReport(class_weight=any(weight is not None for weight in weights))
+    model = init_model(
+        cfg,
+        checkpoint,
+        target,
+        role,
+        performance,
+        fold_batch_norm=True,
+        class_weights=class_weights,
+    )
+    report = PredictReport(class_weight=class_weights_used(model, {}))
     with (
         freed_memory_kept(target.type == "cpu"),
         keeping_confidence(model, "confidence" in files.kinds),

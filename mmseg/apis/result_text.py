@@ -5,6 +5,8 @@ from typing import Any
 
 from mmseg.evaluation import condition_table, per_class_table, side_by_side
 
+from .class_weights import class_weights_text
+
 Result = Mapping[str, Any]
 
 TITLE = "IoU of each class, and the means, in percent"
@@ -48,8 +50,8 @@ def heading(result: Result) -> str:
     parts = [f"{result['dataset']} in {result['data_root']}", f"{result['images']} images"]
     parts.append(result["model"])
     parts += ["several scales and flips"] * result["aug_test"]
-    parts += ["test-time class weights"] * result["class_weight"]
-    return ", ".join(parts)
+    parts.append(class_weights_text(result["class_weight"]))
+    return ", ".join(filter(None, parts))
 
 
 def _table_of_sets(results: Sequence[Result]) -> str:

@@ -32,6 +32,7 @@ from mmseg.evaluation.submission import (
 )
 from mmseg.evaluation.submission_check import SubmissionReport, check_submission
 from mmseg.models.segmentors import segmentors_of
+from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
@@ -39,11 +40,13 @@ from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 
+from .class_weights import class_weights_text, class_weights_used
 from .evaluate import DATA_PARTS, averaging
 from .inference import keeping_confidence
 from .init_model import init_model, select_device
 from .predicting import predictions, test_loader
 from .test_time_augmentation import with_tta
+from .trained_classes import check_trained_classes
 
 # Threads that encode beside the network; PNGs are slow to make.
 WORKERS = 4
@@ -61,11 +64,11 @@ def submit(
     invalid_below: float = 0.0,
     batch_size: int | None = None,
     performance: Performance | None = None,
+    class_weights: ClassWeights = "auto",
 ) -> SubmissionReport:
     """Predict a benchmark's test images and write the zip for its server.
 
-    The zip is checked before it appears. Test-time class weights of the model are used on the data
-    set that its config is tested or validated on, and not on others.
+    The zip is checked before it appears.
 
     Args:
         name: key of ``BENCHMARKS``.
@@ -78,7 +81,7 @@ def submit(
         device: ``auto``, ``cpu`` or ``cuda``.
         data_root: folder of the data set; the config's, or ``data/<name>`` by default.
         invalid_below: pixels of a lower confidence are declared invalid, where that can be said.
-        batch_size, performance: see :func:`~mmseg.apis.evaluate_on`.
+        batch_size, performance, class_weights: see :func:`~mmseg.apis.evaluate_on`.
 
     Returns:
         The result of the check; it has no errors.
@@ -104,20 +107,29 @@ def submit(
     )
     infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_model(cfg, checkpoint, target, role, performance, fold_batch_norm=True)
-    weighted = _set_up(model, benchmark, found.class_weight)
+    model = init_model(
+        cfg,
+        checkpoint,
+        target,
+        role,
+        performance,
+        fold_batch_norm=True,
+        class_weights=class_weights,
+    )
+    _check_classes(model, benchmark, checkpoint)
     check_writable(path.parent, "OUT.zip")
+    predictor = averaging(model, cfg) if aug_test else model
+    weights = class_weights_text(class_weights_used(model, loader.dataset.get_data_info(0)))
     with atomic_path(path) as temporary:
         with (
             freed_memory_kept(target.type == "cpu"),
             keeping_confidence(model, CONFIDENCE in benchmark.folders),
         ):
-            predictor = averaging(model, cfg) if aug_test else model
             _write_zip(temporary, predictor, loader, benchmark, invalid_below)
         report = check_submission(temporary, name, images)
         if report.errors:
             raise InputError(f"the zip would be refused: {'; '.join(report.errors)}")
-    return replace(report, notes=[*report.notes, *weighted])
+    return replace(report, notes=report.notes + [f"predicted {weights}"] * bool(weights))
 
 
 def submission_maps(
@@ -153,20 +165,15 @@ def _check_options(path: Path, benchmark: Benchmark, invalid_below: float) -> No
         raise InputError(f"{benchmark.title} knows no invalid pixels: leave out --invalid-below")
 
 
-def _set_up(model: nn.Module, benchmark: Benchmark, class_weight: bool) -> list[str]:
-    """Switch test-time class weights on or off; what there is to say of them."""
-    notes = set()
-    for segmentor in segmentors_of(model):
-        if segmentor.num_classes != len(CITYSCAPES_CLASSES):
-            raise InputError(
-                f"the model predicts {segmentor.num_classes} classes, {benchmark.title} wants "
-                f"the {len(CITYSCAPES_CLASSES)} of Cityscapes"
-            )
-        if segmentor.test_cfg.get("class_weight") is not None:
-            notes.add(f"test-time class weights: {'used' if class_weight else 'not used'}")
-            if not class_weight:
-                segmentor.test_cfg = {**segmentor.test_cfg, "class_weight": None}
-    return sorted(notes)
+def _check_classes(model: nn.Module, benchmark: Benchmark, checkpoint: str | os.PathLike) -> None:
+    """Check that the model predicts the train ids of Cityscapes."""
+    num_classes = segmentors_of(model)[0].num_classes
+    if num_classes != len(CITYSCAPES_CLASSES):
+        raise InputError(
+            f"the model predicts {num_classes} classes, {benchmark.title} wants "
+            f"the {len(CITYSCAPES_CLASSES)} of Cityscapes"
+        )
+    check_trained_classes(model.trained_classes, CITYSCAPES_CLASSES, checkpoint, benchmark.title)
 
 
 def _write_zip(

@@ -24,7 +24,11 @@ def tta_pipeline(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
     types = [transform["type"] for transform in pipeline]
     if "PackSegInputs" not in types:
         raise InputError("--aug-test: the test pipeline has no PackSegInputs; give a tta_pipeline")
-    at = types.index("Resize") if "Resize" in types else types.index("PackSegInputs")
+    # Without Resize, before the labels, which keep their size.
+    ahead_of = next(
+        name for name in ("Resize", "LoadAnnotations", "PackSegInputs") if name in types
+    )
+    at = types.index(ahead_of)
     resize = pipeline[at] if "Resize" in types else {"type": "Resize", "scale_factor": 1.0}
     rest = pipeline[at + 1 :] if "Resize" in types else pipeline[at:]
     flips = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]

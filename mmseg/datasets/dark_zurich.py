@@ -21,6 +21,9 @@ class DarkZurichDataset(BaseSegDataset):
     Both are part of the data set; only ``val`` has labels. The split is part of the prefixes:
     ``rgb_anon/val/night`` and ``gt/val/night``.
 
+    Models trained for Dark Zurich multiply their probabilities by test-time class weights on it, as
+    published, and nowhere else: each sample has ``use_class_weight``.
+
     With ``corresp`` each sample has ``day_img_path``, the day image taken nearest to it. The files
     ``<corresp>/**/*.csv`` name in their first two columns the night image and the day image by
     their paths below ``rgb_anon``, without suffix. Of several rows on one image the last counts.
@@ -75,8 +78,10 @@ class DarkZurichDataset(BaseSegDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """As :class:`BaseSegDataset`, with ``day_img_path`` if there is ``corresp``."""
+        """As :class:`BaseSegDataset`, with ``use_class_weight`` and, if asked for, day images."""
         infos = super().load_data_list()
+        for info in infos:
+            info["use_class_weight"] = True
         if self.corresp is not None:
             self._add_day_images(infos)
         return infos

@@ -79,13 +79,11 @@ class EvaluationSet:
         name: heading of its results.
         tag: stands for it in the names of files.
         cfg: holds its ``test_dataloader`` and, if it has one, its ``tta_pipeline``.
-        class_weight: whether the model's test-time class weights are for these images.
     """
 
     name: str
     tag: str
     cfg: Config
-    class_weight: bool = True
 
 
 def own_set(cfg: Config) -> EvaluationSet:
@@ -116,8 +114,7 @@ def evaluation_sets(
     """The data sets of ``--dataset`` and ``--data-root``.
 
     A labelled data set of the config itself stands for a named one of its class, with its folder
-    and its pipeline. Test-time class weights belong to the classes of data sets that the config
-    itself is validated and tested on: a model for Dark Zurich predicts other night images without.
+    and its pipeline.
 
     Args:
         cfg: of the model. It is not changed.
@@ -130,7 +127,7 @@ def evaluation_sets(
     """
     if not names and not data_roots:
         return [own_set(cfg)]
-    sets = [_named(cfg, name) if name in EVALUATION_SETS else _of_file(cfg, name) for name in names]
+    sets = [_named(cfg, name) if name in EVALUATION_SETS else _of_file(name) for name in names]
     for values in ([each.name for each in sets], [each.tag for each in sets]):
         if twice := [value for value in values if values.count(value) > 1]:
             raise InputError(f"--dataset names {twice[0]} twice")
@@ -181,9 +178,9 @@ def name_of(dataset: Mapping[str, Any]) -> str | None:
 def _named(cfg: Config, name: str, labelled: bool = True) -> EvaluationSet:
     dataset = copy.deepcopy(EVALUATION_SETS[name])
     loaders = _loaders(cfg)
-    of_its_class = [own for own in loaders if own.dataset.get("type") == dataset["type"]]
-    for own in of_its_class:
-        if is_labelled(own.dataset) or not labelled:
+    for own in loaders:
+        of_its_class = own.dataset.get("type") == dataset["type"]
+        if of_its_class and (is_labelled(own.dataset) or not labelled):
             return EvaluationSet(name, _tag(dataset), _with_loader(cfg, own))
     first = loaders[0] if loaders else {}
     loader = {
@@ -191,11 +188,10 @@ def _named(cfg: Config, name: str, labelled: bool = True) -> EvaluationSet:
         "num_workers": first.get("num_workers", 2),
         "dataset": dataset,
     }
-    set_cfg = Config({"test_dataloader": loader})
-    return EvaluationSet(name, _tag(dataset), set_cfg, class_weight=bool(of_its_class))
+    return EvaluationSet(name, _tag(dataset), Config({"test_dataloader": loader}))
 
 
-def _of_file(cfg: Config, path: str) -> EvaluationSet:
+def _of_file(path: str) -> EvaluationSet:
     if not Path(path).is_file():
         known = ", ".join(EVALUATION_SETS)
         raise InputError(f"--dataset {path}: unknown; choose from {known} or name a config file")
@@ -203,9 +199,7 @@ def _of_file(cfg: Config, path: str) -> EvaluationSet:
     if not isinstance(other.get("test_dataloader"), dict):
         raise InputError(f"--dataset {path}: this config has no test_dataloader")
     stem = Path(path).stem
-    own_types = {own.dataset.get("type") for own in _loaders(cfg)}
-    class_weight = other.test_dataloader.dataset.get("type") in own_types
-    return EvaluationSet(stem, stem, _with_loader(other, other.test_dataloader), class_weight)
+    return EvaluationSet(stem, stem, _with_loader(other, other.test_dataloader))
 
 
 def _loaders(cfg: Config) -> list[Any]:

@@ -1,6 +1,6 @@
 """Metrics, reports and files of predictions."""
 
-from .functional import ClassScores, confusion_matrix, iou_and_accuracy
+from .functional import ClassScores, confusion_matrix, dice_and_fscore, iou_and_accuracy
 from .metrics import IoUMetric
 from .prediction_writer import PredictionWriter
 from .report import (
@@ -22,6 +22,7 @@ __all__ = [
     "comparison_table",
     "condition_table",
     "confusion_matrix",
+    "dice_and_fscore",
     "iou_and_accuracy",
     "per_class_table",
     "result_dict",

@@ -1,5 +1,7 @@
 """Intersection over union as pure functions. C: number of classes, (H, W): image size."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -14,11 +16,13 @@ class ClassScores(NamedTuple):
             the class, 0 where only the prediction has it.
         acc: (C,) share of the class's ground truth that was found; ``nan`` without ground truth.
         all_acc: share of all labelled pixels that are right.
+        others: name -> (C,) of other scores, see :func:`dice_and_fscore`.
     """
 
     iou: Tensor
     acc: Tensor
     all_acc: float
+    others: Mapping[str, Tensor] = MappingProxyType({})
 
     @property
     def mean_iou(self) -> float:
@@ -129,6 +133,29 @@ def iou_and_accuracy(confusion: Tensor) -> ClassScores:
     iou = hit / (in_label + in_pred - hit)  # 0 / 0 = nan: the union is empty
     acc = hit / in_label
     return ClassScores(iou=iou, acc=acc, all_acc=(hit.sum() / confusion.sum()).item())
+
+
+def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
+    """Scores beside IoU, under the names of mmsegmentation.
+
+    Args:
+        confusion: (C, C) counts; rows are the ground truth, columns the prediction.
+
+    Returns:
+        ``Dice``, ``Fscore``, ``Precision`` and ``Recall``, (C,) float64 each; ``nan`` for 0 / 0. A
+        class without a hit has no ``Fscore`` (precision and recall are 0 or unknown), so it is left
+        out of the mean, as in mmsegmentation; its ``Dice`` is 0, unless it is nowhere.
+    """
+    confusion = confusion.double()
+    hit = confusion.diagonal()
+    in_label, in_pred = confusion.sum(1), confusion.sum(0)
+    precision, recall = hit / in_pred, hit / in_label
+    return {
+        "Dice": 2 * hit / (in_label + in_pred),
+        "Fscore": 2 * precision * recall / (precision + recall),
+        "Precision": precision,
+        "Recall": recall,
+    }
 
 
 def mean_of_known(values: Tensor) -> float:

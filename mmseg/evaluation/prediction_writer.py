@@ -1,12 +1,14 @@
 """Predictions as files."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from mmseg.datasets.class_names import label_id_table
 from mmseg.utils import InputError, atomic_path
 
 
@@ -20,10 +22,24 @@ class PredictionWriter:
 
     Args:
         folder: where to; made with the first file.
+        palette: C times red, green, blue; if given, viewers show the values in these colours.
+        label_ids: whether to write the label ids of Cityscapes instead of its train ids.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        palette: Sequence[Sequence[int]] | None = None,
+        label_ids: bool = False,
+    ) -> None:
         self.folder = folder
+        # (256,) uint8: what is written for each class
+        self._values = label_id_table() if label_ids else np.arange(256, dtype=np.uint8)
+        self._palette: bytes | None = None
+        if palette is not None:
+            colours = np.zeros((256, 3), np.uint8)  # all of them, or Pillow would save 4 bits
+            colours[self._values[: len(palette)]] = palette
+            self._palette = colours.tobytes()
         self._image_of: dict[str, str] = {}
 
     def write(self, pred: Tensor, img_path: str) -> Path:
@@ -43,8 +59,11 @@ class PredictionWriter:
         values = pred.cpu().numpy()
         if values.size and values.max() > 255:
             raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
+        image = Image.fromarray(self._values[values.astype(np.uint8)])
+        if self._palette is not None:
+            image.putpalette(self._palette)
         with atomic_path(path) as temporary:
-            Image.fromarray(values.astype(np.uint8)).save(temporary)
+            image.save(temporary)
         return path
 
     def claim(self, img_path: str) -> Path:

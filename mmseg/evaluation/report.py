@@ -14,7 +14,7 @@ def summary_of(
     class_names: Sequence[str],
     subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
-    """The means in percent: aAcc, mIoU, mAcc and the mean IoU of each of ``subsets``.
+    """The means in percent: aAcc, mIoU, mAcc, those of other scores, the mean IoU of ``subsets``.
 
     Args:
         scores: of the classes, in the order of their names.
@@ -22,6 +22,7 @@ def summary_of(
         subsets: heading -> names of the classes to take the mean over.
     """
     means = {"aAcc": scores.all_acc, "mIoU": scores.mean_iou, "mAcc": scores.mean_acc}
+    means |= {f"m{name}": mean_of_known(values) for name, values in scores.others.items()}
     for name, subset in (subsets or {}).items():
         means[name] = mean_of_known(scores.iou[[class_names.index(each) for each in subset]])
     return {name: 100 * value for name, value in means.items()}
@@ -41,15 +42,16 @@ def result_dict(
 
     Returns:
         ``{"summary": {"aAcc", "mIoU", "mAcc", heading...}, "per_class": {class: {"IoU", "Acc"}}}``
-        and, if there are any, ``"class_subsets"``.
+        and, if there are any, ``"class_subsets"``. Other scores stand next to IoU and Acc.
     """
     summary = summary_of(scores, class_names, subsets)
-    rows = zip(class_names, scores.iou.tolist(), scores.acc.tolist(), strict=True)
+    columns = {"IoU": scores.iou, "Acc": scores.acc, **scores.others}
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     result = {
         "summary": {name: _json_number(value) for name, value in summary.items()},
         "per_class": {
-            name: {"IoU": _json_number(100 * iou), "Acc": _json_number(100 * acc)}
-            for name, iou, acc in rows
+            name: {key: _json_number(100 * v) for key, v in zip(columns, row, strict=True)}
+            for name, row in zip(class_names, rows, strict=True)
         },
     }
     if subsets:
@@ -58,24 +60,34 @@ def result_dict(
 
 
 def per_class_table(result: Result) -> str:
-    """IoU and accuracy of every class, then the means, as aligned text.
+    """IoU, accuracy and what else there is of every class, then the means, as aligned text.
 
     Where the result tells conditions apart, a second table holds the IoU in each of them.
 
     Args:
         result: what :func:`result_dict` returns.
     """
-    rows = [
-        (name, _percent(row["IoU"]), _percent(row["Acc"]))
-        for name, row in result["per_class"].items()
-    ]
+    per_class = result["per_class"]
+    rows = [(name, *map(_percent, row.values())) for name, row in per_class.items()]
+    columns = next(iter(per_class.values()))
     means = [(name, _percent(value)) for name, value in result["summary"].items()]
-    blocks = [align(("class", "IoU", "Acc"), rows), align(("summary", "percent"), means)]
+    blocks = [align(("class", *columns), rows), align(("summary", "percent"), means)]
     if subsets := result.get("class_subsets"):
-        blocks.append(_left_out(subsets, list(result["per_class"])))
+        blocks.append(_left_out(subsets, list(per_class)))
+    if "cityscapes" in result:
+        blocks.append(_by_cityscapes(result["cityscapes"]))
     if "per_condition" in result:
         blocks.append(f"IoU per condition\n\n{condition_table(result)}")
     return "\n\n".join(blocks)
+
+
+def _by_cityscapes(scores: Result) -> str:
+    """The means of :func:`~mmseg.evaluation.cityscapes.cityscapes_scores`."""
+    classes, categories = (
+        _percent(scores[key] and 100 * scores[key])
+        for key in ("averageScoreClasses", "averageScoreCategories")
+    )
+    return f"cityscapesscripts: IoU of classes {classes}, of categories {categories}"
 
 
 def condition_table(result: Result) -> str:

@@ -28,7 +28,8 @@ class SegDataSample(BaseDataElement):
     """One image's labels, prediction and metainfo.
 
     Metainfo: ``img_path``, ``seg_map_path`` (only where a label was read), ``ori_shape`` and
-    ``img_shape`` (height, width), ``scale_factor``, ``flip``, ``flip_direction``.
+    ``img_shape`` (height, width), ``scale_factor``, ``flip``, ``flip_direction``, and what
+    the data set adds: ``condition``, ``use_class_weight``.
 
     Example:
         >>> sample = SegDataSample(metainfo=dict(img_shape=(4, 4)))

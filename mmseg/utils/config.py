@@ -91,7 +91,7 @@ def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
 
 
 def add_testing_options(parser: argparse.ArgumentParser) -> None:
-    """``--aug-test``, ``--model``, ``--device``, ``--batch-size`` of tools that take a test set."""
+    """``--aug-test``, ``--model``, ``--device`` and so on of tools that take a test set."""
     add = parser.add_argument
     add("--aug-test", action="store_true", help="average over six scales and two flips")
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
@@ -102,6 +102,22 @@ def add_testing_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="images that a GPU predicts at once; changes no result (the config's; 1 with "
         "--aug-test)",
+    )
+    add_class_weights_option(parser, "on Dark Zurich without --aug-test")
+
+
+def add_class_weights_option(parser: argparse.ArgumentParser, automatic: str) -> None:
+    """Add ``--class-weights``.
+
+    Args:
+        automatic: where the weights are used by default.
+    """
+    parser.add_argument(
+        "--class-weights",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="test-time class weights of a night model: on all images (on), on none (off), or as "
+        f"published: {automatic} (auto)",
     )
 
 

@@ -25,7 +25,7 @@ from .color_world import (
     write_world,
 )
 
-SCORE = Outputs(metric="mIoU")
+SCORE = Outputs(metrics=("mIoU",))
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def test_predictions_as_train_ids_and_as_pictures(world, tmp_path):
     cfg, checkpoint = world
     raw, formatted, shown = (tmp_path / name for name in ("raw", "formatted", "shown"))
     outputs = Outputs(folders=(raw, formatted), show_dir=shown, opacity=0.5)
-    assert evaluate(cfg, checkpoint, outputs, device="cpu") == {}
+    result = evaluate(cfg, checkpoint, outputs, device="cpu")
+    assert result["images"] == 2 and "summary" not in result and "file" not in result
     assert files_below(raw) == files_below(formatted) == files_below(shown)
     assert files_below(raw) == ["im0.png", "im1.png"]
     for i in range(2):

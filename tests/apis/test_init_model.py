@@ -41,7 +41,9 @@ MMCV = {"CLASSES": NAMES, "PALETTE": COLOURS}
         (None, MMENGINE, NAMES, COLOURS),
         (None, MMCV, NAMES, COLOURS),
         ({"type": "BaseSegDataset"}, MMCV, NAMES, COLOURS),
-        ({"type": "CityscapesDataset"}, MMENGINE, CITYSCAPES_CLASSES, CITYSCAPES_PALETTE),
+        ({"type": "CityscapesDataset"}, {}, CITYSCAPES_CLASSES, CITYSCAPES_PALETTE),
+        # The classes that the checkpoint was trained for are what it predicts.
+        ({"type": "CityscapesDataset"}, MMENGINE, NAMES, COLOURS),
         # Other names have other colours than those of the class of the data set.
         (
             {"type": "CityscapesDataset", "metainfo": {"classes": NAMES}},

@@ -167,7 +167,8 @@ def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path, monkeypatch):
             )
 
 
-def test_class_weights_of_the_config_are_used_and_reported(run, cfg):
-    assert not run("images").class_weight
+def test_class_weights_are_used_and_reported_if_asked_for(run, cfg):
+    assert run("images").class_weight is None
     cfg.model.segmentor.test_cfg = {"mode": "whole", "class_weight": [1.0, 1.0, 9.0]}
-    assert run("images").class_weight
+    assert run("images").class_weight is False
+    assert run("images", class_weights="on").class_weight is True

@@ -102,6 +102,6 @@ def test_a_night_pair_uses_class_weights_on_the_labelled_images(toy_night_root, 
     main([*arguments, "--cfg-options", *overrides])
     out = capsys.readouterr().out
     assert "note: the test images have no public labels; these are the validation images\n" in out
-    assert ", 1 images, student, test-time class weights\n" in out
+    assert ", 1 images, student, with the test-time class weights\n" in out
     (file,) = tmp_path.glob("night_*_eval.json")
     assert json.loads(file.read_text())["class_weight"]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mmseg.apis.submit import submission_maps, submit
-from mmseg.datasets.class_names import LABEL_ID_TO_TRAIN_ID
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, LABEL_ID_TO_TRAIN_ID
 from mmseg.datasets.evaluation_sets import EVALUATION_SETS
 from mmseg.evaluation.submission import BENCHMARKS
 from mmseg.evaluation.submission_check import check_submission
@@ -26,6 +26,17 @@ from tests.apis.pixel_world import (
 
 NIGHT = BENCHMARKS["dark_zurich"]
 NAMES = [f"{Path(frame).name}_rgb_anon.png" for frame in FRAMES]
+
+FLIPS = [
+    {"type": "LoadImageFromFile"},
+    {
+        "type": "TestTimeAug",
+        "transforms": [
+            [{"type": "RandomFlip", "prob": p, "direction": "horizontal"} for p in (0.0, 1.0)],
+            [{"type": "PackSegInputs"}],
+        ],
+    },
+]
 
 
 @pytest.fixture
@@ -88,7 +99,7 @@ def test_dark_zurich(world, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dark_zurich", "acdc"])
-def test_class_weights_are_for_the_data_that_the_config_is_tested_on(world, tmp_path, name):
+def test_class_weights_are_for_dark_zurich(world, tmp_path, name):
     cfg, checkpoint = world
     factors = np.linspace(0.1, 3, 19)
     cfg.model.test_cfg = {"class_weight": factors.tolist()}
@@ -96,13 +107,48 @@ def test_class_weights_are_for_the_data_that_the_config_is_tested_on(world, tmp_
     write_acdc(tmp_path / "acdc", "test", seed=0)
     root = {"data_root": tmp_path / "acdc"} if name == "acdc" else {}
     report = on_cpu(name, (cfg, checkpoint), tmp_path / "out.zip", **root)
-    assert report.notes[-1] == f"test-time class weights: {'used' if weighted else 'not used'}"
+    assert report.notes[-1] == (
+        f"predicted {'with' if weighted else 'without'} the test-time class weights"
+    )
     predicted = probabilities(images(tmp_path)[0])  # the same noise
     maps = read(tmp_path / "out.zip")
     labels = maps[f"labelTrainIds/{NAMES[0] if weighted else 'fog_rgb_anon.png'}"]
     changed = (predicted * factors).argmax(-1) != predicted.argmax(-1)
     assert changed.any()
     np.testing.assert_array_equal(labels != predicted.argmax(-1), changed & weighted)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "weighted"),
+    [
+        ("dark_zurich", {"aug_test": True}, False),
+        ("dark_zurich", {"aug_test": True, "class_weights": "on"}, True),
+        ("dark_zurich", {"class_weights": "off"}, False),
+        ("acdc", {"class_weights": "on"}, True),
+    ],
+)
+def test_class_weights_chosen_and_averaged(world, tmp_path, name, options, weighted):
+    cfg = world[0]
+    factors = np.linspace(0.1, 3, 19)
+    cfg.model.test_cfg = {"class_weight": factors.tolist()}
+    cfg.tta_pipeline = FLIPS
+    write_acdc(tmp_path / "acdc", "test", seed=0)
+    root = {"data_root": tmp_path / "acdc"} if name == "acdc" else {}
+    report = on_cpu(name, world, tmp_path / "out.zip", **root, **options)
+    assert f"predicted {'with' if weighted else 'without'} the test" in report.notes[-1]
+    predicted = probabilities(images(tmp_path)[0]) * (factors if weighted else 1)
+    file = NAMES[0] if name == "dark_zurich" else "fog_rgb_anon.png"
+    labels = read(tmp_path / "out.zip")[f"labelTrainIds/{file}"]
+    np.testing.assert_array_equal(labels, predicted.argmax(-1))
+
+
+def test_a_checkpoint_of_another_order_of_classes_is_refused(world, tmp_path):
+    _, checkpoint = world
+    meta = {"CLASSES": ("sidewalk", "road", *CITYSCAPES_CLASSES[2:])}
+    torch.save({"meta": meta, "state_dict": weights()}, checkpoint)
+    with pytest.raises(InputError, match="class 0 is 'sidewalk' in the checkpoint, 'road' in"):
+        on_cpu("dark_zurich", world, tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
 
 
 def test_acdc_takes_all_conditions_and_cityscapes_label_ids(world, tmp_path):
@@ -123,16 +169,7 @@ def test_acdc_takes_all_conditions_and_cityscapes_label_ids(world, tmp_path):
 def test_scales_and_flips_of_the_teacher(world, tmp_path):
     cfg, checkpoint = world
     torch.save(prefixed("ema_model", weights()), checkpoint)
-    cfg.tta_pipeline = [
-        {"type": "LoadImageFromFile"},
-        {
-            "type": "TestTimeAug",
-            "transforms": [
-                [{"type": "RandomFlip", "prob": p, "direction": "horizontal"} for p in (0.0, 1.0)],
-                [{"type": "PackSegInputs"}],
-            ],
-        },
-    ]
+    cfg.tta_pipeline = FLIPS
     on_cpu("dark_zurich", world, tmp_path / "out.zip", role="teacher", aug_test=True)
     maps = read(tmp_path / "out.zip")
     for path in images(tmp_path):  # a flip changes nothing for a network of single pixels

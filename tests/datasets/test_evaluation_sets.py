@@ -69,18 +69,6 @@ def test_a_labelled_test_set_comes_before_the_validation_set():
     assert own.cfg.test_dataloader.dataset.data_prefix.img_path == "other"
 
 
-def test_class_weights_belong_to_the_configs_own_kind_of_data(tmp_path):
-    Config({"test_dataloader": loader(VAL)}).dump(tmp_path / "night_a.json")
-    Config({"test_dataloader": loader(VAL, kind="ACDCDataset")}).dump(tmp_path / "other.json")
-    files = [str(tmp_path / "night_a.json"), str(tmp_path / "other.json")]
-    sets = evaluation_sets(night_config(), [*EVALUATION_SETS, *files])
-    assert [each.name for each in sets if each.class_weight] == ["dark_zurich", "night_a"]
-    unlabelled = Config({"test_dataloader": loader(TEST)})
-    (named,) = evaluation_sets(unlabelled, ["dark_zurich"])
-    assert named.class_weight and named.cfg.test_dataloader.dataset.data_root == "data/dark_zurich"
-    assert own_set(unlabelled).class_weight
-
-
 def test_own_sets():
     cfg = night_config()
     assert own_set(cfg).cfg is cfg

@@ -118,6 +118,29 @@ def test_means_over_classes_that_the_data_set_lacks_are_an_error_at_the_first_im
         run.process([sample([[0]], [[0]])])
 
 
+def test_dice_and_fscore_by_hand():
+    """Confusion: road 3 of 4 found, sky 1 of 2, car predicted once and never true."""
+    metric = IoUMetric(iou_metrics=["mIoU", "mDice", "mFscore"])
+    run = evaluator(metric)
+    run.process([sample([[0, 0, 0, 1, 1, 2]], [[0, 0, 0, 0, 1, 1]])])
+    assert run.evaluate(1)["mDice"] == pytest.approx(100 * (6 / 7 + 1 / 2) / 3)
+    per_class = metric.result["per_class"]
+    names = ("Dice", "Fscore", "Precision", "Recall")
+    assert {name: [row[key] for key in names] for name, row in per_class.items()} == {
+        "road": [85.7143, 85.7143, 100.0, 75.0],  # 6 / 7
+        "sky": [50.0, 50.0, 50.0, 50.0],
+        "car": [0.0, None, 0.0, None],  # no F-score without a hit, and out of its mean
+    }
+    summary = metric.result["summary"]
+    assert {key: summary[key] for key in summary if key not in ("aAcc", "mIoU", "mAcc")} == {
+        "mDice": 45.2381,
+        "mFscore": 67.8571,
+        "mPrecision": 50.0,
+        "mRecall": 62.5,
+    }
+    assert summary["mIoU"] == 36.1111  # 3/4, 1/3, 0: as without the others
+
+
 def test_padding_of_the_last_batch_is_not_counted():
     run = evaluator(IoUMetric())
     run.process([sample([[0]], [[0]]), sample([[0]], [[1]])])
@@ -190,9 +213,9 @@ def test_no_samples_and_no_classes_are_errors():
 
 def test_unknown_metrics_list_the_choices():
     with pytest.raises(
-        ValueError, match=r"\['mDice'\] unknown; choose from \['mIoU', 'mIoU16', 'mIoU13'\]"
+        ValueError, match=r"\['mAP'\] unknown; choose from \['mIoU', 'mDice', 'mFscore', 'mIoU16', "
     ):
-        IoUMetric(iou_metrics=["mDice"])
+        IoUMetric(iou_metrics=["mAP"])
 
 
 def test_format_only_writes_train_ids_and_scores_nothing(tmp_path):

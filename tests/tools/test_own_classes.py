@@ -105,7 +105,7 @@ def test_statistics_training_and_evaluation(config, tmp_path, capsys):
     assert amounts.shape[0] == 4
     assert torch.all(amounts.flatten()[[0, 1, 3]] > 0)
 
-    outputs = Outputs(metric="mIoU", show_dir=tmp_path / "shown")
+    outputs = Outputs(metrics=("mIoU",), show_dir=tmp_path / "shown")
     result = evaluate(config, tmp_path / "run/iter_2.pth", outputs, device="cpu")
     assert list(result["per_class"]) == list(COLOURS)
     assert 0 < result["summary"]["mIoU"] < 100

@@ -121,7 +121,7 @@ def test_format_only_on_toy_night_images(paths, toy_night_root, tmp_path, capsys
     assert len(images) == 3
     for path in images:
         prediction = Image.open(folder / path.name)
-        assert (prediction.mode, prediction.size) == ("L", Image.open(path).size)
+        assert (prediction.mode, prediction.size) == ("P", Image.open(path).size)
         assert np.array(prediction).max() < 19
     out = str(tmp_path / "toy.zip")
     main(["dark_zurich", *paths, out, "--device", "cpu", "--data-root", str(root)])

@@ -141,10 +141,15 @@ def test_precision_is_chosen_on_the_command_line_and_scores_stay(
     "arguments, message",
     [
         ([], "choose at least one of --eval, --out, --show-dir, --format-only"),
-        (["--eval", "mDice"], "--eval mDice: unknown metric; there is mIoU"),
+        (
+            ["--eval", "mAP"],
+            "--eval mAP: unknown metric; there are mIoU, mDice, mFscore, cityscapes",
+        ),
         (["--format-only"], "imgfile_prefix=DIR belong together"),
         (["--eval", "mIoU", "--eval-options", "imgfile_prefix=x"], "belong together"),
-        (["--eval-options", "efficient_test=True"], "there is imgfile_prefix"),
+        (["--eval-options", "efficient_test=True"], "there are imgfile_prefix=DIR and to_"),
+        (["--eval-options", "to_label_id=True"], "to_label_id is for --format-only"),
+        (["--eval-options", "to_label_id=3"], "to_label_id must be True or False, not 3"),
         (["--format-only", "--eval-options", "imgfile_prefix=2024"], "write ./ before it"),
         (["--format-only", "--eval-options", "imgfile_prefix=a,b"], "must be one folder"),
         (["--eval", "mIoU", "--format-only", "--eval-options", "imgfile_prefix=x"], "leave out"),

@@ -20,6 +20,7 @@ class PackSegInputs(BaseTransform):
 
     Args:
         meta_keys: Entries of the results to keep as meta information; missing ones are skipped.
+            ``use_class_weight`` is kept in any case: predictions depend on it.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class PackSegInputs(BaseTransform):
             "ignored_edges",
         ),
     ) -> None:
-        self.meta_keys = tuple(meta_keys)
+        self.meta_keys = (*meta_keys, "use_class_weight")
 
     def transform(self, results: dict) -> dict:
         """The one copy of the pipeline's end: a view would carry the whole image to the loader."""

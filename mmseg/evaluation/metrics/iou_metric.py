@@ -16,13 +16,16 @@ from ..functional import (
     ClassScores,
     confusion_matrix,
     confusion_of,
+    dice_and_fscore,
     iou_and_accuracy,
     pair_counts,
 )
 from ..prediction_writer import PredictionWriter
 from ..report import result_dict, summary_of
 
-IOU_METRICS = ("mIoU", *CLASS_SUBSETS)
+# Metric -> the scores of each class, of :func:`dice_and_fscore`, that it stands for.
+OTHER_SCORES = {"mDice": ("Dice",), "mFscore": ("Fscore", "Precision", "Recall")}
+IOU_METRICS = ("mIoU", *OTHER_SCORES, *CLASS_SUBSETS)
 
 
 # What is kept of a sample: its confusion matrix (C, C) and the condition it was taken in. A plain
@@ -55,8 +58,9 @@ class IoUMetric(BaseMetric):
 
     Args:
         ignore_index: the label value of pixels that do not count.
-        iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always there, and the means over some
-            classes only: ``mIoU16`` and ``mIoU13``, as is usual for models trained on SYNTHIA.
+        iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always there; ``mDice``; ``mFscore``
+            (with mPrecision and mRecall); and the means of IoU over some classes only: ``mIoU16``
+            and ``mIoU13``, as is usual for models trained on SYNTHIA.
         nan_to_num: stands in for the scores of the classes left out, also in the means; in percent.
         output_dir: if given, each prediction is written there as an 8-bit PNG of class indices.
         format_only: only write; no ground truth is needed.
@@ -70,7 +74,7 @@ class IoUMetric(BaseMetric):
     def __init__(
         self,
         ignore_index: int = 255,
-        iou_metrics: Sequence[Literal["mIoU", "mIoU16", "mIoU13"]] = ("mIoU",),
+        iou_metrics: Sequence[Literal["mIoU", "mDice", "mFscore", "mIoU16", "mIoU13"]] = ("mIoU",),
         nan_to_num: float | None = None,
         output_dir: str | None = None,
         format_only: bool = False,
@@ -85,6 +89,7 @@ class IoUMetric(BaseMetric):
             raise ValueError("format_only=True writes predictions: it needs output_dir")
         self.ignore_index = ignore_index
         self.subsets = {name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS}
+        self.other_scores = [n for metric in iou_metrics for n in OTHER_SCORES.get(metric, ())]
         self.nan_to_num = nan_to_num
         self.format_only = format_only
         self.writer = PredictionWriter(Path(output_dir)) if output_dir else None
@@ -191,8 +196,14 @@ class IoUMetric(BaseMetric):
         return {name: self._scores(groups[name]) for name in sorted(groups)}
 
     def _scores(self, samples: Sequence[Sample]) -> ClassScores:
-        scores = iou_and_accuracy(sum(matrix for matrix, _ in samples))
+        confusion = sum(matrix for matrix, _ in samples)
+        scores, others = iou_and_accuracy(confusion), dice_and_fscore(confusion)
+        scores = scores._replace(others={name: others[name] for name in self.other_scores})
         if self.nan_to_num is None:
             return scores
         share = self.nan_to_num / 100
-        return scores._replace(iou=scores.iou.nan_to_num(share), acc=scores.acc.nan_to_num(share))
+        return scores._replace(
+            iou=scores.iou.nan_to_num(share),
+            acc=scores.acc.nan_to_num(share),
+            others={name: values.nan_to_num(share) for name, values in scores.others.items()},
+        )

@@ -15,6 +15,7 @@ from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
 from mmseg.utils.phases import phase
 
+from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
 from .inference import confidence, groups_of_one_size, predicted_classes, slide, unflip
 from .weight_casting import cast_weights
@@ -38,7 +39,8 @@ class EncoderDecoder(BaseModel):
         test_cfg: ``mode`` "whole" (default) or "slide" with ``crop_size`` and ``stride``, each
             (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions;
             ``class_weight``, one factor a class, is applied to the probabilities at test
-            resolution, before they are upsampled (SePiCo on Dark Zurich).
+            resolution, before they are upsampled, of images whose data set asks for it (Dark
+            Zurich); see ``class_weights``.
         init_cfg: mmengine's initialisers.
     """
 
@@ -63,6 +65,8 @@ class EncoderDecoder(BaseModel):
         self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
         #: Whether predictions carry ``seg_confidence``.
         self.keep_confidence = False
+        #: Which images ``class_weight`` is for: those whose data set says so ("auto"), all or none.
+        self.class_weights: ClassWeights = "auto"
         #: What :meth:`predict` and :meth:`weights_cast` cast the network to; None: nothing.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
@@ -165,34 +169,38 @@ class EncoderDecoder(BaseModel):
                     "leave out --compile (and --fast)"
                 ) from error
         with phase("classes"):
-            self._classify(self.class_scores(logits), data_samples)
+            self._classify(logits, data_samples)
 
-    def _classify(self, batch_scores: Tensor, data_samples: Sequence[SegDataSample]) -> None:
-        for scores, sample in zip(batch_scores, data_samples, strict=True):
+    def _classify(self, batch_logits: Tensor, data_samples: Sequence[SegDataSample]) -> None:
+        for logits, sample in zip(batch_logits, data_samples, strict=True):
+            weight = self.class_weight_for(sample.metainfo)
+            scores = logits if weight is None else weighted_probabilities(logits, weight)
             restore = partial(self.restore, meta=sample.metainfo)
             if not (self.keep_logits or self.keep_confidence):
                 sample.pred_sem_seg = PixelData(data=predicted_classes(scores, restore))
             else:
-                self._keep(restore(scores[None])[0], sample)
+                self._keep(restore(scores[None])[0], weight is not None, sample)
 
-    def _keep(self, scores: Tensor, sample: SegDataSample) -> None:
-        """Add all that is asked for of the scores (C, h, w) of an image."""
+    def _keep(self, scores: Tensor, weighted: bool, sample: SegDataSample) -> None:
+        """Add all that is asked for of the scores (C, h, w) of an image.
+
+        They are logits or, if ``weighted``, probabilities that do not sum to 1.
+        """
         sample.pred_sem_seg = PixelData(data=predicted_classes(scores))
-        weighted = self.test_cfg.get("class_weight") is not None
         logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if weighted else scores
         if self.keep_logits:
             sample.seg_logits = PixelData(data=logits)
         if self.keep_confidence:
             sample.seg_confidence = PixelData(data=confidence(logits))
 
-    def class_scores(self, logits: Tensor) -> Tensor:
-        """What the arg-max is taken of: the logits (B, C, H, W) or weighted probabilities."""
+    def class_weight_for(self, meta: dict) -> Sequence[float] | None:
+        """The factor of each class that an image's probabilities are multiplied by, if any.
+
+        Args:
+            meta: The image's metainfo.
+        """
         weight = self.test_cfg.get("class_weight")
-        if weight is None:
-            return logits
-        probability = logits.float().softmax(1)  # half precision would round the weights
-        factors = torch.tensor(weight, dtype=probability.dtype).view(-1, 1, 1)
-        return probability * factors.to(probability.device, non_blocking=True)
+        return weight if are_used(self.class_weights, meta) else None
 
     def restore(self, logits: Tensor, meta: dict) -> Tensor:
         """Undo padding, flip and resize of one image.

@@ -19,7 +19,8 @@ class SegTTAModel(BaseTTAModel):
     """Average the class probabilities of several views (flips, scales) of each image.
 
     The views come from mmcv's ``TestTimeAug`` transform; each is brought back to the original
-    size and orientation before averaging.
+    size and orientation before averaging. Class weights stay out of it, as published, unless they
+    are switched on for all images.
 
     Args:
         module: A segmentor, or a method around one, or the config of either.
@@ -40,6 +41,8 @@ class SegTTAModel(BaseTTAModel):
             raise ValueError(f"{type(module).__name__} holds no EncoderDecoder to average over")
         for segmentor in segmentors:
             segmentor.keep_logits = True
+            if segmentor.class_weights == "auto":
+                segmentor.class_weights = "off"
 
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[SegDataSample]]

@@ -7,6 +7,7 @@ from mmengine.structures import PixelData
 from torch import nn
 
 from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
+from mmseg.models.segmentors.class_weights import weighted_probabilities
 from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, window_starts
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -209,6 +210,7 @@ def weighted_example(class_weight: list[float] | None = None) -> SegDataSample:
     image[0, 1, 0] = torch.tensor([1.0, 3.0]).log()
     model = pixelwise(keep_logits=True)
     model.test_cfg["class_weight"] = class_weight
+    model.class_weights = "on" if class_weight else "auto"
     model.keep_confidence = True
     return model.predict(image, [sample(ori_shape=(1, 4))])[0]
 
@@ -224,10 +226,20 @@ def test_class_weights_scale_probabilities_before_upsampling():
 
 
 def test_class_weights_are_not_rounded_in_half_precision():
-    model = pixelwise()
-    model.test_cfg["class_weight"] = [0.69325, 1.0]
-    scores = model.class_scores(torch.zeros(1, 2, 1, 1, dtype=torch.float16))
+    scores = weighted_probabilities(torch.zeros(2, 1, 1, dtype=torch.float16), [0.69325, 1.0])
     torch.testing.assert_close(scores.flatten(), torch.tensor([0.346625, 0.5]))
+
+
+def test_images_of_a_batch_have_class_weights_each_by_itself():
+    model = pixelwise()
+    model.test_cfg["class_weight"] = [1.0, 100.0]
+    image = torch.zeros(1, 3, 1, 1)
+    image[0, 0] = 2.0  # class 0 by a factor of e^2
+    batch = [sample(ori_shape=(1, 1), **meta) for meta in ({}, {"use_class_weight": True})]
+    classes = [
+        int(each.pred_sem_seg.data) for each in model.predict(image.repeat(2, 1, 1, 1), batch)
+    ]
+    assert classes == [0, 1]
 
 
 def test_without_class_weights_logits_are_upsampled():
