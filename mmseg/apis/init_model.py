@@ -66,7 +66,7 @@ def load_model(
     cfg = cfg if isinstance(cfg, Config) else load_config(cfg)
     if not isinstance(cfg.get("model"), dict):
         raise InputError("the config has no model")
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(checkpoint, mapped=True)
     state_dict = weights_of(loaded, checkpoint)
     with built_from_config("model"):
         model = MODELS.build(without_pretrained(cfg.model))
