@@ -33,7 +33,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         yield Path(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename is None:  # writing to an open file, which has lost its name
+        if error.errno and not error.filename:  # of a write: open files have lost their name
             error.filename = str(path)
         raise
     finally:

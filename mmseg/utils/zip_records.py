@@ -45,6 +45,9 @@ def check_records(path: str | os.PathLike) -> bool:
 
 
 def _sum(content: memoryview, record: zipfile.ZipInfo) -> int:
-    start = record.header_offset
-    start += HEADER + sum(struct.unpack_from("<HH", content, start + LENGTHS))
+    name_length, extra_length = struct.unpack_from("<HH", content, record.header_offset + LENGTHS)
+    name = record.header_offset + HEADER
+    if content[name : name + name_length] != record.filename.encode():
+        raise zipfile.BadZipFile(f"the header of {record.filename} is damaged")
+    start = name + name_length + extra_length
     return crc32(content[start : start + record.file_size])
