@@ -23,8 +23,7 @@ def check_unused(work_dir: Path) -> None:
 def latest_checkpoint(work_dir: Path) -> Path:
     """The checkpoint of the highest iteration in ``work_dir``.
 
-    Checkpoints are moved into place when they are whole, so the last one there is good, whatever
-    ended the run.
+    Checkpoints are moved into place when they are whole: a killed run leaves no half of one here.
 
     Raises:
         InputError: there is none.
