@@ -84,12 +84,9 @@ def main(argv: list[str] | None = None) -> None:
             for run in runs:
                 print(f"# {run.config.stem}\n{resolve(run, args).pretty_text}")
         else:
-            for run in runs:
-                train(run, args)
+            train_all(runs, args)
     finally:
         remove_unused_configs(runs)
-    if len(runs) > 1 and not args.dry_run:
-        report(runs, args.device)
 
 
 def own_run(args: argparse.Namespace) -> Run:
@@ -141,21 +138,26 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
 
 def stored_config(work_dir: Path) -> Path | None:
     """The config that a run has left in its work dir, beside the scores of its checkpoints."""
-    found = (path for path in work_dir.glob("*.json") if not path.stem.endswith("_eval"))
+    found = (
+        path
+        for path in work_dir.glob("*.json")
+        if not path.name.startswith(".") and not path.stem.endswith("_eval")
+    )
     return next(found, None)
 
 
 def newest_start(parent: Path, name: str) -> tuple[str, str]:
-    """Date and suffix of the latest run of this name that has a checkpoint.
+    """Date and suffix of the run of this name with the latest checkpoint.
 
     Raises:
         InputError: there is none.
     """
     pattern = re.compile(rf"(\d{{6}}_\d{{4}})_{re.escape(name)}_([0-9a-f]{{5}})")
     found = [
-        (path.stat().st_mtime, match.groups())
+        (checkpoint.stat().st_mtime, match.groups())
         for path in parent.glob("*")
-        if (match := pattern.fullmatch(path.name)) and any(path.glob("iter_*.pth"))
+        if (match := pattern.fullmatch(path.name))
+        for checkpoint in path.glob("iter_*.pth")
     ]
     if not found:
         raise InputError(
@@ -186,6 +188,20 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
         check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)
     return cfg
+
+
+def train_all(runs: list[Run], args: argparse.Namespace) -> None:
+    """Train the runs one after another; if there are several, keep others out and compare them."""
+    if len(runs) == 1:
+        train(runs[0], args)
+        return
+    from mmseg.utils.lock import locked
+
+    # Each run has a lock of its own while it is trained, this one is for the time in between.
+    with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):
+        for run in runs:
+            train(run, args)
+        report(runs, args.device)
 
 
 def train(run: Run, args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 
 def pytest_collection_modifyitems(items):
@@ -67,3 +68,14 @@ def capture_only(monkeypatch):
     counters.clear()
     yield
     torch._dynamo.reset()
+
+
+@pytest.fixture
+def quick_start(monkeypatch):
+    """Leave out what takes mmengine seconds: compilers' versions, and configs in pretty lines."""
+
+    def plain_text(cfg: Config) -> str:
+        return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
+
+    monkeypatch.setattr(Runner, "_log_env", lambda self, env_cfg: None)
+    monkeypatch.setattr(Config, "pretty_text", property(plain_text))

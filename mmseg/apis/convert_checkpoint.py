@@ -17,6 +17,7 @@ from mmseg.utils.checkpoint import (
     ROLE_PREFIX,
     Role,
     load_checkpoint,
+    save_checkpoint,
     select_role,
     weights_of,
 )
@@ -67,8 +68,7 @@ def convert_checkpoint(
     if "state_dict" in checkpoint:
         lost |= {str(key) for key in checkpoint.keys() - content.keys()}
     check_writable(target.parent, "OUT")
-    with atomic_path(target) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+    save_checkpoint(content, target)
     return sorted(lost)
 
 

@@ -81,7 +81,7 @@ def load_model(
     if (reasons := cfg.get("not_for_training")) and is_main_process():
         told = f"{cfg.filename} can be tested, but not trained: {'; '.join(reasons)}"
         print(f"note: {told}", file=sys.stderr)
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(checkpoint, mapped=True)
     state_dict = weights_of(loaded, checkpoint)
     with built_from_config("model"):
         model = MODELS.build(without_pretrained(cfg.model))

@@ -1,8 +1,11 @@
 """Train what a config describes."""
 
+import errno
 import os
-import re
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmseg.analysis.logs import drop_repeated
 from mmseg.engine.distributed import (
     Launcher,
     failing_alone,
@@ -19,6 +23,7 @@ from mmseg.engine.distributed import (
     process_group,
     raised_together,
 )
+from mmseg.engine.hooks import FirstResultHook
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
@@ -26,18 +31,22 @@ from mmseg.utils import (
     InputError,
     atomic_path,
     built_from_config,
-    check_writable,
+    remove_unfinished,
     undone_on_error,
 )
 from mmseg.utils.config import store_config
 from mmseg.utils.config_check import check_config
 from mmseg.utils.legacy_config import check_trainable
+from mmseg.utils.lock import locked
 from mmseg.utils.revision import git_revision
+from mmseg.utils.work_dir import check_unused, latest_checkpoint
 
 from .init_model import pretrained_files, select_device, without_pretrained
 
 # A file in the work dir that holds the number of iterations of a complete run.
 FINISHED = "finished"
+# Errors of a disk or a quota that is full, or a file that is too large for its file system.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
@@ -67,9 +76,10 @@ def train(
             what the config says.
 
     Raises:
-        InputError: see :func:`check_config`; no such device; a work dir that cannot be written or
-            holds another run; nothing to resume; data or weights that are missing or damaged.
-            Nothing new is left in the work dir if this is before the first iteration is done.
+        InputError: see :func:`check_config`; no such device; a work dir that cannot be written,
+            holds another run or is in use by one; nothing to resume; data or weights that are
+            missing or damaged; a full disk. Whatever it is, the work dir is as it was if this is
+            before the first iteration is done.
     """
     cfg = cfg.copy()
     launcher = launcher or cfg.get("launcher") or "none"
@@ -85,56 +95,89 @@ def train(
             check_config(cfg)
             _check_parts(cfg)
             _set_randomness(cfg, seed, drawn, deterministic, resume)
-            checkpoint = latest_checkpoint(Path(cfg.work_dir)) if resume else None
             if from_scratch:
                 cfg.model = without_pretrained(cfg.model)
-        return _train(cfg, checkpoint, launcher)
+        cfg.git_rev = git_revision()
+        first_result = FirstResultHook(partial(_begin, cfg.copy()))
+        with ExitStack() as stack, failing_alone():
+            with raised_together():
+                if is_main_process():
+                    stack.enter_context(locked(Path(cfg.work_dir), "--work-dir"))
+                    stack.enter_context(
+                        undone_on_error(cfg.work_dir, keep=lambda: first_result.reached)
+                    )
+                    _prepare(cfg, resume)
+                _choose_weights(cfg, resume)
+            # Not stored: a run may be resumed in another way.
+            cfg.launcher = launcher
+            with _saying_how_to_go_on(Path(cfg.work_dir)):
+                return _train(cfg, first_result)
 
 
-def _train(cfg: Config, checkpoint: Path | None, launcher: Launcher) -> Runner:
-    work_dir = Path(cfg.work_dir)
-    runner = None
-    undo = undone_on_error(work_dir, keep=lambda: runner is not None and runner.started)
-    with undo if is_main_process() else nullcontext(), failing_alone():
-        with raised_together():
-            if is_main_process():
-                _prepare(work_dir, cfg, checkpoint)
-            _choose_weights(cfg, checkpoint)
-        # Not stored: a run may be resumed in another way.
-        cfg.launcher = launcher
-        if cfg.get("validate") is False:
-            cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-        with raised_together(), built_from_config("hooks, visualizer or environment"):
-            runner = TrainRunner.from_cfg(cfg)
-        runner.logger.info(f"git revision of the code: {cfg.get('git_rev') or 'unknown'}")
-        runner.train()
+def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
+    if cfg.get("validate") is False:
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    with raised_together(), built_from_config("hooks, visualizer or environment"):
+        runner = TrainRunner.from_cfg(cfg)
+    runner.logger.info(f"git revision of the code: {cfg.git_rev or 'unknown'}")
+    runner.register_hook(first_result)
+    runner.train()
     if is_main_process():
-        (work_dir / FINISHED).write_text(str(runner.iter))
+        with atomic_path(Path(cfg.work_dir) / FINISHED) as temporary:
+            temporary.write_text(str(runner.iter))
     return runner
 
 
-def _prepare(work_dir: Path, cfg: Config, checkpoint: Path | None) -> None:
-    """See that the work dir can be used, tidy it up, and leave the config in it."""
-    if checkpoint is None:
+def _prepare(cfg: Config, resume: bool) -> None:
+    """Check that the work dir is there for this run, and tidy it up."""
+    work_dir = Path(cfg.work_dir)
+    if not resume:
         check_unused(work_dir)
-    check_writable(work_dir, "--work-dir")
-    if checkpoint is not None:
-        for unfinished in work_dir.glob(".iter_*.pth"):
-            unfinished.unlink()
-    _store(cfg)
+    for name in ("iter_*.pth", "best_*.pth", "debug/*.png", FINISHED, _config_name(cfg)):
+        remove_unfinished(work_dir / name)
+    # Each start has a folder of its own for its logs, named after the second.
+    while Path(work_dir, time.strftime("%Y%m%d_%H%M%S")).exists():
+        time.sleep(0.05)
 
 
-def check_unused(work_dir: Path) -> None:
-    """See that no other run has left its checkpoints in ``work_dir``.
+def _begin(cfg: Config, runner: Runner, evaluated: bool) -> None:
+    """Write down what belongs to a run that has something to keep.
+
+    Args:
+        cfg: to be stored, before it names a checkpoint to resume.
+        evaluated: whether the checkpoint that was resumed holds the scores of its iteration.
+    """
+    if not is_main_process():
+        return
+    with atomic_path(Path(cfg.work_dir) / _config_name(cfg)) as temporary:
+        store_config(cfg, temporary)
+    if runner.iter > 0:
+        drop_repeated(Path(cfg.work_dir), runner.timestamp, runner.iter, evaluated)
+
+
+def _config_name(cfg: Config) -> str:
+    return Path(cfg.filename or "config.py").name
+
+
+@contextmanager
+def _saying_how_to_go_on(work_dir: Path) -> Iterator[None]:
+    """Turn a full disk into a line that says what becomes of the run.
 
     Raises:
-        InputError: one has.
+        InputError: instead of an ``OSError``.
     """
-    if any(work_dir.glob("iter_*.pth")):
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        try:
+            way = f"and --resume goes on from {latest_checkpoint(work_dir).name}"
+        except InputError:
+            way = "and start again"
         raise InputError(
-            f"{work_dir} holds the checkpoints of another run: --resume goes on with it, "
-            "--work-dir chooses another folder"
-        )
+            f"cannot write {error.filename or work_dir} ({error.strerror}): make space, {way}"
+        ) from error
 
 
 def _check_parts(cfg: Config) -> None:
@@ -165,41 +208,15 @@ def _set_randomness(
     cfg.randomness = randomness
 
 
-def _store(cfg: Config) -> None:
-    """Write the config, before it names a checkpoint to resume, into its work dir."""
-    cfg.git_rev = git_revision()
-    with atomic_path(Path(cfg.work_dir) / Path(cfg.filename or "config.py").name) as temporary:
-        store_config(cfg, temporary)
-
-
-def _choose_weights(cfg: Config, checkpoint: Path | None) -> None:
-    """What the run starts with: a checkpoint to resume, that of another run, or ImageNet's."""
-    cfg.resume = checkpoint is not None
-    if checkpoint:
-        cfg.load_from = str(checkpoint)
+def _choose_weights(cfg: Config, resume: bool) -> None:
+    """Set what the run starts with: a checkpoint to resume, that of another run, or ImageNet's."""
+    cfg.resume = resume
+    if resume:
+        cfg.load_from = str(latest_checkpoint(Path(cfg.work_dir)))
     if cfg.get("load_from"):
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):
         check_is_there(path)
-
-
-def latest_checkpoint(work_dir: Path) -> Path:
-    """The checkpoint of the highest iteration in ``work_dir``.
-
-    Checkpoints are moved into place when they are whole, so the last one there is good, whatever
-    ended the run.
-
-    Raises:
-        InputError: there is none.
-    """
-    found = {
-        int(match.group(1)): path
-        for path in work_dir.glob("iter_*.pth")
-        if (match := re.fullmatch(r"iter_(\d+)\.pth", path.name))
-    }
-    if not found:
-        raise InputError(f"nothing to resume: no iter_*.pth in {work_dir}; train without --resume")
-    return found[max(found)]
 
 
 def finished(cfg: Config) -> bool:

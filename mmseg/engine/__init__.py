@@ -2,6 +2,7 @@
 
 from .atomic_backend import AtomicBackend
 from .hooks import (
+    CheckpointHook,
     DeferredRuntimeInfoHook,
     IterationSeedHook,
     ResumeValidationHook,
@@ -12,6 +13,7 @@ from .performance import Performance
 
 __all__ = [
     "AtomicBackend",
+    "CheckpointHook",
     "DeferredRuntimeInfoHook",
     "IterationSeedHook",
     "MixedPrecisionOptimWrapper",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
@@ -11,7 +12,14 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.checkpoint import load_checkpoint, load_weights, select_role, weights_of
+from mmseg.utils.checkpoint import (
+    DamagedCheckpoint,
+    load_checkpoint,
+    load_weights,
+    select_role,
+    weights_of,
+)
+from mmseg.utils.work_dir import way_on_without
 
 from .distributed import broadcast_state, raised_together
 from .performance import Performance
@@ -27,13 +35,8 @@ class TrainRunner(Runner):
     built from the config is an ``InputError``.
     """
 
-    @property
-    def started(self) -> bool:
-        """Whether an iteration has been done, in this process or before."""
-        return isinstance(self._train_loop, BaseLoop) and self.iter > 0
-
     def dump_config(self) -> None:
-        """Nothing: ``mmseg.apis.train`` stores the config before it names a checkpoint to load."""
+        """Do nothing: ``mmseg.apis.train`` stores the config, when there is a result."""
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""
@@ -132,11 +135,21 @@ class TrainRunner(Runner):
             InputError: the file cannot be read, or does not fit the model.
         """
         with raised_together():
-            checkpoint = load_checkpoint(filename)
+            checkpoint = self._read(Path(filename))
             self._put_into_model(checkpoint, filename)
         self._has_loaded = True
         self.logger.info(f"loaded {filename}")
         return checkpoint
+
+    def _read(self, path: Path) -> dict:
+        try:
+            return load_checkpoint(path, mapped=True)
+        except DamagedCheckpoint as error:
+            if not self._resume:
+                raise
+            raise InputError(
+                f"{path} is not a readable checkpoint (damaged or cut off?): {way_on_without(path)}"
+            ) from error
 
     def _put_into_model(self, checkpoint: dict, filename: str | os.PathLike) -> None:
         lacking = [key for key in RESUMED if key not in checkpoint]

@@ -1,7 +1,7 @@
 """Errors, files and command lines: what every other part of the package leans on."""
 
 from .errors import InputError, RankError, SharedError, built_from_config
-from .io import atomic_path, check_writable, undone_on_error
+from .io import atomic_path, check_writable, remove_unfinished, undone_on_error
 
 __all__ = [
     "InputError",
@@ -10,5 +10,6 @@ __all__ = [
     "atomic_path",
     "built_from_config",
     "check_writable",
+    "remove_unfinished",
     "undone_on_error",
 ]

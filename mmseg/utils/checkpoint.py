@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
+from .io import atomic_path
+from .zip_records import check_records
 
 Role = Literal["student", "teacher"]
 ROLES = ("student", "teacher")
@@ -21,19 +23,31 @@ EXTRA_STATE = "_extra_state"  # torch's name for what get_extra_state() returns
 SHOWN_KEYS = 4
 
 
-def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
+class DamagedCheckpoint(InputError):
+    """A file that is no checkpoint, or no longer the one that was written."""
+
+
+def load_checkpoint(
+    path: str | os.PathLike, trust: bool = False, mapped: bool = False
+) -> dict[str, Any]:
     """Read a checkpoint to the CPU with ``weights_only=True``.
 
     Beyond tensors and plain Python, the file may hold what mmengine and mmcv put into theirs: numpy
     arrays and scalars, and the histories of logged values.
 
+    Every byte is checked against the sums that ``torch.save`` has stored, which torch does not look
+    at (files in the format of torch before 1.6 have none).
+
     Args:
         path: of the checkpoint.
         trust: run the code that the file brings; objects of packages that are not here are left
             out. For ``tools.convert_checkpoint`` alone, which makes a file that needs no trust.
+        mapped: do not copy the tensors, which stay in the file until they are used: faster, with
+            half the memory. Up to then the file may be replaced or removed, but not written to.
 
     Raises:
-        InputError: no such file, an unreadable one, or one that needs other types to be loaded.
+        InputError: no such file, or one that needs other types to be loaded.
+        DamagedCheckpoint: the file is not what was written, or not a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,9 +56,10 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed_globals()):
             warnings.simplefilter("ignore")
-            checkpoint = torch.load(path, map_location="cpu", **options)
+            mapped = check_records(path) and mapped
+            checkpoint = torch.load(path, map_location="cpu", mmap=mapped, **options)
     except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(_why_unreadable(path, error)) from error
+        raise _unreadable(path, error) from error
     if not isinstance(checkpoint, dict):
         raise InputError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")
     return checkpoint
@@ -108,15 +123,32 @@ class Unpickling:
                 return Missing
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Path, error: Exception) -> InputError:
     match = re.search(r"Unsupported global: GLOBAL (.+?) was not", str(error))
     if match:
-        return (
+        return InputError(
             f"{path} needs {match.group(1)} to be loaded, which is not on the list of safe types: "
             "if you trust whoever made it, convert it once by `python -m tools.convert_checkpoint "
             f"--trust {path} OUT` and use OUT"
         )
-    return f"{path} is not a readable checkpoint (damaged or cut off?): fetch or copy it again"
+    return DamagedCheckpoint(
+        f"{path} is not a readable checkpoint (damaged or cut off?): fetch or copy it again"
+    )
+
+
+def save_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; the error has the name of the file.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:  # torch's writer of zip files, about an error before
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:

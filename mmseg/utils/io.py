@@ -15,6 +15,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block ends without error.
 
     The suffix is kept, so that writers that choose a format by it work. Parent folders are made.
+
+    Raises:
+        OSError: the file cannot be written; the error has its name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +32,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield Path(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno and not error.filename:  # of a write: open files have lost their name
+            error.filename = str(path)
+        raise
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -52,28 +59,35 @@ def check_writable(folder: str | os.PathLike, option: str) -> None:
         ) from error
 
 
-@contextmanager
-def undone_on_error(folder: str | os.PathLike, keep: Callable[[], bool]) -> Iterator[None]:
-    """Remove what a block has added to ``folder`` if it ends with an :class:`InputError`.
-
-    A folder that the block made goes as a whole, with parents that it made and left empty. What
-    was there before is not touched.
+def remove_unfinished(path: str | os.PathLike) -> None:
+    """Remove the temporary files that processes which were killed in :func:`atomic_path` have left.
 
     Args:
+        path: that they were to replace; the name may be a pattern.
+    """
+    path = Path(path)
+    for temporary in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+        temporary.unlink()
+
+
+@contextmanager
+def undone_on_error(folder: str | os.PathLike, keep: Callable[[], bool]) -> Iterator[None]:
+    """Remove what a block has added to ``folder`` if it ends with an error or is interrupted.
+
+    What was there before is not touched.
+
+    Args:
+        folder: that is there.
         keep: asked after an error: is what there is now worth keeping?
     """
     folder = Path(folder)
-    before = set(folder.iterdir()) if folder.is_dir() else None
-    new_parents = [parent for parent in folder.absolute().parents if not parent.exists()]
+    before = set(folder.iterdir())
     try:
         yield
-    except InputError:
-        if folder.is_dir() and not keep():
-            for path in [folder] if before is None else set(folder.iterdir()) - before:
+    except BaseException:
+        if not keep():
+            for path in set(folder.iterdir()) - before:
                 _remove(path)
-            for parent in new_parents:
-                if parent.is_dir() and not any(parent.iterdir()):
-                    parent.rmdir()
         raise
 
 

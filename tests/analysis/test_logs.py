@@ -6,6 +6,7 @@ import pytest
 from mmseg.analysis.logs import (
     Curve,
     choose_keys,
+    drop_repeated,
     find_runs,
     groups_of_seeds,
     mean_and_spread,
@@ -157,3 +158,17 @@ def test_names_are_what_tells_runs_apart():
     assert short_names([dist, again]) == ["261122 1000 0d527", "261123 1100 0d528"]
     assert short_names([dist]) == [dist]
     assert short_names(["a_b", "a"]) == ["a_b", "a"]
+
+
+def test_what_a_resumed_run_logs_again_is_dropped(tmp_path):
+    rows = ['{"iter": 2, "step": 2}', '{"mIoU": 1.0, "step": 2}', '{"iter": 4, "step": 4}']
+    rows += ['{"mIoU": 2.0, "step": 4}', '{"iter": 6, "step": 6}', '{"iter": 8, "st']
+    logs = [tmp_path / start / "vis_data/scalars.json" for start in ("old", "new")]
+    for log in logs:
+        log.parent.mkdir(parents=True)
+        log.write_text("\n".join(rows))
+    drop_repeated(tmp_path, "new", 4, evaluated=True)
+    assert logs[0].read_text().splitlines() == rows[:4]
+    drop_repeated(tmp_path, "new", 4, evaluated=False)
+    assert logs[0].read_text().splitlines() == rows[:3]
+    assert logs[1].read_text() == "\n".join(rows)

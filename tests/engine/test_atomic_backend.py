@@ -33,3 +33,13 @@ def test_a_failing_write_leaves_the_previous_version(tmp_path, monkeypatch):
         AtomicBackend().put(b"a longer version", path)
     assert path.read_bytes() == b"previous"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_old_file_goes_when_it_is_outdated_not_before(tmp_path):
+    backend, path = AtomicBackend(), tmp_path / "iter_1.pth"
+    backend.put(b"first", path)
+    backend.remove(str(path))
+    assert path.read_bytes() == b"first" and backend.outdated == [path]
+    backend.remove(tmp_path / "never_there.pth")
+    backend.remove_outdated()
+    assert list(tmp_path.iterdir()) == [] and backend.outdated == []

@@ -117,10 +117,15 @@ def test_evaluation_due_where_a_run_resumes(iteration, val_begin, evaluations):
     calls = []
     runner = SimpleNamespace(
         iter=iteration,
+        message_hub=MessageHub(f"resumed at {iteration} after {val_begin}"),
         train_loop=SimpleNamespace(val_begin=val_begin, val_interval=10, max_iters=30),
         val_loop=SimpleNamespace(run=lambda: calls.append(iteration)),
     )
     ResumeValidationHook().before_train(runner)
     assert len(calls) == evaluations
+    runner.message_hub.update_info("evaluated_iter", iteration)
+    ResumeValidationHook().before_train(runner)
+    assert len(calls) == evaluations
+    runner.message_hub.update_info("evaluated_iter", iteration - 1)
     runner.val_loop = None
     ResumeValidationHook().before_train(runner)

@@ -86,16 +86,6 @@ def test_device_work_dir_and_nothing_to_resume(config, tmp_path, monkeypatch):
     )
 
 
-def test_a_full_disk_is_one_line(config, monkeypatch):
-    def put(self, obj, filepath):
-        raise OSError(28, "No space left on device", filepath)
-
-    monkeypatch.setattr("mmseg.engine.atomic_backend.AtomicBackend.put", put)
-    overrides = ["--cfg-options", "default_hooks.checkpoint.interval=1"]
-    message = train_error(config, *overrides, new=("deep",))
-    assert message.startswith("[Errno 28] No space left on device: ")
-
-
 @pytest.fixture
 def experiment_error(tmp_path, monkeypatch):
     """The error of ``run_experiments.py`` in an empty folder, which stays so."""

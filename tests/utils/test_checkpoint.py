@@ -1,8 +1,11 @@
 import pathlib
 import pickle
 import random
+import resource
+import struct
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,10 +15,12 @@ from torch import nn
 
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import (
+    DamagedCheckpoint,
     Missing,
     load_checkpoint,
     load_for_testing,
     load_weights,
+    save_checkpoint,
     select_role,
     weights_of,
 )
@@ -144,6 +149,72 @@ def test_a_damaged_file_is_an_input_error(tmp_path, length):
     (tmp_path / "c.pth").write_bytes(data[:length])
     with pytest.raises(InputError, match="c.pth is not a readable checkpoint"):
         load_checkpoint(tmp_path / "c.pth")
+
+
+def records(path) -> list[tuple[str, int, int]]:
+    """Name, first byte and length of what ``torch.save`` has put into a file."""
+    content, found = path.read_bytes(), []
+    for record in zipfile.ZipFile(path).infolist():
+        lengths = struct.unpack_from("<HH", content, record.header_offset + 26)
+        found.append((record.filename, record.header_offset + 30 + sum(lengths), record.file_size))
+    return found
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_one_changed_bit_is_found_wherever_it_is(tmp_path, mapped):
+    path = tmp_path / "c.pth"
+    torch.save({"state_dict": {"a": torch.randn(300), "b": torch.randn(5)}, "epoch": 3}, path)
+    whole = path.read_bytes()
+    places = {place for _, start, size in records(path) for place in (start, start + size - 1)}
+    assert len(places) >= 12
+    for place in sorted(places):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedCheckpoint, match="c.pth is not a readable checkpoint"):
+            load_checkpoint(path, mapped=mapped)
+    path.write_bytes(whole)
+    assert load_checkpoint(path, mapped=mapped)["epoch"] == 3
+
+
+def test_checkpoints_without_checksums_and_compressed_ones_are_read(tmp_path):
+    content = {"state_dict": {"a": torch.arange(1000)}}
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(content, tmp_path / "plain.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    torch.save(content, tmp_path / "c.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "c.pth") as source,
+        zipfile.ZipFile(tmp_path / "small.pth", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    for name in ("plain.pth", "small.pth"):
+        loaded = load_checkpoint(tmp_path / name, mapped=True)
+        assert torch.equal(loaded["state_dict"]["a"], torch.arange(1000))
+    damaged = bytearray((tmp_path / "small.pth").read_bytes())
+    start = next(start for name, start, _ in records(tmp_path / "small.pth") if "/data/" in name)
+    damaged[start + 20] ^= 255
+    (tmp_path / "small.pth").write_bytes(damaged)
+    with pytest.raises(DamagedCheckpoint):
+        load_checkpoint(tmp_path / "small.pth")
+
+
+def test_a_full_disk_while_saving_names_the_file(tmp_path):
+    path = tmp_path / "c.pth"
+    save_checkpoint({"a": torch.zeros(3)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50000, limits[1]))
+    try:
+        with pytest.raises(OSError) as raised:
+            save_checkpoint({"a": torch.zeros(30000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(raised.value) == f"[Errno 27] File too large: '{path}'"
+    assert torch.equal(load_checkpoint(path)["a"], torch.zeros(3))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_file_and_no_weights(tmp_path):

@@ -2,7 +2,13 @@ import os
 
 import pytest
 
-from mmseg.utils import InputError, atomic_path, check_writable, undone_on_error
+from mmseg.utils import (
+    InputError,
+    atomic_path,
+    check_writable,
+    remove_unfinished,
+    undone_on_error,
+)
 
 
 def test_atomic_path_replaces_when_done(tmp_path):
@@ -41,30 +47,35 @@ def test_check_writable_makes_the_folder_or_says_why_not(tmp_path):
     )
 
 
-def _fill(folder, error, keep=False):
-    with pytest.raises(type(error)), undone_on_error(folder, keep=lambda: keep):
-        (folder / "sub").mkdir(parents=True)
-        (folder / "sub" / "file").touch()
-        (folder / "file").touch()
-        raise error
+def test_atomic_path_names_the_file_that_it_cannot_write(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError) as raised, atomic_path(path):
+        raise OSError(28, "No space left on device")
+    assert str(raised.value) == f"[Errno 28] No space left on device: '{path}'"
+    assert path.read_text() == "old"
 
 
-def test_undone_on_error_removes_a_new_folder_and_its_new_parents(tmp_path):
+def test_remove_unfinished_removes_nothing_else(tmp_path):
+    kept = ["iter_5.pth", ".lock", ".iter_5.json.txt", "best_mIoU_iter_5.pth"]
+    for name in [*kept, ".iter_5.ab12cd_9.pth", ".iter_10.k3.pth"]:
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path / "iter_*.pth")
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+@pytest.mark.parametrize("error", [InputError("x"), RuntimeError("x"), KeyboardInterrupt()])
+@pytest.mark.parametrize("keep", [False, True])
+def test_undone_on_error_removes_what_is_new(tmp_path, error, keep):
     (tmp_path / "old").mkdir()
-    _fill(tmp_path / "old" / "new" / "run", InputError("x"))
-    assert os.listdir(tmp_path / "old") == []
-
-
-def test_undone_on_error_leaves_what_was_there(tmp_path):
-    (tmp_path / "kept").touch()
-    _fill(tmp_path, InputError("x"))
-    assert os.listdir(tmp_path) == ["kept"]
-
-
-@pytest.mark.parametrize(("error", "keep"), [(InputError("x"), True), (RuntimeError("x"), False)])
-def test_undone_on_error_keeps_results_and_traces_of_bugs(tmp_path, error, keep):
-    _fill(tmp_path, error, keep)
-    assert sorted(os.listdir(tmp_path)) == ["file", "sub"]
+    (tmp_path / "old" / "file").write_text("kept")
+    with pytest.raises(type(error)), undone_on_error(tmp_path, keep=lambda: keep):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "file").touch()
+        (tmp_path / "file").touch()
+        raise error
+    assert sorted(os.listdir(tmp_path)) == (["file", "new", "old"] if keep else ["old"])
+    assert (tmp_path / "old" / "file").read_text() == "kept"
 
 
 def test_undone_on_error_does_nothing_without_one(tmp_path):

@@ -47,6 +47,11 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         self.flush(runner)
         checkpoint["message_hub"] = runner.message_hub.state_dict()
 
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Hand the scores on, and note which iteration's they are for ``ResumeValidationHook``."""
+        super().after_val_epoch(runner, metrics)
+        runner.message_hub.update_info("evaluated_iter", runner.iter)
+
     def flush(self, runner: Runner) -> None:
         """Move all pending values into the message hub, oldest first."""
         names = [name for outputs in self.pending for name in outputs]

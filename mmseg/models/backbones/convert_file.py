@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils import InputError, check_writable
+from mmseg.utils.checkpoint import save_checkpoint
 
 from . import mix_transformer as mit
 from .convert import LAYOUTS, Conversion, convert
@@ -60,8 +61,7 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> Conver
     name, backbone = _identify(conversion, source)
     check_weights(backbone.state_dict(), conversion.weights, f"{source} ({conversion.title})")
     meta = {"backbone": name, "converted_from": conversion.title}
-    with atomic_path(target) as temporary:
-        torch.save({"meta": meta, "state_dict": conversion.weights}, temporary)
+    save_checkpoint({"meta": meta, "state_dict": conversion.weights}, target)
     num_parameters = sum(value.numel() for value in backbone.parameters())
     return ConvertedFile(target, conversion, name, num_parameters)
 

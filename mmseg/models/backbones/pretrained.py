@@ -107,7 +107,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
         path = _weights_in(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    content = load_checkpoint(path)
+    content = load_checkpoint(path, mapped=True)
     for wrapper in ("state_dict", "model"):
         if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]

@@ -1,0 +1,192 @@
+"""Kill training at random moments, resume it, and compare it with a run that nobody has disturbed.
+
+``python -m tests.campaigns.kills --runs 50 --seed 3``. Each start is a process forked from this
+one, which has torch in memory already; it ends by SIGKILL.
+"""
+
+import argparse
+import copy
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmseg.apis.train import FINISHED, train
+from mmseg.datasets.toy import ToySettings, make_toy_data
+from mmseg.utils.checkpoint import load_checkpoint
+from tests.models.networks import TINY_TRANSFORMER
+from tests.training import small_config
+
+ITERATIONS, INTERVAL = 12, 2
+KILLS = 3
+CLOCK = ("time", "data_time", "memory", "eta")
+# In the message hub, with the path or the time of a start in them.
+OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
+
+
+def fastest_config(toy_root: Path, folder: Path) -> Config:
+    """SePiCo on two stages of a small transformer: a checkpoint and scores every few iterations."""
+    cfg = small_config(toy_root, folder)
+    cfg.model.segmentor = copy.deepcopy(TINY_TRANSFORMER)
+    cfg.model.segmentor["decode_head"]["num_classes"] = 19
+    cfg.model.prototypes.feature_dim = 8
+    cfg.optim_wrapper.optimizer.lr = 1e-2
+    cfg.train_cfg.update(max_iters=ITERATIONS, val_interval=INTERVAL)
+    cfg.default_hooks.checkpoint.update(interval=INTERVAL, max_keep_ckpts=2)
+    cfg.default_hooks.panels.interval = ITERATIONS
+    cfg.val_dataloader.dataset.indices = 1
+    cfg.randomness = {"seed": 3, "deterministic": True}
+    return cfg
+
+
+def start(cfg: Config, work_dir: Path) -> int:
+    """Train in a process of its own, from the last checkpoint if there is one; return its id."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        with open(work_dir.with_suffix(".log"), "a") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        cfg = cfg.copy()
+        cfg.work_dir = str(work_dir)
+        train(cfg, device="cpu", resume=any(work_dir.glob("iter_*.pth")))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def killed(process: int, moment: float) -> bool:
+    """Kill a process after some seconds; False if it has ended well before.
+
+    Raises:
+        RuntimeError: it has failed.
+    """
+    deadline = time.monotonic() + moment
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            if status:
+                raise RuntimeError(f"a run ended with status {status}")
+            return False
+        time.sleep(0.002)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return True
+
+
+def disturbed_run(cfg: Config, work_dir: Path, seconds: float, rng: random.Random) -> int:
+    """Train with up to :data:`KILLS` kills within ``seconds`` of a start; return their number."""
+    kills = 0
+    while True:
+        moment = rng.uniform(0, seconds) if kills < KILLS else float("inf")
+        if not killed(start(cfg, work_dir), moment):
+            return kills
+        kills += 1
+
+
+def outcome(work_dir: Path) -> dict[str, Any]:
+    """All that must not depend on kills: files, both checkpoints, and what was logged."""
+    last = load_checkpoint(work_dir / f"iter_{ITERATIONS}.pth")
+    (best,) = work_dir.glob("best_*.pth")
+    hub = last["message_hub"]
+    return {
+        "files": sorted(path.name for path in work_dir.iterdir() if path.is_file()),
+        "finished": (work_dir / FINISHED).read_text(),
+        "iteration": last["meta"]["iter"],
+        "weights": last["state_dict"],
+        "optimizer": last["optimizer"],
+        "schedule": last["param_schedulers"],
+        "best": load_checkpoint(best)["state_dict"],
+        "history": {
+            name: history.data[0].tolist()
+            for name, history in hub["log_scalars"].items()
+            if name.split("/")[-1] not in CLOCK
+        },
+        "info": {key: value for key, value in hub["runtime_info"].items() if key not in OF_A_START},
+        "logs": logged(work_dir),
+    }
+
+
+def logged(work_dir: Path) -> list[dict[str, Any]]:
+    """The lines of all starts, without what depends on the clock."""
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    rows = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows]
+
+
+def differences(found: Any, expected: Any, path: str = "") -> list[str]:
+    """Where two outcomes are not equal bit by bit."""
+    if type(found) is not type(expected):
+        return [path]
+    if isinstance(found, torch.Tensor):
+        return [] if torch.equal(found, expected) else [path]
+    if isinstance(found, dict):
+        if found.keys() != expected.keys():
+            return [path]
+        pairs = [(f"{path}.{key}", found[key], expected[key]) for key in found]
+    elif isinstance(found, list | tuple):
+        if len(found) != len(expected):
+            return [path]
+        pairs = [(f"{path}[{i}]", found[i], expected[i]) for i in range(len(found))]
+    else:
+        return [] if found == expected else [path]
+    return [name for key, a, b in pairs for name in differences(a, b, key)]
+
+
+def campaign(folder: Path, runs: int, seed: int) -> tuple[int, list[str]]:
+    """Compare disturbed runs with an undisturbed one; print a row for each.
+
+    Args:
+        folder: for everything that is written.
+        runs: that are disturbed.
+        seed: of the moments.
+
+    Returns:
+        The number of kills, and what differs.
+    """
+    torch.set_num_threads(1)
+    make_toy_data(folder / "toy", ToySettings(6, 4, 2, 2), nproc=1, sets=("gta", "cityscapes"))
+    cfg = fastest_config(folder / "toy", folder)
+    before = time.monotonic()
+    killed(start(cfg, folder / "whole"), float("inf"))
+    seconds = time.monotonic() - before
+    expected = outcome(folder / "whole")
+    rng, kills, wrong = random.Random(seed), 0, []
+    print(f"undisturbed: {seconds:.1f} s, {ITERATIONS} iterations\n\nrun  kills  differences")
+    for i in range(runs):
+        own = disturbed_run(cfg, folder / f"run{i}", seconds, rng)
+        found = differences(outcome(folder / f"run{i}"), expected)
+        print(f"{i:3}  {own:5}  {', '.join(found[:3]) or 'none'}", flush=True)
+        kills += own
+        wrong += [f"run {i}: {name}" for name in found]
+    return kills, wrong
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, disturb, and return 1 if anything differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.kills", description=__doc__)
+    parser.add_argument("--runs", type=int, default=50, help="that are disturbed (50)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        kills, wrong = campaign(Path(folder), args.runs, args.seed)
+    print(f"\n{kills} kills, {len(wrong)} differences")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

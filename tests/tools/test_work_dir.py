@@ -1,0 +1,176 @@
+"""What training leaves of a work dir when it fails, and who may work in one."""
+
+import hashlib
+import itertools
+import os
+import resource
+import shutil
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmseg.apis.train import train
+from mmseg.utils.config import load_config
+from mmseg.utils.lock import locked
+from tests.campaigns.kills import fastest_config, start
+from tests.tools.failing import error_of
+from tools import train as train_tool
+
+STARTS = itertools.count()
+pytestmark = pytest.mark.usefixtures("quick_start")
+
+
+@pytest.fixture(scope="module")
+def trained(toy_root, tmp_path_factory) -> Path:
+    """A folder with ``c.json`` and ``run`` of 4 iterations, with evaluations at 2 and 4."""
+    folder = tmp_path_factory.mktemp("trained")
+    cfg = fastest_config(toy_root, folder)
+    cfg.train_cfg.max_iters = 4
+    cfg.work_dir = str(folder / "run")
+    cfg = cfg.copy()
+    cfg.dump(folder / "c.json")
+    cfg = load_config(folder / "c.json")
+    train(cfg, device="cpu")
+    (folder / "run" / "finished").unlink()
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    """A copy of the run that a test may change."""
+    shutil.copy(trained / "c.json", tmp_path)
+    return Path(shutil.copytree(trained / "run", tmp_path / "run"))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Path -> SHA-256 of every file, "folder" for folders."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "folder"
+        for path in folder.rglob("*")
+    }
+
+
+def arguments(run: Path, *options: str) -> list[str]:
+    """Of ``tools.train``; visualizers are known by the name of the experiment and the second."""
+    config, name = run.parent / "c.json", f"experiment_name=start_{next(STARTS)}"
+    shared = ["--work-dir", str(run), "--device", "cpu", "--cfg-options", name]
+    return [str(config), *shared, *options]
+
+
+def resume(run: Path, *options: str) -> str:
+    """The error of ``tools.train --resume --cfg-options ...``."""
+    return error_of(train_tool.main, *arguments(run, *options), "--resume")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("model.alfa=0.9", "SePiCo has no argument 'alfa'"),
+        ("model.segmentor.backbone.embed_dims=(8,24)", "does not fit the model of the config: 44"),
+        ("model.segmentor.decode_head.in_channels=(8,17)", "(8, 16) instead of (8, 17)"),
+        ("model.prototypes.memory_length=7", "(19, 0, 8) instead of (19, 7, 8)"),
+        ("model.contrast.variant=bank2", "variant must be one of"),
+        ("train_dataloader.dataset.source.data_root=/nowhere", "/nowhere"),
+        ("train_dataloader.num_workers=-1", "train_dataloader"),
+        ("val_dataloader.dataset.data_root=/nowhere", "/nowhere does not exist"),
+        ("optim_wrapper.optimizer.type=Adamm", "did you mean 'Adam"),
+    ],
+)
+def test_a_refused_option_changes_no_file(run, option, message):
+    before = hashes(run.parent)
+    assert message in resume(run, option, "train_cfg.max_iters=6")
+    assert hashes(run.parent) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("place", ["build_optim_wrapper", "load_or_resume"])
+def test_neither_does_another_end_before_the_first_iteration(run, monkeypatch, error, place):
+    def end(*args):
+        raise error
+
+    monkeypatch.setattr(f"mmseg.engine.runner.TrainRunner.{place}", end)
+    before = hashes(run.parent)
+    new = arguments(run)
+    new[new.index(str(run))] = str(run.parent / "a" / "b")
+    for line in ([*arguments(run), "--resume"], new):
+        with pytest.raises(error):
+            train_tool.main(line)
+        assert hashes(run.parent) == before
+
+
+def test_an_option_that_fits_is_stored_with_the_first_iteration(run):
+    for name in (".iter_4.ab12cd34.pth", ".best_mIoU_iter_4.k_1.pth", ".c.x.json", ".finished.q"):
+        (run / name).touch()
+    train_tool.main([*arguments(run, "train_cfg.max_iters=5", "model.alpha=0.5"), "--resume"])
+    assert load_config(run / "c.json").model.alpha == 0.5
+    assert (run / "finished").read_text() == "5"
+    assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_second_run_is_refused_and_the_first_goes_on(run):
+    process = start(load_config(run.parent / "c.json"), run.parent / "first")
+    first = run.parent / "first"
+    deadline = time.monotonic() + 60
+    while not (first / "iter_2.pth").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process, signal.SIGSTOP)
+    before = hashes(first)
+    for options in ([], ["--resume"]):
+        message = error_of(train_tool.main, *arguments(first), *options)
+        assert message.startswith(f"{first} is in use by another run: wait until ")
+    assert hashes(first) == before
+    os.kill(process, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert (first / "finished").read_text() == "4"
+    with locked(first, "--work-dir"):
+        pass
+
+
+def flip(path: Path) -> None:
+    """Change 64 bytes of the largest tensor in a checkpoint."""
+    content = bytearray(path.read_bytes())
+    largest = max(zipfile.ZipFile(path).infolist(), key=lambda record: record.file_size)
+    start = largest.header_offset + 200  # of names and padding there are fewer bytes
+    content[start : start + 64] = (byte ^ 255 for byte in content[start : start + 64])
+    path.write_bytes(content)
+
+
+def test_a_damaged_last_checkpoint_names_the_one_to_go_on_from(run):
+    flip(run / "iter_4.pth")
+    before = hashes(run)
+    message = resume(run, "train_cfg.max_iters=5")
+    assert message == (
+        f"{run}/iter_4.pth is not a readable checkpoint (damaged or cut off?): remove iter_4.pth, "
+        "and --resume goes on from iter_2.pth"
+    )
+    assert hashes(run) == before
+    (run / "iter_4.pth").unlink()
+    train_tool.main([*arguments(run), "--resume"])
+    assert (run / "finished").read_text() == "4"
+    for name in ("iter_4.pth", "iter_2.pth"):
+        flip(run / name)
+    assert resume(run, "train_cfg.max_iters=5").endswith(
+        f"no checkpoint in {run} is whole: train without --resume in another folder"
+    )
+
+
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(run):
+    size = (run / "iter_4.pth").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+    try:
+        message = resume(run, "train_cfg.max_iters=6")
+        new = error_of(train_tool.main, *arguments(run.parent / "new"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    way = "(File too large): make space, and"
+    assert message == f"cannot write {run}/iter_6.pth {way} --resume goes on from iter_4.pth"
+    assert new == f"cannot write {run.parent}/new/iter_2.pth {way} start again"
+    assert torch.load(run / "iter_4.pth", weights_only=False)["meta"]["iter"] == 4
+    assert len(list(run.glob("best_*.pth"))) == 1
