@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from mmseg.apis.init_model import get_ready, load_model, without_pretrained
 from mmseg.apis.predicting import predictions, test_loader
 from mmseg.datasets.evaluation_sets import own_labelled_set
-from mmseg.engine.performance import Performance
+from mmseg.engine.performance import Performance, fast_switches
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
@@ -74,15 +74,21 @@ class Setting:
         return ", ".join(words)
 
 
-# What `--compare` compares. CPUs without units for products of bf16 matrices gain nothing from
-# autocast. There a network takes every core for a hundred times as long as an image takes to load:
-# workers would save nothing and, started beside a warm network, make it copy its memory page by
-# page.
+# What `--compare` compares.
 PLAIN = Setting(fold_batch_norm=False, keep_memory=False)
-FAST = {
-    "cuda": Setting(batch_size=4, workers=4, precision="bf16", channels_last=True),
-    "cpu": Setting(channels_last=True),
-}
+
+
+def fast_setting(device_type: str) -> Setting:
+    """Return the setting that is compared with ``PLAIN`` on ``cuda`` or ``cpu``.
+
+    On a CPU a network takes every core for a hundred times as long as an image takes to load:
+    workers would save nothing and, started next to a warm network, make it copy its memory page by
+    page.
+    """
+    precision = fast_switches(device_type)["precision"]
+    if device_type == "cuda":
+        return Setting(batch_size=4, workers=4, precision=precision, channels_last=True)
+    return Setting(precision=precision, channels_last=True)
 
 
 @contextmanager

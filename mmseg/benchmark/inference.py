@@ -50,13 +50,13 @@ def main(args: argparse.Namespace) -> None:
         check_writable(Path(args.json).parent, "--json")
     from mmseg.apis.init_model import select_device  # late: --help is fast
 
-    from .evaluation import FAST, PLAIN, images_to_evaluate, measure_apart
+    from .evaluation import PLAIN, fast_setting, images_to_evaluate, measure_apart
     from .report import write_json
 
     device = select_device(args.device)
     with images_to_evaluate(args.cfg, args.images or IMAGES[device.type], args.size) as cfg:
         if args.compare:
-            settings = {"plain": PLAIN, "fast": replace(FAST[device.type], **_chosen(args))}
+            settings = {"plain": PLAIN, "fast": replace(fast_setting(device.type), **_chosen(args))}
         else:
             settings = {"setting": _of_config(cfg, device.type == "cpu", args)}
         results = {

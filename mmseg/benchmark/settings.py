@@ -10,7 +10,7 @@ Switches = dict[str, Any]
 
 # Measured steps, where nothing else is asked for.
 ITERATIONS = {"cuda": 50, "cpu": 10}
-# What `--compare` compares: the fields of Settings that differ from the config's.
+# What `--compare` compares with `--fast`: the fields of Settings that differ from the config's.
 PLAIN: Switches = {
     "precision": "fp32",
     "compile": False,
@@ -18,14 +18,6 @@ PLAIN: Switches = {
     "activation_checkpointing": False,
     "attention": "math",
     "optimizer": "unfused",
-}
-FAST: dict[str, Switches] = {
-    "cuda": {
-        "precision": "bf16",
-        "compile": True,
-        "channels_last": True,
-    },
-    "cpu": {"precision": "fp32", "channels_last": True, "activation_checkpointing": True},
 }
 
 

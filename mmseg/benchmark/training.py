@@ -7,7 +7,7 @@ from typing import Any
 from mmseg.utils import check_writable
 from mmseg.utils.legacy_config import check_trainable
 
-from .settings import FAST, ITERATIONS, PLAIN, Settings, Switches, Workload
+from .settings import ITERATIONS, PLAIN, Settings, Switches, Workload
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
@@ -32,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--compare",
         action="store_true",
-        help=f"the plain setting ({Settings(**PLAIN).describe()}) and the fast one (on a GPU "
-        f"{Settings(**FAST['cuda']).describe()}, on a CPU {Settings(**FAST['cpu']).describe()}), "
+        help=f"the plain setting ({Settings(**PLAIN).describe()}) and that of --fast, "
         "a process each; the options below change the fast one",
     )
     group = parser.add_argument_group("speed and memory (default: the config's)")
@@ -51,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(Path(args.json).parent, "--json")
     from mmseg.apis.init_model import select_device  # late: --help is fast
-    from mmseg.engine.performance import Performance
+    from mmseg.engine.performance import Performance, fast_switches
 
     from .compare import compare
     from .measure import measure_training
@@ -65,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     if args.compare:
         settings = {
             "plain": Settings.of(args.cfg, PLAIN),
-            "fast": Settings.of(args.cfg, FAST[device.type], chosen(args)),
+            "fast": Settings.of(args.cfg, fast_switches(device.type), chosen(args)),
         }
         result = compare(args.cfg, workload, settings, device)
         columns = {name: result[name] for name in settings}

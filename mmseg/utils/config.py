@@ -129,7 +129,12 @@ def add_performance_options(parser: argparse.ArgumentParser, training: bool = Tr
     """
     group = parser.add_argument_group("speed and memory")
     add = group.add_argument
-    add("--fast", action="store_true", help="--amp bf16 --compile --channels-last")
+    add(
+        "--fast",
+        action="store_true",
+        help="--amp bf16 --compile --channels-last; on a CPU --channels-last, and --amp bf16 where "
+        "the processor has instructions for it",
+    )
     add(
         "--amp",
         nargs="?",
@@ -163,7 +168,12 @@ def chosen_performance(args: argparse.Namespace) -> dict[str, Any]:
     """What the options of :func:`add_performance_options` choose: fields of ``Performance``."""
     chosen: dict[str, Any] = {}
     if args.fast:
-        chosen |= {"precision": "bf16", "compile": True, "channels_last": True}
+        import torch  # late: --help is fast
+
+        from mmseg.engine.performance import fast_switches
+
+        on_cpu = args.device == "cpu" or not torch.cuda.is_available()
+        chosen |= fast_switches("cpu" if on_cpu else "cuda")
     if args.precision:
         chosen["precision"] = args.precision
     for switch in ("compile", "channels_last", "activation_checkpointing"):

@@ -37,7 +37,7 @@ def test_images_are_drawn_at_the_size_asked_for(toy_config, monkeypatch):
 def test_both_settings_and_their_ratio(toy_config, tmp_path, monkeypatch, capsys):
     toy_config.dump(tmp_path / "toy.py")
     monkeypatch.setattr("mmseg.benchmark.evaluation.measure_apart", measure_evaluation)
-    monkeypatch.setitem(evaluation.FAST, "cpu", Setting(batch_size=2))
+    monkeypatch.setattr(evaluation, "fast_setting", lambda device: Setting(batch_size=2))
     arguments = ["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu"]
     main([*arguments, "--images", "2", "--compare", "--json", str(tmp_path / "r.json")])
     printed = capsys.readouterr().out

@@ -9,7 +9,8 @@ import torch
 from mmseg.benchmark import machine as machine_module
 from mmseg.benchmark import measure
 from mmseg.benchmark.machine import commit, machine, matmul_rate, peak_rate
-from mmseg.benchmark.settings import FAST, PLAIN, Settings, Workload
+from mmseg.benchmark.settings import PLAIN, Settings, Workload
+from mmseg.engine.performance import fast_switches
 from mmseg.utils import InputError
 from tests.benchmark.small_training import SIDE, small_config
 
@@ -97,8 +98,9 @@ def test_settings():
     )
     plain = Settings.of({"performance": {"channels_last": True}}, PLAIN)
     assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
-    assert Settings(**FAST["cuda"]).describe() == "bf16, compiled, channels last"
-    assert Settings.of({}, FAST["cuda"], {"compile": False}).compile is False
+    cuda = fast_switches("cuda")
+    assert Settings(**cuda).describe() == "bf16, compiled, channels last"
+    assert Settings.of({}, cuda, {"compile": False}).compile is False
 
 
 def test_mistakes():

@@ -1,13 +1,17 @@
 """What the switches of speed and memory ask of the machine."""
 
+import argparse
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmseg.engine import performance
-from mmseg.engine.performance import Performance
+from mmseg.engine.performance import Performance, cpu_multiplies_bf16
 from mmseg.utils import InputError
+from mmseg.utils.config import add_performance_options, chosen_performance
 
 
 @pytest.fixture
@@ -37,3 +41,25 @@ def test_a_gpu_without_bf16(on_a_gpu, monkeypatch):
     with pytest.raises(InputError, match="Tesla T4 has no bf16: choose --amp fp16"):
         Performance(precision="bf16").apply(on_a_gpu)
     Performance(precision="fp16").apply(on_a_gpu)
+
+
+def test_fast_on_a_cpu_takes_bf16_where_it_is_faster():
+    parser = argparse.ArgumentParser()
+    add_performance_options(parser)
+    args = parser.parse_args(["--fast"], argparse.Namespace(device="cpu"))
+    precision = "bf16" if cpu_multiplies_bf16() else "fp32"
+    assert chosen_performance(args) == {"precision": precision, "channels_last": True}
+    args = parser.parse_args(["--fast", "--amp", "fp16"], argparse.Namespace(device="cpu"))
+    assert chosen_performance(args) == {"precision": "fp16", "channels_last": True}
+
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+@pytest.mark.skipif(not CPU_INFO.is_file(), reason="asks Linux what the processor can do")
+def test_bf16_is_faster_where_the_processor_has_instructions_for_it():
+    flags = set(CPU_INFO.read_text().split())
+    if {"avx512_bf16", "amx_bf16"} & flags:
+        assert cpu_multiplies_bf16()
+    elif "avx2" in flags:
+        assert not cpu_multiplies_bf16()

@@ -72,12 +72,12 @@ def test_several_data_sets_by_name_and_by_config(tmp_path, capsys):
     cfg.dump(tmp_path / "night.py")
     cfg.test_dataloader.dataset.data_prefix = cfg.val_dataloader.dataset.data_prefix
     cfg.test_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
-    cfg.dump(tmp_path / "mine.json")
+    cfg.dump(tmp_path / "mine.py")
     checkpoint = write_checkpoint(tmp_path / "night.pth")
     main(
         [
             *map(str, (tmp_path / "night.py", checkpoint, "--device", "cpu", "--eval", "mIoU")),
-            *("--dataset", "night_driving", str(tmp_path / "mine.json")),
+            *("--dataset", "night_driving", str(tmp_path / "mine.py")),
             *("--data-root", f"night_driving={root / 'night_driving'}"),
             *("--table", str(tmp_path / "t.txt")),
         ]

@@ -104,7 +104,10 @@ def test_user_variables_pass():
         ({"model.type": "SePiCoo"}, "model.type is 'SePiCoo'.*did you mean 'SePiCo'"),
         ({"model.type": "nowhere.Model"}, "model.type is 'nowhere.Model', .* not registered"),
         ({"model.alfa": 1}, "model: SePiCo has no argument 'alfa': did you mean 'alpha'"),
-        ({"model.zzz": 1}, "SePiCo has no argument 'zzz': it takes .'alpha', 'blur'"),
+        (
+            {"model.zzz": 1},
+            "SePiCo has no argument 'zzz': it takes .'alpha', 'augment_mixed', 'augment_source_",
+        ),
         ({"optim_wraper": {}}, "'optim_wraper': did you mean 'optim_wrapper'"),
         ({"workdir": "x"}, "'workdir': did you mean 'work_dir'"),
         ({"optim_wrapper.optimiser": {}}, "did you mean 'optimizer'"),
