@@ -41,7 +41,7 @@ def test_ranks_draw_different_numbers(monkeypatch):
 
 
 def logging_runner(name: str, max_iters: int = 8) -> SimpleNamespace:
-    return SimpleNamespace(message_hub=MessageHub(name), iter=0, max_iters=max_iters)
+    return SimpleNamespace(message_hub=MessageHub(name), iter=0, max_iters=max_iters, hooks=[])
 
 
 def log(hook: DeferredRuntimeInfoHook, runner: SimpleNamespace, iteration: int) -> None:
