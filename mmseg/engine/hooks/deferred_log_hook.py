@@ -14,6 +14,7 @@ from torch import Tensor
 from mmseg.registry import HOOKS
 from mmseg.utils import InputError
 from mmseg.utils.finite import first_nonfinite
+from mmseg.utils.work_dir import latest_checkpoint
 
 from ..distributed import raised_together
 
@@ -131,7 +132,7 @@ def _left_out(runner: Runner) -> bool:
 
 
 def _saves(runner: Runner) -> bool:
-    """Whether this iteration ends with a checkpoint, before which an old one may be removed."""
+    """Whether this iteration ends with a checkpoint, which the main process alone will write."""
     return any(
         isinstance(hook, CheckpointHook)
         and not hook.by_epoch
@@ -141,16 +142,17 @@ def _saves(runner: Runner) -> bool:
 
 
 def _diverged(runner: Runner, iteration: int, what: str) -> InputError:
-    saved = Path(runner.work_dir).glob("iter_*.pth")
-    last = max(saved, key=lambda path: path.stat().st_mtime, default=None)
     clipped = "--cfg-options optim_wrapper.clip_grad.max_norm=1"
-    way_out = (
-        f"the last checkpoint is {last}: go on from it with clipped gradients (--resume {clipped}) "
-        "or start again with a lower learning rate"
-        if last
-        else "there is no checkpoint to go on from: start again with a lower learning rate or "
-        f"clipped gradients ({clipped})"
-    )
+    try:
+        way_out = (
+            f"the last checkpoint is {latest_checkpoint(Path(runner.work_dir))}: go on from it "
+            f"with clipped gradients (--resume {clipped}) or start again with a lower learning rate"
+        )
+    except InputError:
+        way_out = (
+            "there is no checkpoint to go on from: start again with a lower learning rate or "
+            f"clipped gradients ({clipped})"
+        )
     return InputError(f"training has diverged: at iteration {iteration} {what}; {way_out}")
 
 
