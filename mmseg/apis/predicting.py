@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.datasets.evaluation_sets import TEST_SPLITS, is_labelled, name_of
+from mmseg.datasets.loader import build_dataloader
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.progress import with_progress
@@ -72,7 +72,7 @@ def test_loader(
     if not labelled:
         _drop_labels(loader.dataset)
     with built_from_config("test_dataloader"):
-        return Runner.build_dataloader(loader)
+        return build_dataloader(loader)
 
 
 def _no_labels(dataset: dict[str, Any]) -> str:

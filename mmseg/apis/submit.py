@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
 from mmseg.datasets.evaluation_sets import submission_set
+from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.prediction_writer import prediction_name
@@ -123,6 +124,7 @@ def submit(
     with atomic_path(path) as temporary:
         with (
             freed_memory_kept(target.type == "cpu"),
+            loader_errors(),
             keeping_confidence(model, CONFIDENCE in benchmark.folders),
         ):
             _write_zip(temporary, predictor, loader, benchmark, invalid_below)

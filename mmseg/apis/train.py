@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg.analysis.logs import drop_repeated
+from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import (
     Launcher,
     failing_alone,
@@ -110,7 +111,7 @@ def train(
                 _choose_weights(cfg, resume)
             # Not stored: a run may be resumed in another way.
             cfg.launcher = launcher
-            with _saying_how_to_go_on(Path(cfg.work_dir)):
+            with _saying_how_to_go_on(Path(cfg.work_dir)), loader_errors():
                 return _train(cfg, first_result)
 
 

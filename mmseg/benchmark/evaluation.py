@@ -27,6 +27,7 @@ from mmseg.utils import InputError, built_from_config
 from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.phases import PhaseClock, phase
+from mmseg.utils.workers import end_with_parent
 
 from .data_files import ENLARGED, FILES, STAND_INS
 from .machine import machine
@@ -132,7 +133,7 @@ def images_to_evaluate(cfg: Config, count: int, size: tuple[int, int] | None) ->
 def measure_apart(cfg: Config, *arguments: Any) -> dict[str, Any]:
     """:func:`measure_evaluation` in a new process, whose memory nothing else has raised."""
     start = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=start) as pool:
+    with ProcessPoolExecutor(1, mp_context=start, initializer=end_with_parent) as pool:
         result = pool.submit(_measure, cfg.to_dict(), *arguments).result()
     return result | {"title": title(cfg)}
 

@@ -3,7 +3,7 @@
 import copy
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
-from mmengine.structures import BaseDataElement
 from mmengine.utils.dl_utils import set_multi_processing
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg.datasets import UDADataset
+from mmseg.datasets.loader import build_dataloader, loader_errors, tensors_of
 from mmseg.utils import built_from_config
 from mmseg.utils.config_check import check_config
 
@@ -72,7 +70,8 @@ def measure_loading(
     note(f"loading {batches} samples in one process")
     stages, worker_rate = time_stages(loader, batches)
     note(f"loading {2 * batches} batches with {loader.num_workers} workers")
-    rate, waits, batch = time_workers(loader, batches, step_seconds)
+    with loader_errors():
+        rate, waits, batch = time_workers(loader, batches, step_seconds)
     tensors = list(tensors_of(batch))
     return {
         "benchmark": "data",
@@ -104,12 +103,9 @@ def build_loader(cfg: Config, workers: int | None = None) -> DataLoader:
     settings = copy.deepcopy(cfg.train_dataloader)
     if workers is not None:
         settings.num_workers = workers
-    if not settings.get("num_workers"):
-        settings.persistent_workers = False
-        settings.pop("prefetch_factor", None)
     settings.pin_memory = settings.get("pin_memory", False) and torch.cuda.is_available()
     with built_from_config("train_dataloader"):
-        return Runner.build_dataloader(settings, seed=SEED)
+        return build_dataloader(settings, seed=SEED)
 
 
 def time_stages(loader: DataLoader, samples: int) -> tuple[Seconds, float]:
@@ -204,15 +200,3 @@ def time_workers(
         waits.append(time.perf_counter() - start)
         time.sleep(step_seconds)
     return batches * loader.batch_size * len(batch) / seconds, waits[ahead:], batch
-
-
-def tensors_of(data: Any) -> Iterator[Tensor]:
-    """All tensors in a batch."""
-    if isinstance(data, Tensor):
-        yield data
-    elif isinstance(data, Mapping | BaseDataElement):
-        for value in data.values():
-            yield from tensors_of(value)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            yield from tensors_of(value)

@@ -22,6 +22,7 @@ from mmengine.dist import (
 )
 from torch import Tensor, distributed, nn
 
+from mmseg.datasets.loader import loader_errors
 from mmseg.utils import InputError, RankError, SharedError
 from mmseg.utils.cli import error_line
 
@@ -223,9 +224,11 @@ def failing_alone() -> Iterator[None]:
 
     Raises:
         RankError: instead of an ``InputError``, and where communication fails.
+        InputError: workers of a data loader have died.
     """
     try:
-        yield
+        with loader_errors():
+            yield
     except RankError:
         raise
     except InputError as error:

@@ -9,6 +9,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
+from torch.nn.utils import get_total_norm
 
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.utils.distributed import average_gradients
@@ -72,17 +73,26 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         super().load_state_dict(state)
 
 
-def finish_step(optim_wrapper: OptimWrapper) -> None:
+def finish_step(optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
     """Count one iteration, and step if its gradients complete a batch.
 
     In a distributed run this is where the ranks exchange gradients, once for all losses.
+
+    Returns:
+        ``gradient_norm``, a scalar on the device: the norm over all parameters before clipping, not
+        finite if a gradient is not. Empty without a step.
     """
     optim_wrapper._inner_count += 1
-    if optim_wrapper.should_update():
-        groups = optim_wrapper.param_groups
-        average_gradients([parameter for group in groups for parameter in group["params"]])
-        optim_wrapper.step()
-        optim_wrapper.zero_grad()
+    if not optim_wrapper.should_update():
+        return {}
+    parameters = [each for group in optim_wrapper.param_groups for each in group["params"]]
+    average_gradients(parameters)
+    norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
+    if hasattr(optim_wrapper, "loss_scaler"):
+        norm = norm / optim_wrapper.loss_scaler.scale(torch.ones_like(norm))
+    optim_wrapper.step()
+    optim_wrapper.zero_grad()
+    return {"gradient_norm": norm}
 
 
 def parameter_groups(

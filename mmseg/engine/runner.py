@@ -10,7 +10,9 @@ from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
+from mmseg.datasets.loader import build_dataloader
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import (
     DamagedCheckpoint,
@@ -19,6 +21,7 @@ from mmseg.utils.checkpoint import (
     select_role,
     weights_of,
 )
+from mmseg.utils.finite import check_finite
 from mmseg.utils.work_dir import way_on_without
 
 from .distributed import broadcast_state, raised_together
@@ -87,12 +90,27 @@ class TrainRunner(Runner):
                     "model's decode_head and prototypes"
                 )
 
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args: Any, **options: Any) -> DataLoader:
+        """Build a data loader that does not hang, see :mod:`mmseg.datasets.loader`."""
+        if isinstance(dataloader, DataLoader):
+            return dataloader
+        names = ("seed", "diff_rank_seed")
+        return build_dataloader(dataloader, **dict(zip(names, args, strict=False)), **options)
+
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the optimizer in its wrapper."""
         if isinstance(optim_wrapper, dict):
             optim_wrapper = Performance.of(self.cfg).optim_wrapper(optim_wrapper)
         with raised_together(), built_from_config("optim_wrapper"):
             return super().build_optim_wrapper(optim_wrapper)
+
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Register mmengine's hooks, of which our ``runtime_info`` watches the losses."""
+        hooks = dict(hooks or {})
+        interval = (hooks.get("logger") or {}).get("interval", 10)  # the default of LoggerHook
+        watching = {"type": "DeferredRuntimeInfoHook", "interval": interval}
+        super().register_default_hooks({"runtime_info": watching} | hooks)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedules of the learning rate."""
@@ -163,6 +181,7 @@ class TrainRunner(Runner):
         if self._resume:
             state = checkpoint.get("state_dict", checkpoint)
             load_weights(model, state, filename)
+            check_finite(checkpoint["optimizer"], filename, "optimizer")
         else:
             student = select_role(weights_of(checkpoint, filename), "student", filename)
             load_weights(model.model, student, filename)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
+from .finite import check_finite
 from .io import atomic_path
 from .zip_records import check_records
 
@@ -199,11 +200,12 @@ def load_weights(
     """Copy ``state_dict`` into ``model``; every key and every shape must agree.
 
     Raises:
-        InputError: they do not; the model is left as it was.
+        InputError: they do not, or a value is not finite; the model is left as it was.
     """
     found = mismatches(model.state_dict(), state_dict)
     if found:
         raise InputError(f"{source} does not fit the model of the config: {found}")
+    check_finite(state_dict, source)
     model.load_state_dict(state_dict, strict=True)
 
 

@@ -3,11 +3,17 @@
 import argparse
 import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .errors import InputError, RankError
+
+# The status that a shell shows for a program that SIGPIPE has ended.
+UNREAD = 128 + signal.SIGPIPE
 
 
 def error_line(error: BaseException) -> str:
@@ -26,17 +32,56 @@ def error_line(error: BaseException) -> str:
 def run_main(main: Callable[[], int | None]) -> None:
     """Run ``main`` as a program: an :class:`InputError` becomes one line on stderr and status 1.
 
-    So does an ``OSError``, which tells of the machine: a full disk, a folder that is locked.
+    So does an ``OSError``, which tells of the machine: a full disk, a folder that is locked. If
+    nobody reads the output any more (``| head``), the program ends quietly with status 141.
     """
+    before = signal.signal(signal.SIGPIPE, _end_if_unread)
     try:
-        sys.exit(main())
+        try:
+            status = _status_of(main)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BrokenPipeError:
+            _close_unread()
+            status = UNREAD
+        sys.exit(status)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+def _status_of(main: Callable[[], int | None]) -> Any:
+    try:
+        return main()
+    except SystemExit as end:
+        return end.code
     except (InputError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _close_unread():
+            return UNREAD
         if getattr(error, "tell", True):
             print(f"error: {error_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        return 130
+
+
+def _end_if_unread(number: int, frame: Any) -> None:
+    """End if nobody reads stdout or stderr; a pipe between processes raises its own error."""
+    if _close_unread():
+        raise SystemExit(UNREAD)
+
+
+def _close_unread() -> bool:
+    """Send what is still to be written to stdout or stderr nowhere, if nobody reads it."""
+    streams = select.poll()
+    for descriptor in (1, 2):
+        streams.register(descriptor, 0)
+    unread = [each for each, event in streams.poll(0) if event & (select.POLLERR | select.POLLHUP)]
+    for descriptor in unread:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return bool(unread)
 
 
 def size_in_pixels(text: str) -> tuple[int, int]:

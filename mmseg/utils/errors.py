@@ -38,6 +38,10 @@ def built_from_config(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except ImportError as error:
+        raise InputError(
+            f"the config's {what} cannot be built without a package that is missing: {error}"
+        ) from error
     except (ValueError, TypeError) as error:
         if type(error) is TypeError and "argument" not in str(error):
             raise

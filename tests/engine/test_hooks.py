@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 
 from mmseg.engine.hooks import DeferredRuntimeInfoHook, IterationSeedHook, ResumeValidationHook
 
@@ -41,7 +43,16 @@ def test_ranks_draw_different_numbers(monkeypatch):
 
 
 def logging_runner(name: str, max_iters: int = 8) -> SimpleNamespace:
-    return SimpleNamespace(message_hub=MessageHub(name), iter=0, max_iters=max_iters)
+    layer = torch.nn.Linear(2, 1)
+    return SimpleNamespace(
+        message_hub=MessageHub(name),
+        iter=0,
+        max_iters=max_iters,
+        hooks=[CheckpointHook(interval=4, by_epoch=False)],
+        model=layer,
+        optim_wrapper=OptimWrapper(torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)),
+        work_dir=name,
+    )
 
 
 def log(hook: DeferredRuntimeInfoHook, runner: SimpleNamespace, iteration: int) -> None:
@@ -65,7 +76,8 @@ def test_values_arrive_in_order_at_the_interval_and_at_the_end():
     for t in range(8):
         log(hook, runner, t)
         counts.append(len(logged(runner.message_hub, "loss")))
-    assert counts == [0, 0, 3, 3, 3, 6, 6, 8]
+    # The fourth and the eighth iteration are saved.
+    assert counts == [0, 0, 3, 4, 4, 6, 6, 8]
     assert logged(runner.message_hub, "loss") == [0, 1, 2, 3, 4, 5, 6, 7]
     assert logged(runner.message_hub, "late") == [20, 30, 40, 50, 60, 70]
     assert not hook.pending

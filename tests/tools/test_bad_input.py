@@ -1,12 +1,14 @@
 """Every mistake of a user is one line on stderr and status 1, and leaves nothing behind."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import run_experiments
+from mmseg.utils.config import load_config
 from tests.apis.color_world import method_model, prefixed, weights, write_world
 from tests.tools.failing import error_of, train_error
 from tools import test as test_tool
@@ -146,3 +148,16 @@ def test_settings_of_testing(tmp_path, option, message):
     arguments = [tmp_path / "c.py", tmp_path / "best.pth", "--device", "cpu", "--eval", "mIoU"]
     assert message in error_of(test_tool.main, *arguments, "--cfg-options", option)
     assert not list(tmp_path.glob("*_eval.json"))
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_visualizer_whose_package_is_missing(config, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not there
+    backend = {"wandb": "WandbVisBackend", "mlflow": "MLflowVisBackend"}[name]
+    cfg = load_config(config)
+    cfg.visualizer.vis_backends = [{"type": "LocalVisBackend"}, {"type": backend}]
+    cfg.experiment_name += name  # visualizers are global by this name
+    cfg.dump(config)
+    assert f'without a package that is missing: Please run "pip install {name}"' in (
+        train_error(config)
+    )

@@ -1,3 +1,8 @@
+import logging
+import os
+import sys
+from collections.abc import Callable
+
 import pytest
 
 from mmseg.utils import InputError
@@ -58,3 +63,60 @@ def test_the_status_is_passed_on(status):
     with pytest.raises(SystemExit) as stop:
         run_main(lambda: status)
     assert stop.value.code == status
+
+
+def print_lines() -> None:
+    for number in range(20000):
+        print(number)
+
+
+def log_lines() -> None:
+    logger = logging.getLogger("unread")
+    logger.propagate = False
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    for number in range(20000):
+        logger.error(number)
+
+
+def print_at_the_end() -> None:
+    print("kept in a buffer until Python ends")
+
+
+def fail() -> None:
+    raise InputError("that nobody reads")
+
+
+@pytest.mark.parametrize("main", [print_lines, log_lines, print_at_the_end])
+@pytest.mark.parametrize("unread", [(1,), (1, 2)])
+def test_output_that_nobody_reads_ends_the_program_quietly(main, unread):
+    assert run_unread(main, unread) == (141, "")
+
+
+def test_an_error_that_nobody_reads_ends_the_program_quietly():
+    assert run_unread(fail, (2,)) == (141, "")
+
+
+def run_unread(main: Callable[[], None], unread: tuple[int, ...]) -> tuple[int, str]:
+    """Status and stderr of ``main`` in a process whose descriptors ``unread`` nobody reads."""
+    (unread_end, closed), (errors, written) = os.pipe(), os.pipe()
+    os.close(unread_end)
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            os.dup2(written, 2)
+            for descriptor in unread:
+                os.dup2(closed, descriptor)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            run_main(main)
+        except SystemExit as end:
+            status = end.code
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(written)
+    os.close(closed)
+    with os.fdopen(errors) as file:
+        text = file.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text

@@ -16,6 +16,11 @@ def _build(error):
             TypeError("missing 1 required argument: 'depth'"),
             "the config's model cannot be built: missing 1 required argument: 'depth'",
         ),
+        (
+            ModuleNotFoundError("No module named 'wandb'"),
+            "the config's model cannot be built without a package that is missing: No module named "
+            "'wandb'",
+        ),
         (InputError("as it is"), "as it is"),
     ],
 )

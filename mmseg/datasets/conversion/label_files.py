@@ -1,20 +1,18 @@
 """What the converters share: going over label files and writing label maps of train ids."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from mmseg.utils import InputError, atomic_path
 from mmseg.utils.progress import with_progress
+from mmseg.utils.workers import map_in_processes
 
 from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
 from ..image_files import count_values, image_size, list_files, read_label
@@ -78,17 +76,9 @@ def convert_all(
     """Convert label files in ``nproc`` processes with a progress bar; in order."""
     progress = partial(with_progress, description="labels", total=len(items))
     try:
-        if nproc == 1:
-            return list(progress(map(convert, items)))
-        with ProcessPoolExecutor(nproc, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
-            return list(progress(pool.map(convert, items, chunksize=4)))
+        return list(progress(map_in_processes(convert, items, nproc, chunksize=4)))
     except OSError as error:
         raise InputError(f"a label map cannot be written: {error}") from error
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a worker process was killed, perhaps for lack of memory: run again with a smaller "
-            "--nproc; finished files are kept"
-        ) from error
 
 
 def convert_images(

@@ -6,18 +6,16 @@ is struck off before it is touched and entered when the last of its files is wri
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mmseg.utils import InputError, atomic_path
 from mmseg.utils.progress import with_progress
+from mmseg.utils.workers import map_in_processes
 
 from .domains import PALETTE
 from .sets import TOY_SETS, ToySettings
@@ -61,8 +59,6 @@ def make_toy_data(
         raise InputError(
             f"the toy data cannot be written: {error}: give a folder that can"
         ) from error
-    except BrokenProcessPool as error:
-        raise InputError("a worker process was killed: run again with a smaller --nproc") from error
     return True
 
 
@@ -139,15 +135,8 @@ def _draw_all(root: Path, name: str, settings: ToySettings, nproc: int) -> None:
     counts = TOY_SETS[name].counts(settings)
     tasks = [(split, index) for split, count in counts.items() for index in range(count)]
     draw = partial(_draw_one, root, name, settings.seed)
-
-    def results() -> Iterator[None]:
-        if nproc == 1:
-            yield from map(draw, tasks)
-            return
-        with ProcessPoolExecutor(nproc, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
-            yield from pool.map(draw, tasks, chunksize=8)
-
-    for _ in with_progress(results(), name, len(tasks)):
+    drawn = map_in_processes(draw, tasks, nproc, chunksize=8)
+    for _ in with_progress(drawn, name, len(tasks)):
         pass
 
 

@@ -1,15 +1,25 @@
 """Log values that are fetched from the device when they are printed, not when they are made."""
 
+import math
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.hooks import RuntimeInfoHook
+from mmengine.hooks import CheckpointHook, RuntimeInfoHook
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseg.registry import HOOKS
+from mmseg.utils import InputError
+from mmseg.utils.finite import first_nonfinite
+from mmseg.utils.work_dir import latest_checkpoint
+
+from ..distributed import raised_together
+
+# Each overflow halves the scale of the loss; below this, thirty in a row, it is of no more use.
+SMALLEST_LOSS_SCALE = torch.finfo(torch.float16).smallest_normal
 
 
 @HOOKS.register_module()
@@ -17,18 +27,23 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     """mmengine's ``RuntimeInfoHook`` without a synchronisation in each iteration.
 
     What ``train_step`` returns stays on the device until it is due to be printed, saved or
-    reported; then all values of the iterations in between come over in one transfer. Without a GPU,
-    whose memory mmengine reports itself, the peak resident memory of the process is logged.
+    reported; then all values of the iterations in between come over in one transfer, and training
+    ends if a loss or the norm of the gradients is NaN or infinite. This is also checked, together
+    with the weights and the state of the optimizer, before a checkpoint is saved or an evaluation
+    begins. Without a GPU, whose memory mmengine reports itself, the peak resident memory of the
+    process is logged.
 
     Args:
         interval: iterations between transfers: the interval of the ``LoggerHook``.
+        terminate_on_nan: whether a value that is NaN or infinite ends training.
     """
 
-    def __init__(self, interval: int) -> None:
+    def __init__(self, interval: int, terminate_on_nan: bool = True) -> None:
         if interval < 1:
             raise ValueError(f"interval must be >= 1, not {interval}")
         self.interval = interval
-        self.pending: list[dict[str, Tensor]] = []
+        self.terminate_on_nan = terminate_on_nan
+        self.pending: list[tuple[int, dict[str, Tensor]]] = []
 
     def after_train_iter(
         self,
@@ -37,10 +52,22 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         data_batch: Any = None,
         outputs: dict[str, Tensor] | None = None,
     ) -> None:
-        """Keep this iteration's outputs; hand them on if a print is due."""
-        self.pending.append(outputs or {})
-        if self.every_n_inner_iters(batch_idx, self.interval) or self.is_last_train_iter(runner):
-            self.flush(runner)
+        """Keep this iteration's outputs; hand them on if a print is due, or a checkpoint.
+
+        Raises:
+            InputError: a value is not finite.
+        """
+        self.pending.append((runner.iter + 1, outputs or {}))
+        if self.is_last_train_iter(runner) or _saves(runner):
+            self.check_state(runner, runner.iter + 1)
+        elif self.every_n_inner_iters(batch_idx, self.interval):
+            with raised_together():
+                self.flush(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Evaluate no weights that are not finite."""
+        super().before_val(runner)
+        self.check_state(runner, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """A checkpoint holds every value up to its iteration."""
@@ -53,16 +80,80 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         runner.message_hub.update_info("evaluated_iter", runner.iter)
 
     def flush(self, runner: Runner) -> None:
-        """Move all pending values into the message hub, oldest first."""
-        names = [name for outputs in self.pending for name in outputs]
-        values = [value for outputs in self.pending for value in outputs.values()]
+        """Move all pending values into the message hub, oldest first.
+
+        Raises:
+            InputError: a loss or the norm of the gradients is not finite.
+        """
+        pending, self.pending = self.pending, []
+        named = [(iteration, name) for iteration, outputs in pending for name in outputs]
+        values = [value for _, outputs in pending for value in outputs.values()]
         if values:
             fetched = torch.stack([value.detach().float() for value in values]).tolist()
-            for name, value in zip(names, fetched, strict=True):
-                runner.message_hub.update_scalar(f"train/{name}", value)
-        self.pending.clear()
+            for (iteration, name), value in zip(named, fetched, strict=True):
+                self._log(runner, iteration, name, value)
         if not torch.cuda.is_available():
             runner.message_hub.update_scalar("train/memory", peak_memory_mb())
+
+    def check_state(self, runner: Runner, iteration: int) -> None:
+        """Check what an iteration has led to before it is saved or evaluated; all ranks do.
+
+        Raises:
+            InputError: a loss, a gradient, a weight or a state of the optimizer is not finite.
+        """
+        with raised_together():
+            self.flush(runner)
+            if not self.terminate_on_nan:
+                return
+            state = {
+                "the weights": runner.model.state_dict(),
+                "the state of the optimizer": runner.optim_wrapper.state_dict(),
+            }
+            for what, values in state.items():
+                if name := first_nonfinite(values):
+                    raise _diverged(runner, iteration, f"{what} ({name}) are not finite")
+
+    def _log(self, runner: Runner, iteration: int, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            if name == "gradient_norm" and _left_out(runner):
+                return
+            if self.terminate_on_nan and name == "gradient_norm":
+                raise _diverged(runner, iteration, f"the norm of the gradients is {value}")
+            if self.terminate_on_nan and "loss" in name:
+                raise _diverged(runner, iteration, f"the loss {name} is {value}")
+        runner.message_hub.update_scalar(f"train/{name}", value)
+
+
+def _left_out(runner: Runner) -> bool:
+    """Whether a step with such gradients was left out, as happens in float16 now and then."""
+    scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
+    scaled = scaler is not None and scaler.is_enabled()
+    return scaled and scaler.get_scale() >= SMALLEST_LOSS_SCALE
+
+
+def _saves(runner: Runner) -> bool:
+    """Whether this iteration ends with a checkpoint, which the main process alone will write."""
+    return any(
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+        for hook in runner.hooks
+    )
+
+
+def _diverged(runner: Runner, iteration: int, what: str) -> InputError:
+    clipped = "--cfg-options optim_wrapper.clip_grad.max_norm=1"
+    try:
+        way_out = (
+            f"the last checkpoint is {latest_checkpoint(Path(runner.work_dir))}: go on from it "
+            f"with clipped gradients (--resume {clipped}) or start again with a lower learning rate"
+        )
+    except InputError:
+        way_out = (
+            "there is no checkpoint to go on from: start again with a lower learning rate or "
+            f"clipped gradients ({clipped})"
+        )
+    return InputError(f"training has diverged: at iteration {iteration} {what}; {way_out}")
 
 
 def peak_memory_mb() -> float:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint, mismatches
+from mmseg.utils.finite import check_finite
 
 from .convert import convert, obstacle
 
@@ -61,12 +62,14 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
             write it; nothing but tensors and containers is unpickled.
 
     Raises:
-        InputError: If the file is missing or unreadable, or its keys or shapes do not fit.
+        InputError: If the file is missing or unreadable, its keys or shapes do not fit, or a value
+            is not finite.
     """
     expected = module.state_dict()
     conversion = convert(read_tensors(path), expected)
     what = f"{path} ({conversion.title})" if conversion.layout else path
     check_weights(expected, conversion.weights, what)
+    check_finite(conversion.weights, what)
     module.load_state_dict(conversion.weights, strict=False)
     print_log(
         f"pretrained weights: {what}, {len(conversion.weights)} entries"

@@ -106,7 +106,8 @@ class UDADecorator(BaseModel):
             losses: name to the function that computes the named parts of this loss.
 
         Returns:
-            Detached scalars to log: ``<name>.<part>``, and ``<name>.loss`` which was propagated.
+            Detached scalars to log: ``<name>.<part>``, and ``<name>.loss`` which was propagated;
+            ``gradient_norm``, see :func:`~mmseg.engine.optim.finish_step`.
         """
         log = {}
         with self.model.weights_cast():
@@ -114,7 +115,7 @@ class UDADecorator(BaseModel):
                 with phase(name):
                     log |= self._learn(name, compute, optim_wrapper)
         with phase("optimizer"):
-            finish_step(optim_wrapper)
+            log |= finish_step(optim_wrapper)
             average_batch_norm(self)
         return log
 

@@ -322,8 +322,8 @@ def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
     """The meta device has no values: whatever would wait for one, or a size by values, raises."""
     model = sepico(variant=variant, memory_length=2 * (variant == "bank"), **AUGMENTED)
     model.keep_visuals = True
-    optim_wrapper = optimizer_of(model)
     model.to("meta")
+    optim_wrapper = optimizer_of(model)
     # There is no autocast on that device to be switched off.
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
     # Both augmentations happen; their factors are drawn on the CPU.

@@ -149,7 +149,7 @@ def check_trajectory(
             slack = {"abs": accuracy} if key.endswith("acc_seg") else {"rel": rel}
             assert values[key] == pytest.approx(value, **slack), f"{key} at iteration {t}"
         ours_alone = set(values) - set(expected)
-        assert ours_alone == {"confidence", "ignored_pseudo_labels"}
+        assert ours_alone == {"confidence", "gradient_norm", "ignored_pseudo_labels"}
     assert model.iteration == 6
 
 

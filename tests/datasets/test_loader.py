@@ -1,0 +1,113 @@
+"""Data loaders whose workers die, or find no room in the shared memory."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mmseg.datasets.loader import build_dataloader, loader_errors
+from mmseg.utils import InputError
+
+LOADER = {"batch_size": 2, "sampler": {"type": "DefaultSampler", "shuffle": False}}
+LOADER["collate_fn"] = {"type": "pseudo_collate"}
+
+
+class Images(Dataset):
+    """Images of ones; the third one fails if there is an error to fail with."""
+
+    metainfo: dict = {}
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.error and index == 2:
+            raise self.error
+        return torch.ones(3, 4)
+
+
+def loader(error: Exception | None = None, **options) -> DataLoader:
+    return build_dataloader({"dataset": Images(error), "num_workers": 1, **LOADER, **options})
+
+
+def test_batches_of_workers_arrive_in_shared_memory():
+    batch = next(iter(loader()))
+    assert [tensor.tolist() for tensor in batch] == [torch.ones(3, 4).tolist()] * 2
+    assert all(tensor.is_shared() for tensor in batch)
+
+
+def test_without_workers_settings_of_workers_have_no_effect():
+    batches = loader(num_workers=0, persistent_workers=True, prefetch_factor=3)
+    assert not any(tensor.is_shared() for tensor in next(iter(batches)))
+    assert len(list(batches)) == 20
+    assert batches.timeout == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_is_one_line(number):
+    before = multiprocessing.active_children()
+    batches = iter(loader(persistent_workers=True))
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()).difference(before)
+    start = time.monotonic()
+    line = "a worker of the data loader was killed.*num_workers"
+    with pytest.raises(InputError, match=line), loader_errors():
+        os.kill(worker.pid, number)
+        list(batches)
+        while time.monotonic() < start + 20:  # it dies while the network is at work
+            time.sleep(0.01)
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            RuntimeError(
+                "unable to allocate shared memory(shm) for file </t>: No space left on device (28)"
+            ),
+            "/dev/shm is too small.*num_workers=0.*--shm-size",
+        ),
+        (
+            RuntimeError("unable to open shared memory object </t>: Too many open files (24)"),
+            "too many open files: raise the limit .ulimit -n",
+        ),
+    ],
+)
+def test_shared_memory_that_is_used_up_is_one_line(error, line):
+    with pytest.raises(InputError, match=line), loader_errors():
+        list(loader(error))
+
+
+@pytest.mark.parametrize(
+    ("error", "workers"),
+    [
+        (RuntimeError("a bug"), 1),
+        (FileNotFoundError(2, "No such file", "a.png"), 0),
+        (EOFError("end"), 1),
+    ],
+)
+def test_errors_of_the_data_set_stay_what_they_are(error, workers):
+    with pytest.raises(type(error)) as caught, loader_errors():
+        list(loader(error, num_workers=workers))
+    assert str(error.args[-1]) in str(caught.value)
+
+
+def test_a_worker_that_delivers_nothing_is_one_line():
+    before = multiprocessing.active_children()
+    batches = iter(loader(timeout=1))
+    (worker,) = set(multiprocessing.active_children()).difference(before)
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        line = "has delivered nothing for a long time.*timeout"
+        with pytest.raises(InputError, match=line), loader_errors():
+            list(batches)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
