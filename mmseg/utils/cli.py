@@ -4,10 +4,25 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from .errors import InputError, RankError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses empty arguments: an empty path would be the current folder."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse as usual; an empty argument, or an option ``--name=``, is a usage error."""
+        given = sys.argv[1:] if args is None else list(args)
+        for before, argument in zip(["", *given], given, strict=False):
+            option = argument.startswith("--") and argument.endswith("=")
+            if not argument or option:
+                name = argument if option else before if before.startswith("-") else ""
+                self.error(" ".join(filter(None, ("argument", name.rstrip("="), "is empty"))))
+        return super().parse_args(given, namespace)
 
 
 def error_line(error: BaseException) -> str:

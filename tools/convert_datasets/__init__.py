@@ -13,7 +13,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
 
     Returns the exit status: 1 if some files were damaged.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=f"Write the train-id label maps of {data_set} and the statistics of its "
         "classes. What is already there is kept."
     )
