@@ -250,7 +250,6 @@ class _Predictor:
     def _readable(self, inputs: list[PredictInput]) -> Iterator[PreparedImage]:
         def load(each: PredictInput) -> PreparedImage | str:
             try:
-                image_size(os.fspath(each.path))  # before it is decoded: it may be too large
                 return self.prepare(each.path)
             except TROUBLES as error:
                 return _problem(each.path, error)

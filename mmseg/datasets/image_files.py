@@ -173,6 +173,8 @@ def _check_whole(data: bytes, path: str) -> None:
     jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
     if png_is_cut or jpeg_is_cut:
         raise InputError(f"{path} is truncated ({len(data)} bytes): fetch or write it anew")
+    if _is_png(data) and len(data) >= _PNG_HEAD_START + _PNG_HEAD.size:
+        _check_pixels(_PNG_HEAD.unpack_from(data, _PNG_HEAD_START)[:2], path)
 
 
 def _is_png(data: bytes) -> bool:

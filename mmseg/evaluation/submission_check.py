@@ -33,7 +33,7 @@ NUM_EXAMPLES = 3
 # No server takes more files, and no map is larger: a PNG of an 8-bit map at these sizes is some
 # hundred kilobytes. What unpacks to a multiple of this is there to fill the memory.
 MAX_ENTRIES = 100_000
-MAX_ENTRY_BYTES = 64 << 20
+MAX_ENTRY_BYTES = 16 << 20
 _MODES = {"1": "1 bit", "LA": "grey and alpha", "P": "a palette"}
 
 # folder -> image -> path in the zip

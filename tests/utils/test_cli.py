@@ -1,3 +1,6 @@
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
 from mmseg.utils import InputError
@@ -58,3 +61,23 @@ def test_the_status_is_passed_on(status):
     with pytest.raises(SystemExit) as stop:
         run_main(lambda: status)
     assert stop.value.code == status
+
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = [f"tools.{path.stem}" for path in sorted(ROOT.glob("tools/[a-z]*.py"))]
+
+
+@pytest.mark.parametrize("name", [*TOOLS, "run_experiments"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", ""], "argument is empty"),
+        (["a", "--work-dir", ""], "argument --work-dir is empty"),
+        (["a", "--out-dir="], "argument --out-dir is empty"),
+    ],
+)
+def test_no_tool_takes_an_empty_path(name, arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        import_module(name).main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(message)

@@ -1,8 +1,9 @@
 """Command lines that prepare data sets; the work is done by ``mmseg.datasets.conversion``."""
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
+
+from mmseg.utils.cli import Parser
 
 if TYPE_CHECKING:
     from mmseg.datasets.conversion import ConversionReport
