@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import struct
@@ -231,6 +232,17 @@ def test_a_file_that_cannot_be_written_does_not_stop_the_others(run, tmp_path):
     (problem,) = report.problems
     assert problem.startswith(f"{tmp_path}/images/im0.png: ") and "Is a directory" in problem
     assert list(target.parent.glob(".*")) == []
+
+
+@pytest.mark.parametrize("kind", ["ids", "color"])
+def test_a_full_disk_ends_with_the_name_of_the_file(run, tmp_path, monkeypatch, kind):
+    def save(self, fp, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", save)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/out/{kind}/im0.png'"):
+        run("images", kinds=(kind,))
+    assert list((tmp_path / "out" / kind).iterdir()) == []
 
 
 def test_pipes_and_devices_are_never_opened(run, tmp_path):
