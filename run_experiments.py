@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from experiments import EXPERIMENTS, config_text, describe, generate_experiment_cfgs
 from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from tools import train as train_tool
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
@@ -48,7 +48,7 @@ class Run:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__,
         epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data: CPU, "
         "minutes.",

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "work_dirs" / "local-exp0"
@@ -23,9 +23,7 @@ SHOWN_IMAGES = 4
 
 def main(argv: list[str] | None = None) -> None:
     """Load a model, predict, draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?")
     parser.add_argument("checkpoint", nargs="?")
     parser.add_argument("--out", default=DEFAULT_OUT, help="(default: %(default)s)")

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.analyze_logs", description=__doc__)
+    parser = Parser(prog="python -m tools.analyze_logs", description=__doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="work dir of a run, or a folder of such")
     add("--out", default="curves.png", metavar="FILE", help=".png, .pdf or .svg (%(default)s)")

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from experiments import config_text, generate_experiment_cfgs
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import add_cfg_options, load_config, override
 from run_experiments import experiment
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in PARTS else None
     part = import_module(f"mmseg.benchmark.{PARTS[name or 'training']}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=" ".join(filter(None, ("python -m tools.benchmark", name))),
         description=part.__doc__ if name else __doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from tools.convert_datasets import print_findings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.class_stats",
         description="Write the statistics that rare class sampling draws by into the root of a "
         "labelled data set, and print the share of each class. The data set is the one that a "

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.convert_checkpoint", description=__doc__)
+    parser = Parser(prog="python -m tools.convert_checkpoint", description=__doc__)
     add = parser.add_argument
     add("source", metavar="IN", help="checkpoint of this project or of the release")
     add("target", metavar="OUT", help="file to write")

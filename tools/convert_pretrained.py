@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 
 EPILOG = """\
 IN is told apart by its keys; it may be
@@ -27,7 +27,7 @@ examples:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.convert_pretrained",
         description=__doc__,
         epilog=EPILOG,

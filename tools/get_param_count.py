@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import EXPERIMENTS, generate_experiment_cfgs
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import load_config
 from run_experiments import experiment
 
@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.get_param_count", description=__doc__)
+    parser = Parser(prog="python -m tools.get_param_count", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", nargs="?", help="config file")
     what.add_argument("--exp", type=experiment, metavar="N", help="an experiment instead")

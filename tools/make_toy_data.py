@@ -1,18 +1,17 @@
 """Draw a small data set to try everything out: ``python tools/make_toy_data.py data/toy``."""
 
-import argparse
 import sys
 from pathlib import Path
 
 # Run as a file, Python looks for modules beside it instead of in the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, make the data, say what is there."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Draw street scenes, stored like GTA, Cityscapes, SYNTHIA and Dark Zurich, "
         "ready for training: a minute or two on two cores. A set that is complete is kept."
     )

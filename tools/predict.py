@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import (
     add_cfg_options,
     add_class_weights_option,
@@ -23,9 +23,7 @@ class as grey (confidence). Of a video, color and overlay are MP4 files.
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.predict", description=__doc__, epilog=EPILOG
-    )
+    parser = Parser(prog="python -m tools.predict", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help="checkpoint file")
@@ -58,6 +56,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add_class_weights_option(parser, "on none")
+    add(
+        "--max-pixels",
+        type=int,
+        default=2**28,
+        metavar="N",
+        help="larger images are refused without being decoded (268435456, 16384x16384)",
+    )
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "model.segmentor.test_cfg.mode=whole")
     return parser.parse_args(argv)
@@ -84,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         batch_size=args.batch_size,
         performance=Performance(**chosen_performance(args)),
         class_weights=args.class_weights,
+        max_pixels=args.max_pixels,
     )
     if weights := class_weights_text(report.class_weight):
         print(f"note: predicted {weights} of the config (--class-weights)")

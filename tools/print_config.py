@@ -2,13 +2,13 @@
 
 import argparse
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import add_cfg_options, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.print_config", description=__doc__)
+    parser = Parser(prog="python -m tools.print_config", description=__doc__)
     parser.add_argument("config", metavar="CONFIG", help="config file (.py or .json)")
     add_cfg_options(parser, "model.alpha=0.99")
     return parser.parse_args(argv)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main, size_in_pixels
+from mmseg.utils.cli import Parser, run_main, size_in_pixels
 from mmseg.utils.config import (
     add_cfg_options,
     add_performance_options,
@@ -24,7 +24,7 @@ BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Citys
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.submit",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

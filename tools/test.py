@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main, told_once_a_machine
+from mmseg.utils.cli import Parser, run_main, told_once_a_machine
 from mmseg.utils.config import (
     KeyValues,
     add_cfg_options,
@@ -30,7 +30,7 @@ METRICS = ("mIoU", "mDice", "mFscore", "cityscapes")
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.test", description=__doc__)
+    parser = Parser(prog="python -m tools.test", description=__doc__)
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help="checkpoint file")
@@ -194,6 +194,8 @@ def _formatted(args: argparse.Namespace) -> tuple[Path | None, bool]:
         )
     if not isinstance(label_ids, bool):
         raise InputError(f"to_label_id must be True or False, not {label_ids}")
+    if prefix == "":
+        raise InputError("imgfile_prefix= names no folder: give imgfile_prefix=DIR")
     if args.format_only and args.eval:
         raise InputError("--format-only reads no labels: leave out --eval, or use --out with it")
     if args.format_only != bool(prefix):

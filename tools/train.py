@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import run_main, told_once_a_machine
+from mmseg.utils.cli import Parser, run_main, told_once_a_machine
 from mmseg.utils.config import (
     add_cfg_options,
     add_performance_options,
@@ -18,7 +18,7 @@ from mmseg.utils.config import (
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
+    parser = Parser(prog="python -m tools.train", description=__doc__)
     parser.add_argument("config", help="config file (.py or .json)")
     parser.add_argument(
         "--launcher",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import run_main
+from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import add_cfg_options, load_config
 
 EPILOG = """
@@ -15,9 +15,7 @@ pdd.json, the pixel-wise discrimination distance of each class: higher is better
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.visualize_features", description=__doc__, epilog=EPILOG
-    )
+    parser = Parser(prog="python -m tools.visualize_features", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("config", help="config file of a run")
     add("checkpoint", help="its checkpoint")

@@ -26,12 +26,14 @@ Mode = Literal["config", "whole", "slide"]
 LOADING = ("LoadImageFromFile", "LoadAnnotations")
 # Of the window, where the config names no stride: neighbours overlap by a third.
 STRIDE_RATIO = 2 / 3
+# What torch says where a CPU has no more.
+NO_MEMORY = "can't allocate memory"
 # Networks may fail on images with a side of fewer pixels; they divide them by 32.
 SMALL = 64
 
 
 class UnfitImage(InputError):
-    """An image that cannot be predicted; the message gives its size, not its name."""
+    """An image that cannot be predicted; the message does not name it."""
 
 
 @dataclass
@@ -44,9 +46,13 @@ class PreparedImage:
         sample: its metainfo; the prediction is added to it.
     """
 
-    image: NDArray[np.uint8]
-    inputs: Tensor
-    sample: SegDataSample
+    image: NDArray[np.uint8] | None
+    inputs: Tensor | None
+    sample: SegDataSample | None
+
+    def free(self) -> None:
+        """Give back the memory: iterators hold on to their last item until they need the next."""
+        self.image = self.inputs = self.sample = None
 
 
 def inference_model(
@@ -163,8 +169,7 @@ def predict_batch(model: nn.Module, batch: list[PreparedImage]) -> list[Prepared
         batch: images of one size.
 
     Raises:
-        UnfitImage: the images are too small for the network.
-        InputError: the GPU has too little memory.
+        UnfitImage: the images are too small for the network, or too large for the memory.
     """
     data = {
         "inputs": [each.inputs for each in batch],
@@ -175,13 +180,19 @@ def predict_batch(model: nn.Module, batch: list[PreparedImage]) -> list[Prepared
         with torch.no_grad():
             samples = model.test_step(data)
     except torch.OutOfMemoryError as error:
-        raise InputError(
+        raise UnfitImage(
             f"the GPU has too little memory for {len(batch)} images of {width}x{height} at once: "
             "use a smaller --batch-size, smaller images or --device cpu"
         ) from error
-    except RuntimeError as error:  # a kernel that is larger than what it should go over
+    except RuntimeError as error:
+        if NO_MEMORY in str(error):
+            raise UnfitImage(
+                f"there is too little memory for {width}x{height} pixels: use a smaller image or "
+                "--mode slide"
+            ) from error
         if min(height, width) >= SMALL:
             raise
+        # A kernel is larger than what it should go over.
         raise UnfitImage(f"{width}x{height} pixels are too few for the network") from error
     for each, sample in zip(batch, samples, strict=True):
         each.sample = sample

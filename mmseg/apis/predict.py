@@ -1,18 +1,21 @@
 """Predictions of images and videos as files."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
+import cv2
 import numpy as np
 from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
 
+from mmseg.datasets.image_files import MAX_PIXELS, allow_pixels, image_size
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.engine.distributed import check_alone
@@ -26,7 +29,7 @@ from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.progress import with_progress
 from mmseg.utils.threads import map_ahead
-from mmseg.visualization import colorize, overlay, save_image
+from mmseg.visualization import colorize, overlay, save_in_strips
 
 from .class_weights import class_weights_used
 from .inference import (
@@ -41,9 +44,18 @@ from .init_model import init_model, select_device
 from .predict_inputs import PredictInput, find_inputs
 
 Kind = Literal["ids", "color", "overlay", "confidence"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 COLOURED = ("color", "overlay")
 # Threads that decode and encode beside the network; both release Python's lock.
 WORKERS = 4
+# Of images that wait for the network, and of predictions that wait to be written; a larger one is
+# alone in memory.
+PIXELS_AHEAD = 2**25
+# What can go wrong with one image or video, and need not stop the others.
+TROUBLES = (InputError, OSError, MemoryError, cv2.error)
+# With these, none of the others could be written.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,7 @@ def predict(
     batch_size: int = 1,
     performance: Performance | None = None,
     class_weights: ClassWeights = "auto",
+    max_pixels: int = MAX_PIXELS,
 ) -> PredictReport:
     """Predict images and videos of any size. One that cannot be read does not stop the others.
 
@@ -115,9 +128,11 @@ def predict(
         batch_size: of how many images of one size the network sees at once.
         performance: see :func:`~mmseg.apis.evaluate_on`.
         class_weights: see :func:`~mmseg.apis.init_model`; "auto" is "off" here.
+        max_pixels: larger images are refused by their head, without being decoded.
 
     Raises:
         InputError: for what the user can put right, before anything is predicted if possible.
+        OSError: the disk is full; the error names the file.
     """
     check_alone()
     found = find_inputs(inputs, files.out_dir)
@@ -125,6 +140,7 @@ def predict(
     check_writable(files.out_dir, "--out-dir")
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
+    allow_pixels(max_pixels)
     check_config(cfg, ("model", "test_dataloader"))
     target = select_device(device)
     model = init_model(
@@ -151,11 +167,11 @@ def predict(
 
 
 def _check_targets(inputs: list[PredictInput], files: PredictionFiles) -> None:
-    paths = {os.path.abspath(each.path) for each in inputs}
+    paths = {os.path.realpath(each.path) for each in inputs}
     for each in inputs:
         for kind in files.kinds:
             target = files.out_dir / kind / each.folder / prediction_name(each.path)
-            if os.path.abspath(target) in paths:
+            if os.path.realpath(target) in paths:
                 raise InputError(f"{target} would overwrite an input: choose another --out-dir")
 
 
@@ -181,14 +197,23 @@ class _Predictor:
         """Read, predict and write; reading and writing go on beside the network."""
         folder_of = {str(each.path): each.folder for each in inputs}
 
-        def write(done: PreparedImage) -> None:
-            done.sample = done.sample.cpu()  # here, where the network need not wait for it
+        def write(done: PreparedImage) -> str | None:
             path = done.sample.img_path
-            for kind in self.files.kinds:
-                self._write_png(kind, done, folder_of[path], path)
+            try:
+                done.sample = done.sample.cpu()  # here, where the network need not wait for it
+                for kind in self.files.kinds:
+                    self._write_png(kind, done, folder_of[path], path)
+            except TROUBLES as error:
+                return _problem(path, error)
+            finally:
+                done.free()
 
         predicted = self._fit(self._readable(inputs))
-        self.report.images += sum(1 for _ in map_ahead(write, predicted, self.pool, self.ahead))
+        for problem in self._map_ahead(write, predicted, lambda done: done.image[..., 0].size):
+            if problem:
+                self.report.problems.append(problem)
+            else:
+                self.report.images += 1
 
     def predict_video(self, each: PredictInput) -> None:
         """Predict every frame; a video that is damaged becomes a problem in the report."""
@@ -196,7 +221,7 @@ class _Predictor:
         try:
             video = open_video(each.path)
             frames = with_progress(video.frames(), each.path.name, video.num_frames)
-            prepared = map_ahead(self.prepare, frames, self.pool, self.ahead)
+            prepared = self._map_ahead(self.prepare, frames, lambda frame: frame[..., 0].size)
             with ExitStack() as stack:
                 writers = {
                     kind: stack.enter_context(
@@ -209,20 +234,28 @@ class _Predictor:
                 predicted = (done for batch in batches for done in predict_batch(self.model, batch))
                 for index, done in enumerate(predicted):
                     self._write_frame(writers, done, each.target, f"{index:06d}")
-        except InputError as error:
+        except TROUBLES as error:
             self.report.problems.append(_problem(each.path, error))
         else:
             self.report.videos += 1
+
+    def _map_ahead(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        pixels: Callable[[Item], int],
+    ) -> Iterator[Result]:
+        return map_ahead(function, items, self.pool, self.ahead, pixels, PIXELS_AHEAD)
 
     def _readable(self, inputs: list[PredictInput]) -> Iterator[PreparedImage]:
         def load(each: PredictInput) -> PreparedImage | str:
             try:
                 return self.prepare(each.path)
-            except InputError as error:
+            except TROUBLES as error:
                 return _problem(each.path, error)
 
         shown = with_progress(inputs, "predicting")
-        for loaded in map_ahead(load, shown, self.pool, self.ahead):
+        for loaded in self._map_ahead(load, shown, _pixels):
             if isinstance(loaded, str):
                 self.report.problems.append(loaded)
             else:
@@ -232,7 +265,7 @@ class _Predictor:
         for batch in batches_of_one_size(prepared, self.batch_size):
             try:
                 yield from predict_batch(self.model, batch)
-            except UnfitImage as error:
+            except (UnfitImage, MemoryError) as error:
                 self.report.problems += [_problem(each.sample.img_path, error) for each in batch]
 
     def _write_frame(
@@ -251,20 +284,50 @@ class _Predictor:
 
     def _write_png(self, kind: Kind, done: PreparedImage, folder: Path, name: str) -> None:
         parent = self.files.out_dir / kind / folder
+        classes = done.sample.pred_sem_seg.data[0]
         if kind == "ids":
-            PredictionWriter(parent).write(done.sample.pred_sem_seg.data[0], name)
-        else:
-            save_image(parent / prediction_name(name), self._picture(kind, done))
+            PredictionWriter(parent).write(classes, name)
+            return
+        mode = "L" if kind == "confidence" else "RGB"
+        save_in_strips(
+            parent / prediction_name(name),
+            mode,
+            tuple(classes.shape),
+            lambda rows: self._picture(kind, done, rows),
+        )
 
-    def _picture(self, kind: Kind, done: PreparedImage) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB; of ``confidence`` (H, W) uint8."""
+    def _picture(
+        self, kind: Kind, done: PreparedImage, rows: slice = slice(None)
+    ) -> NDArray[np.uint8]:
+        """Some rows (R, W, 3) uint8, RGB; of ``confidence`` (R, W) uint8."""
         if kind == "confidence":
-            return np.rint(255 * done.sample.seg_confidence.data[0].numpy()).astype(np.uint8)
-        classes = done.sample.pred_sem_seg.data[0].numpy()
+            confidence = done.sample.seg_confidence.data[0, rows].numpy()
+            return np.rint(255 * confidence).astype(np.uint8)
+        classes = done.sample.pred_sem_seg.data[0, rows].numpy()
         if kind == "color":
             return colorize(classes, self.palette)
-        return overlay(done.image[..., ::-1], classes, self.palette, self.files.opacity)
+        return overlay(done.image[rows, :, ::-1], classes, self.palette, self.files.opacity)
 
 
-def _problem(path: str | os.PathLike, error: InputError) -> str:
-    return f"{path}: {error}" if isinstance(error, UnfitImage) else str(error)
+def _pixels(each: PredictInput) -> int:
+    try:
+        width, height = image_size(os.fspath(each.path))
+    except InputError:  # reading it says so
+        return 0
+    return width * height
+
+
+def _problem(path: str | os.PathLike, error: Exception) -> str:
+    """Why an image or a video has no prediction, in a line.
+
+    Raises:
+        OSError: it is a full disk, of which the others would have none either.
+    """
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        raise error
+    if isinstance(error, MemoryError):
+        return f"{path}: there is too little memory for it"
+    if isinstance(error, OSError):
+        return f"{path}: {error.filename} cannot be written: {error.strerror or error}"
+    named = isinstance(error, InputError) and not isinstance(error, UnfitImage)
+    return str(error) if named else f"{path}: {' '.join(str(error).split())}"

@@ -11,6 +11,10 @@ from mmseg.utils import InputError
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
+# Their files are no files, and links in them lead everywhere.
+SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
+SHARED_MEMORY = "/dev/shm"
+
 
 @dataclass(frozen=True)
 class PredictInput:
@@ -39,31 +43,39 @@ class PredictInput:
 def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
     """All images and videos that ``arguments`` name, each once, in their order.
 
+    A file that several arguments or links lead to is found under the first of its names.
+
     Args:
         arguments: files; folders, searched with all their subfolders for files with the suffixes of
-            images and videos; patterns such as ``"photos/**/*.jpg"``.
+            images and videos; patterns such as ``"photos/**/*.jpg"``. What is neither file nor
+            folder (a named pipe, a device) is found too: reading it says so.
         out_dir: the folder of results; what is in it is not found by folders and patterns.
 
     Raises:
-        InputError: an argument names nothing, or two files would have results of one name.
+        InputError: an argument names nothing or a folder of the system, or two files would have
+            results of one name.
     """
     found: dict[str, PredictInput] = {}
     for argument in arguments:
-        for each in _named_by(argument, os.path.abspath(out_dir)):
-            found.setdefault(os.path.abspath(each.path), each)
+        for each in _named_by(argument, os.path.realpath(out_dir)):
+            found.setdefault(os.path.realpath(each.path), each)
     _check_names(list(found.values()))
     return list(found.values())
 
 
 def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
     path = Path(argument)
-    if path.is_file():
-        return [PredictInput(path, Path())]
-    if path.is_dir():
+    if not argument:
+        raise InputError("an input is empty: name a file, a folder or a pattern")
+    if os.path.isdir(path):
+        if _is_below(os.path.realpath(path), out_dir):
+            raise InputError(f"{argument} is in the folder of results: choose another --out-dir")
         inputs = list(_below(path, path, out_dir))
         if not inputs:
             raise InputError(f"{argument} holds no images or videos ({_known_suffixes()})")
         return inputs
+    if os.path.exists(path):
+        return [PredictInput(path, Path())]
     if not glob.has_magic(argument):
         raise InputError(f"{argument}: there is no such file or folder")
     inputs = list(_matching(argument, out_dir))
@@ -79,6 +91,7 @@ def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
             break
         plain.append(part)
     root = Path(*plain)
+    _check_not_system(root)
     for match in sorted(glob.glob(pattern, recursive=True)):
         path = Path(match)
         if path.is_dir():
@@ -88,6 +101,7 @@ def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
 
 
 def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
+    _check_not_system(folder)
     for name in list_files(folder, ""):
         path = folder / name
         if _is_wanted(path, out_dir):
@@ -96,7 +110,19 @@ def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
 
 def _is_wanted(path: Path, out_dir: str) -> bool:
     known = path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES
-    return known and not os.path.abspath(path).startswith(out_dir + os.sep)
+    return known and not _is_below(os.path.realpath(path), out_dir)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or in it; both are absolute and free of links."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _check_not_system(folder: Path) -> None:
+    real = os.path.realpath(folder)
+    in_system = any(_is_below(real, system) for system in SYSTEM_FOLDERS)
+    if real == os.sep or (in_system and not _is_below(real, SHARED_MEMORY)):
+        raise InputError(f"{folder} is a folder of the system: name the folder of the images")
 
 
 def _check_names(inputs: list[PredictInput]) -> None:

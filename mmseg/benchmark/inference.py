@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=size_in_pixels, metavar="WxH", help="draw images of this size")
     add("--batch-size", type=int, metavar="B", help="images at once (the config's)")
     add("--workers", type=int, metavar="W", help="loading processes (the config's)")
+    add(
+        "--photo",
+        type=int,
+        metavar="SIDE",
+        help="instead: the peak memory of tools.predict on one square photo with so many pixels a "
+        "side",
+    )
     add("--json", metavar="FILE", help="write everything that was measured")
     add(
         "--compare",
@@ -49,6 +56,12 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(Path(args.json).parent, "--json")
     from mmseg.apis.init_model import select_device  # late: --help is fast
+
+    if args.photo is not None:
+        from .photo import measure_photo
+
+        print(measure_photo(args.cfg, args.checkpoint, args.photo, select_device(args.device)))
+        return
 
     from .evaluation import PLAIN, fast_setting, images_to_evaluate, measure_apart
     from .report import write_json

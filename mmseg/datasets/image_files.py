@@ -15,6 +15,12 @@ from mmseg.utils import InputError
 # Of the images that people have; cameras write them in capitals too.
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+# What an image may have; more are refused by its head, before it is decoded.
+MAX_PIXELS = 2**28
+OPENCV_PIXELS = 2**30  # its own limit
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+_TOO_MANY = "more pixels than the limit of {}: raise it with --max-pixels if this is right"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -23,6 +29,18 @@ _JPEG_END = b"\xff\xd9"
 _PNG_HEAD, _PNG_HEAD_START = struct.Struct(">IIBBBBB"), 16
 _PNG_COLOUR_TYPE = slice(25, 26)
 _PNG_GREY, _PNG_RGB, _PNG_PALETTE = b"\0", b"\2", b"\3"
+
+
+def allow_pixels(count: int) -> None:
+    """Let all readers of this process decode images of up to ``count`` pixels.
+
+    Raises:
+        InputError: OpenCV does not decode so many.
+    """
+    global MAX_PIXELS
+    if not 1 <= count <= OPENCV_PIXELS:
+        raise InputError(f"--max-pixels {count}: must be between 1 and {OPENCV_PIXELS}")
+    MAX_PIXELS = Image.MAX_IMAGE_PIXELS = count
 
 
 def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list[str]:
@@ -100,10 +118,14 @@ def image_size(path: str) -> tuple[int, int]:
     Raises:
         InputError: if the file is missing or no image.
     """
+    _check_regular(path)
     try:
         with Image.open(path) as image:
+            _check_pixels(image.size, path)
             lies_on_its_side = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
             return image.size[::-1] if lies_on_its_side else image.size
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} has {_TOO_MANY.format(MAX_PIXELS)}") from error
     except (OSError, SyntaxError) as error:
         raise InputError(f"{path} cannot be read as an image: fetch or write it anew") from error
 
@@ -116,12 +138,28 @@ def count_values(label: np.ndarray) -> np.ndarray:
 
 
 def _read_whole(path: str) -> bytes:
+    _check_regular(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     _check_whole(data, path)
     return data
+
+
+def _check_regular(path: str) -> None:
+    """Refuse what is no file before it is opened: a named pipe would wait for a writer."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(
+            f"{path} cannot be read: it is no regular file but a folder, pipe, socket or device"
+        )
+
+
+def _check_pixels(size: tuple[int, int], path: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(
+            f"{path} is {size[0]}x{size[1]} pixels large, {_TOO_MANY.format(MAX_PIXELS)}"
+        )
 
 
 def _check_whole(data: bytes, path: str) -> None:
@@ -135,6 +173,8 @@ def _check_whole(data: bytes, path: str) -> None:
     jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
     if png_is_cut or jpeg_is_cut:
         raise InputError(f"{path} is truncated ({len(data)} bytes): fetch or write it anew")
+    if _is_png(data) and len(data) >= _PNG_HEAD_START + _PNG_HEAD.size:
+        _check_pixels(_PNG_HEAD.unpack_from(data, _PNG_HEAD_START)[:2], path)
 
 
 def _is_png(data: bytes) -> bool:
@@ -178,7 +218,10 @@ def _has_exif(data: bytes) -> bool:
 
 
 def _decode(data: bytes, flags: int, path: str) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # of an image beyond OpenCV's own limits
+        image = None
     if image is None:
         raise InputError(f"{path} cannot be decoded as an image: fetch or write it anew")
     return image

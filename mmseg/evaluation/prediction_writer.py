@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from torch import Tensor
@@ -59,7 +60,8 @@ class PredictionWriter:
         values = pred.cpu().numpy()
         if values.size and values.max() > 255:
             raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
-        image = Image.fromarray(self._values[values.astype(np.uint8)])
+        # An index array would take eight bytes a pixel.
+        image = Image.fromarray(cv2.LUT(values.astype(np.uint8, copy=False), self._values))
         if self._palette is not None:
             image.putpalette(self._palette)
         with atomic_path(path) as temporary:

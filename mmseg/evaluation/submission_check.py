@@ -30,6 +30,10 @@ from .submission import (
 )
 
 NUM_EXAMPLES = 3
+# No server takes more files, and no map is larger: a PNG of an 8-bit map at these sizes is some
+# hundred kilobytes. What unpacks to a multiple of this is there to fill the memory.
+MAX_ENTRIES = 100_000
+MAX_ENTRY_BYTES = 16 << 20
 _MODES = {"1": "1 bit", "LA": "grey and alpha", "P": "a palette"}
 
 # folder -> image -> path in the zip
@@ -110,6 +114,11 @@ def check_submission(
     """
     errors, notes = _Findings(), _Findings()
     with _opened(path) as archive:
+        if len(archive.filelist) > MAX_ENTRIES:
+            raise InputError(
+                f"{path} lists {len(archive.filelist)} files, more than {MAX_ENTRIES}: it is no "
+                "submission"
+            )
         benchmark = benchmark or _recognised(archive.namelist(), path)
         row = benchmark_named(benchmark)
         images = images_below(row, images) if isinstance(images, Path) else images
@@ -266,12 +275,16 @@ def _values(
 ) -> np.ndarray | None:
     """A map as (H, W) uint8, or None if it is none; size (width, height) None: any will do."""
     try:
-        data = archive.read(name)
+        with archive.open(name) as file:  # whatever size the zip announces, no more is unpacked
+            data = file.read(MAX_ENTRY_BYTES + 1)
     except (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, OSError):
         errors.add("damaged within the zip", name)
         return None
     except RuntimeError:  # so zipfile says that a password or a rare compression is needed
         errors.add("encrypted, or compressed in a way that is not known here", name)
+        return None
+    if len(data) > MAX_ENTRY_BYTES:
+        errors.add(f"more than {MAX_ENTRY_BYTES >> 20} MiB when unpacked", name)
         return None
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -285,6 +298,8 @@ def _values(
         return None
     if size is not None and found != size:
         errors.add(f"{found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}", name)
+        if found[0] * found[1] > 4 * size[0] * size[1]:  # not worth the memory
+            return None
     try:
         return decode_label(data, name)
     except InputError:

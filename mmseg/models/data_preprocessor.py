@@ -91,7 +91,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         """Map (..., 3, H, W) uint8 images to float ones of zero mean and unit deviation."""
         if self.bgr_to_rgb:
             images = images.flip(-3)
-        return (images.to(self.mean.dtype) - self.mean) / self.std
+        # In place, on a copy: floats take four times the memory of the image.
+        return images.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
 
     def _training_shape(
         self, shapes: list[tuple[int, int]], samples: list[SegDataSample] | None

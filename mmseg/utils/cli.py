@@ -6,7 +6,7 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,20 @@ from .errors import InputError, RankError
 
 # The status that a shell shows for a program that SIGPIPE has ended.
 UNREAD = 128 + signal.SIGPIPE
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses empty arguments: an empty path would be the current folder."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse as usual; an empty argument, or an option ``--name=``, is a usage error."""
+        given = sys.argv[1:] if args is None else list(args)
+        for before, argument in zip(["", *given], given, strict=False):
+            option = argument.startswith("--") and argument.endswith("=")
+            if not argument or option:
+                name = argument if option else before if before.startswith("-") else ""
+                self.error(" ".join(filter(None, ("argument", name.rstrip("="), "is empty"))))
+        return super().parse_args(given, namespace)
 
 
 def error_line(error: BaseException) -> str:

@@ -21,8 +21,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Of a long name a part: with what mkstemp adds, all of it would be too long for the system.
     handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+        dir=path.parent, prefix=f".{path.stem[:48]}.", suffix=path.suffix
     )
     os.close(handle)
     # mkstemp makes private files; results should have the permissions any new file has.

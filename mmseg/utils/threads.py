@@ -10,7 +10,12 @@ Result = TypeVar("Result")
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, ahead: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    pool: Executor,
+    ahead: int,
+    weight: Callable[[Item], float] = lambda item: 0,
+    heaviest: float = 0,
 ) -> Iterator[Result]:
     """Like ``map``, but ``pool`` is at work on the next items while the caller uses a result.
 
@@ -21,14 +26,20 @@ def map_ahead(
         items: consumed in the caller's thread as they are needed.
         pool: of threads or processes.
         ahead: how many results may wait.
+        weight: of an item, for instance its size in memory.
+        heaviest: what the items whose results wait may weigh together. A heavier one is waited for
+            at once.
 
     Yields:
         The results in the order of ``items``; an exception of ``function`` is raised in its place.
     """
     waiting: deque[Future[Result]] = deque()
+    weights: deque[float] = deque()
     for item in items:
+        weights.append(weight(item))
         waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
+        while len(waiting) > ahead or sum(weights) > heaviest:
+            weights.popleft()
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

@@ -2,7 +2,7 @@
 
 from .colors import colorize, denormalize, heatmap, overlay
 from .comparison import comparison_picture
-from .layout import legend, panel, save_image, stack
+from .layout import legend, panel, save_image, save_in_strips, stack
 
 __all__ = [
     "colorize",
@@ -13,5 +13,6 @@ __all__ = [
     "overlay",
     "panel",
     "save_image",
+    "save_in_strips",
     "stack",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,10 +24,8 @@ def colorize(
     Returns:
         (H, W, 3) uint8.
     """
-    label = np.asarray(label)
     colors = np.array([*palette, ignore_color], dtype=np.uint8)
-    known = (label >= 0) & (label < len(palette))
-    return colors[np.where(known, label, len(palette)).astype(np.int64)]
+    return colors[np.where(_known(label, palette), label, np.intp(len(palette)))]
 
 
 def overlay(
@@ -43,14 +42,18 @@ def overlay(
     Raises:
         ValueError: sizes differ, or an opacity outside [0, 1].
     """
-    label = np.asarray(label)
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape[:2]} and label {label.shape} differ in size")
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be in [0, 1], not {opacity}")
-    mixed = (1 - opacity) * image + opacity * colorize(label, palette).astype(np.float32)
-    known = (label >= 0) & (label < len(palette))
-    return np.where(known[..., None], np.rint(mixed), image).astype(np.uint8)
+    mixed = colorize(label, palette)
+    cv2.addWeighted(image, 1 - opacity, mixed, opacity, 0, dst=mixed)
+    np.copyto(mixed, image, where=~_known(label, palette)[..., None])
+    return mixed
+
+
+def _known(label: NDArray[np.integer], palette: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+    return (label >= 0) & (label < len(palette))
 
 
 def denormalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Picture:
@@ -75,7 +78,5 @@ def heatmap(weights: NDArray[np.floating]) -> Picture:
     Args:
         weights: (H, W) in [0, 1]; what lies outside is cut off.
     """
-    import cv2
-
     levels = np.rint(np.asarray(weights, np.float32).clip(0, 1) * 255).astype(np.uint8)
     return cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1].copy()

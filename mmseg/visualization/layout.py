@@ -1,9 +1,11 @@
 """Pictures side by side, with titles and legends."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mmseg.utils import atomic_path
@@ -11,6 +13,7 @@ from mmseg.utils import atomic_path
 from .colors import Picture
 
 GAP = 8  # pixels between cells and around the whole
+STRIP_PIXELS = 2**20  # of a large picture made strip by strip
 INK, PAPER = (24, 24, 24), (255, 255, 255)
 
 Row = Sequence[tuple[str, Picture]]
@@ -95,6 +98,30 @@ def save_image(path: str | os.PathLike, image: Picture) -> None:
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.ascontiguousarray(image)).save(temporary)
+
+
+def save_in_strips(
+    path: str | os.PathLike,
+    mode: Literal["L", "RGB"],
+    size: tuple[int, int],
+    strip_of: Callable[[slice], NDArray[np.uint8]],
+) -> None:
+    """Write a picture like :func:`save_image`, without an array of all of it.
+
+    Args:
+        path: its folders are made.
+        mode: of PIL: "L" for grey, "RGB" for colours.
+        size: (height, width).
+        strip_of: some rows -> these rows of the picture, (R, width) or (R, width, 3) uint8.
+    """
+    height, width = size
+    picture = Image.new(mode, (width, height))
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        strip = strip_of(slice(top, min(top + step, height)))
+        picture.paste(Image.fromarray(strip), (0, top))
+    with atomic_path(path) as temporary:
+        picture.save(temporary)
 
 
 def _strip(row: Row, cell_width: int, font_size: int) -> Picture:

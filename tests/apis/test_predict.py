@@ -1,3 +1,9 @@
+import errno
+import os
+import shutil
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -6,9 +12,10 @@ import pytest
 import torch
 
 from mmseg.apis.predict import PredictionFiles, predict
-from mmseg.datasets.image_files import read_image, read_label
+from mmseg.datasets.image_files import allow_pixels, read_image, read_label
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.utils import InputError
+from mmseg.utils.threads import map_ahead
 from tests.apis.color_world import (
     COLORS,
     PAINTED,
@@ -172,3 +179,92 @@ def test_class_weights_are_used_and_reported_if_asked_for(run, cfg):
     cfg.model.segmentor.test_cfg = {"mode": "whole", "class_weight": [1.0, 1.0, 9.0]}
     assert run("images").class_weight is False
     assert run("images", class_weights="on").class_weight is True
+
+
+def png_head(width, height):
+    """A PNG that announces a size and holds one byte of pixels."""
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        parts += [struct.pack(">I", len(data)), kind, data, checksum]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [(100_000, 100_000), (2**14, 2**14 + 1), (1, 2**31 - 1)])
+def test_an_image_too_large_is_refused_by_its_head(run, tmp_path, size):
+    (tmp_path / "images" / "a.png").write_bytes(png_head(*size))
+    report = run("images", kinds=("ids",))
+    assert report.images == 2
+    (problem,) = report.problems
+    assert problem.startswith(f"{tmp_path}/images/a.png ")
+    assert f"{2**28}" in problem and "--max-pixels" in problem
+
+
+def test_the_limit_of_pixels_is_an_option(run, tmp_path):
+    try:
+        report = run("images", kinds=("ids",), max_pixels=2 * 4 * SCALE**2 - 1)
+        assert (report.images, len(report.problems)) == (0, 2)
+        assert run("images", kinds=("ids",), max_pixels=2 * 4 * SCALE**2).images == 2
+        with pytest.raises(InputError, match="--max-pixels 0: must be between 1 and 1073741824"):
+            run("images", max_pixels=0)
+    finally:
+        allow_pixels(2**28)
+
+
+@pytest.mark.parametrize(("length", "images"), [(254, 3), (255, 2)])
+def test_names_as_long_as_the_system_takes(run, tmp_path, length, images):
+    """Of 255 characters without a suffix, the prediction would need four more."""
+    name = "n" * (length - 4) + ".png" if length < 255 else "n" * 255
+    shutil.copy(tmp_path / "images" / "im0.png", tmp_path / "images" / name)
+    report = run("images", f"images/{name}")
+    assert report.images == images
+    assert [p.endswith("cannot be written: File name too long") for p in report.problems] == [
+        True
+    ] * (3 - images)
+
+
+def test_a_file_that_cannot_be_written_does_not_stop_the_others(run, tmp_path):
+    (tmp_path / "out" / "ids" / "im0.png").mkdir(parents=True)
+    report = run("images", kinds=("ids",))
+    target = tmp_path / "out" / "ids" / "im0.png"
+    assert report.images == 1
+    (problem,) = report.problems
+    assert problem.startswith(f"{tmp_path}/images/im0.png: ") and "Is a directory" in problem
+    assert list(target.parent.glob(".*")) == []
+
+
+@pytest.mark.parametrize("kind", ["ids", "color"])
+def test_a_full_disk_ends_with_the_name_of_the_file(run, tmp_path, monkeypatch, kind):
+    def save(self, fp, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", save)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/out/{kind}/im0.png'"):
+        run("images", kinds=(kind,))
+    assert list((tmp_path / "out" / kind).iterdir()) == []
+
+
+def test_pipes_and_devices_are_never_opened(run, tmp_path):
+    os.mkfifo(tmp_path / "images" / "pipe.png")
+    report = run("images", "images/pipe.png", "/dev/zero", kinds=("ids",))
+    assert report.images == 2
+    assert [problem.split(":")[0] for problem in report.problems] == [
+        f"{tmp_path}/images/pipe.png cannot be read",
+        "/dev/zero cannot be read",
+    ]
+
+
+def test_a_large_image_is_alone_in_memory():
+    """Nothing is read ahead of it, and nothing while it is written."""
+    at_work, together = set(), []
+
+    def work(weight):
+        at_work.add(weight)
+        together.append(set(at_work))
+        return weight
+
+    with ThreadPoolExecutor(4) as pool:
+        for weight in map_ahead(work, [1, 2, 90, 3, 4], pool, 8, lambda item: item, 10):
+            at_work.discard(weight)
+    assert all(len(each) == 1 or 90 not in each or max(each - {90}) < 3 for each in together)

@@ -82,6 +82,14 @@ def test_results_of_an_earlier_call_are_no_inputs(folder):
         (["in", "nowhere"], "nowhere: there is no such file or folder"),
         (["in/*.gif"], r"no image or video matches in/\*.gif"),
         (["in/n*"], r"no image or video matches in/n\*"),
+        ([""], "an input is empty: name a file"),
+        (["/proc"], "/proc is a folder of the system"),
+        (["/sys/kernel"], "/sys/kernel is a folder of the system"),
+        (["/dev"], "/dev is a folder of the system"),
+        (["/"], "/ is a folder of the system"),
+        (["/proc/**/*.png"], "/proc is a folder of the system"),
+        (["n" * 300], "there is no such file or folder"),
+        (["out"], "out is in the folder of results"),
         (["empty"], r"empty holds no images or videos \(.avi, .bmp"),
         (
             ["in/a.png", "in/one/a.png"],
@@ -91,6 +99,7 @@ def test_results_of_an_earlier_call_are_no_inputs(folder):
 )
 def test_mistakes(folder, arguments, message):
     (folder / "empty").mkdir()
+    (folder / "out").mkdir()
     with pytest.raises(InputError, match=message):
         find_inputs(arguments, Path("out"))
 
@@ -99,3 +108,15 @@ def test_two_suffixes_of_one_name(folder):
     (folder / "in/a.jpg").touch()
     with pytest.raises(InputError, match=r"in/a.jpg and in/a.png would .* or rename one"):
         find_inputs(["in"], Path("out"))
+
+
+def test_a_file_that_links_lead_to_counts_once(folder):
+    (folder / "in/link.png").symlink_to(folder / "in/a.png")
+    (folder / "again").symlink_to(folder / "in/one")
+    assert targets("in/a.png", "in/link.png") == [("in/a.png", "a")]
+    assert targets("again", "in/one") == [("again/a.png", "a"), ("again/deep/c.webp", "deep/c")]
+    assert [path for path, _ in targets("in", out_dir="again")] == [
+        "in/a.png",
+        "in/b.JPG",
+        "in/two/clip.MP4",
+    ]

@@ -1,6 +1,8 @@
 """``tools.benchmark inference`` on few small images."""
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -50,6 +52,22 @@ def test_both_settings_and_their_ratio(toy_config, tmp_path, monkeypatch, capsys
         {name: saved[name] for name in ("plain", "fast")}).splitlines()}  # fmt: skip
     plain, fast, ratio = map(float, rows["ms an image"][-3:])
     assert ratio == pytest.approx(plain / fast, rel=0.05)
+
+
+def test_the_memory_of_a_large_photo(toy_config, tmp_path, capsys, monkeypatch):
+    def in_a_thread(workers, mp_context):
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr("mmseg.benchmark.photo.ProcessPoolExecutor", in_a_thread)
+    toy_config.test_dataloader = toy_config.val_dataloader
+    toy_config.dump(tmp_path / "toy.py")
+    main(["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu", "--photo", "300"])
+    found = re.fullmatch(
+        r".+, photo of 300x300: peak resident (\d+) MiB \((\d+)\.\d bytes a pixel\), .* s\n",
+        capsys.readouterr().out,
+    )
+    assert int(found[1]) > 50
+    assert int(found[1]) * 2**20 / 300**2 == pytest.approx(int(found[2]), rel=0.01)
 
 
 def test_weights_of_a_checkpoint(toy_config, tmp_path):

@@ -1,4 +1,6 @@
 import dataclasses
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -271,3 +273,34 @@ def test_images_of_a_folder(tmp_path):
     (tmp_path / "b" / FIRST).write_bytes(b"")
     with pytest.raises(InputError, match="cannot be read as an image"):
         image_sizes(night, [tmp_path / "b" / FIRST])
+
+
+@pytest.mark.parametrize("announced", [None, 100])
+def test_an_entry_that_fills_the_memory_is_not_unpacked(tmp_path, announced):
+    """60 MiB of zeros; a head that lies about it changes nothing."""
+    name = f"{LABELS}/{FIRST}"
+    path = write_zip(tmp_path / "a.zip", night_files() | {name: bytes(60 << 20)})
+    if announced is not None:
+        data = path.read_bytes().replace(
+            (60 << 20).to_bytes(4, "little"), announced.to_bytes(4, "little")
+        )
+        path.write_bytes(data)
+    tracemalloc.start()
+    errors = check_submission(path, images=NIGHT_SIZES).errors
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (error,) = errors
+    fault = "more than 16 MiB when unpacked" if announced is None else "damaged within the zip"
+    assert error == f"{fault}: {name}"
+    assert peak < 40 << 20
+
+
+def test_a_zip_of_more_files_than_any_server_takes(tmp_path):
+    """One file, whose line in the list of contents stands there 100 001 times."""
+    data = write_zip(tmp_path / "a.zip", {"a": b""}).read_bytes()
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    contents = data[start:end] * 100_001
+    tail = struct.pack("<HHIIH", 0xFFFF, 0xFFFF, len(contents), start, 0)
+    (tmp_path / "a.zip").write_bytes(data[:start] + contents + b"PK\x05\x06" + bytes(4) + tail)
+    with pytest.raises(InputError, match="a.zip lists 100001 files, more than 100000"):
+        check_submission(tmp_path / "a.zip")

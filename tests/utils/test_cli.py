@@ -2,6 +2,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,23 @@ def run_unread(main: Callable[[], None], unread: tuple[int, ...]) -> tuple[int, 
     with os.fdopen(errors) as file:
         text = file.read()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = [f"tools.{path.stem}" for path in sorted(ROOT.glob("tools/[a-z]*.py"))]
+
+
+@pytest.mark.parametrize("name", [*TOOLS, "run_experiments"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", ""], "argument is empty"),
+        (["a", "--work-dir", ""], "argument --work-dir is empty"),
+        (["a", "--out-dir="], "argument --out-dir is empty"),
+    ],
+)
+def test_no_tool_takes_an_empty_path(name, arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        import_module(name).main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(message)

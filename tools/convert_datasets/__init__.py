@@ -1,8 +1,9 @@
 """Command lines that prepare data sets; the work is done by ``mmseg.datasets.conversion``."""
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
+
+from mmseg.utils.cli import Parser
 
 if TYPE_CHECKING:
     from mmseg.datasets.conversion import ConversionReport
@@ -13,7 +14,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
 
     Returns the exit status: 1 if some files were damaged.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=f"Write the train-id label maps of {data_set} and the statistics of its "
         "classes. What is already there is kept."
     )

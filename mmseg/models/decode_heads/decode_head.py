@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmseg.models.losses import pixel_accuracy
 from mmseg.registry import MODELS
 
-from .feature_select import InputTransform, check_inputs, resize, select_features
+from .feature_select import InputTransform, check_inputs, resize, resize_rows, select_features
 
 
 class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
@@ -79,10 +79,20 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
         """Dropout and classifier: (B, channels, h, w) -> (B, C, h, w)."""
         return self.conv_seg(self.dropout(features))
 
-    def upsample(self, seg_logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Bring logits (B, C, h, w) to ``size`` (H, W), in float32 at least."""
+    def upsample(
+        self, seg_logits: Tensor, size: Sequence[int], rows: slice | None = None
+    ) -> Tensor:
+        """Bring logits (B, C, h, w) to ``size`` (H, W), in float32 at least.
+
+        Args:
+            seg_logits: (B, C, h, w).
+            size: (H, W).
+            rows: compute only these of the H rows.
+        """
         full = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32))
-        return resize(full, size, self.align_corners)
+        if rows is None:
+            return resize(full, size, self.align_corners)
+        return resize_rows(full, size, rows, self.align_corners)
 
     def loss_by_feat(
         self, seg_logits: Tensor, seg_label: Tensor, seg_weight: Tensor | None = None

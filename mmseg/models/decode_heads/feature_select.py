@@ -18,6 +18,36 @@ def resize(maps: Tensor, size: Sequence[int], align_corners: bool = False) -> Te
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=align_corners)
 
 
+def resize_rows(
+    maps: Tensor, size: Sequence[int], rows: slice, align_corners: bool = False
+) -> Tensor:
+    """Compute some rows of :func:`resize`; they differ from those of the whole by rounding.
+
+    Args:
+        maps: (B, C, h, w) float32.
+        size: (H, W) of the whole.
+        rows: R of the H rows.
+
+    Returns:
+        (B, C, R, W).
+    """
+    height, (full_height, full_width) = maps.shape[2], size
+    if height != full_height:
+        ratio = (height - 1) / max(full_height - 1, 1) if align_corners else height / full_height
+        ratio = torch.tensor(ratio, dtype=torch.float32).double()  # as torch rounds it
+        places = torch.arange(rows.start, rows.stop, dtype=torch.float64)
+        # Between rows of ``maps``; in float32 these numbers would be too coarse.
+        places = places * ratio if align_corners else ((places + 0.5) * ratio - 0.5).clamp_(min=0)
+        above = places.long()
+        below = (above + 1).clamp_(max=height - 1)
+        share = (places - above).float()[:, None].to(maps.device)
+        above, below = above.to(maps.device), below.to(maps.device)
+        maps = maps.index_select(2, above).lerp_(maps.index_select(2, below), share)
+    else:
+        maps = maps[:, :, rows]
+    return resize(maps, (maps.shape[2], full_width), align_corners)
+
+
 def check_inputs(
     in_channels: int | Sequence[int],
     in_index: int | Sequence[int],

@@ -1,9 +1,9 @@
 """A backbone and a segmentation head."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from mmengine.model import BaseModel
@@ -17,7 +17,16 @@ from mmseg.utils.phases import phase
 
 from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
-from .inference import confidence, groups_of_one_size, predicted_classes, slide, unflip
+from .inference import (
+    class_dtype,
+    confidence,
+    groups_of_one_size,
+    predicted_classes,
+    restored_size,
+    row_strips,
+    slide,
+    unflip,
+)
 from .weight_casting import cast_weights
 
 Mode = Literal["tensor", "predict", "loss"]
@@ -67,6 +76,9 @@ class EncoderDecoder(BaseModel):
         self.keep_confidence = False
         #: Which images ``class_weight`` is for: those whose data set says so ("auto"), all or none.
         self.class_weights: ClassWeights = "auto"
+        #: How many class scores at the size of an image are in memory at once (256 MiB: those of 19
+        #: classes at 3.5 million pixels). Larger images are predicted in strips of rows.
+        self.strip_scores = 2**26
         #: What :meth:`predict` and :meth:`weights_cast` cast the network to; None: nothing.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
@@ -128,10 +140,13 @@ class EncoderDecoder(BaseModel):
             (B, C, H, W).
         """
         if self.test_cfg["mode"] == "slide":
-            return slide(
-                self.encode_decode, inputs, self.test_cfg["crop_size"], self.test_cfg["stride"]
-            )
+            return torch.cat([logits for _, logits in self._slide(self.encode_decode, inputs)], 2)
         return self.encode_decode(inputs)
+
+    def _slide(
+        self, function: Callable[[Tensor], Tensor], inputs: Tensor
+    ) -> Iterator[tuple[int, Tensor]]:
+        return slide(function, inputs, self.test_cfg["crop_size"], self.test_cfg["stride"])
 
     def predict(
         self,
@@ -159,39 +174,89 @@ class EncoderDecoder(BaseModel):
 
     def _predict_batch(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> None:
         metas = [sample.metainfo for sample in data_samples]
+        if not self.keep_logits:
+            for sample, meta in zip(data_samples, metas, strict=True):
+                self._allocate(sample, restored_size(inputs, meta), inputs.device)
+        if self.test_cfg["mode"] == "slide" and self._can_be_cut(inputs, metas):
+            for top, logits in self._slide(partial(self._run, self.encode_decode), inputs):
+                self._classify(logits, data_samples, top)
+        else:
+            self._classify(self._run(self.inference, inputs, metas), data_samples)
+
+    def _can_be_cut(self, inputs: Tensor, metas: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether rows of the scores become rows of the predictions without the other rows."""
+        size = tuple(inputs.shape[2:])
+        unpadded = all(tuple(meta.get("img_shape", size)[:2]) == size for meta in metas)
+        unscaled = all(restored_size(inputs, meta) == size for meta in metas)
+        return (
+            not self.keep_logits and unpadded and unscaled and not any(m.get("flip") for m in metas)
+        )
+
+    def _run(self, network: Callable[..., Tensor], inputs: Tensor, *arguments: Any) -> Tensor:
         device, dtype = inputs.device.type, self.autocast_dtype
         with phase("network"), torch.autocast(device, dtype, enabled=dtype is not None):
             try:
-                logits = self.inference(inputs, metas)
+                return network(inputs, *arguments)
             except self._too_many_sizes as error:
                 raise InputError(
                     "the images have too many sizes to compile the network for each of them: "
                     "leave out --compile (and --fast)"
                 ) from error
-        with phase("classes"):
-            self._classify(logits, data_samples)
 
-    def _classify(self, batch_logits: Tensor, data_samples: Sequence[SegDataSample]) -> None:
-        for logits, sample in zip(batch_logits, data_samples, strict=True):
-            weight = self.class_weight_for(sample.metainfo)
-            scores = logits if weight is None else weighted_probabilities(logits, weight)
-            restore = partial(self.restore, meta=sample.metainfo)
-            if not (self.keep_logits or self.keep_confidence):
-                sample.pred_sem_seg = PixelData(data=predicted_classes(scores, restore))
-            else:
-                self._keep(restore(scores[None])[0], weight is not None, sample)
+    def _classify(
+        self, logits: Tensor, data_samples: Sequence[SegDataSample], top: int | None = None
+    ) -> None:
+        """Add predictions to the samples.
 
-    def _keep(self, scores: Tensor, weighted: bool, sample: SegDataSample) -> None:
-        """Add all that is asked for of the scores (C, h, w) of an image.
-
-        They are logits or, if ``weighted``, probabilities that do not sum to 1.
+        Args:
+            logits: (B, C, H, W) of the batch.
+            data_samples: of the B images.
+            top: the logits are those of H rows of the original images, from this one on; None:
+                of the whole images, as the network saw them.
         """
-        sample.pred_sem_seg = PixelData(data=predicted_classes(scores))
-        logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if weighted else scores
-        if self.keep_logits:
-            sample.seg_logits = PixelData(data=logits)
+        with phase("classes"):
+            for each, sample in zip(logits, data_samples, strict=True):
+                weight = self.class_weight_for(sample.metainfo)
+                scores = each if weight is None else weighted_probabilities(each, weight)
+                if self.keep_logits:
+                    self._keep_logits(scores, sample)
+                elif top is None:
+                    self._fill_in(scores, sample, 0, sample.metainfo)
+                else:
+                    self._fill_in(scores, sample, top, {})
+
+    def _fill_in(self, scores: Tensor, sample: SegDataSample, top: int, meta: dict) -> None:
+        """Predict the rows of an image from ``top`` on that the scores (C, h, w) make."""
+        scores = scores.contiguous()
+        height, width = restored_size(scores, meta)
+        for rows in row_strips(height, len(scores) * width, self.strip_scores):
+            target = slice(top + rows.start, top + rows.stop)
+            restore = partial(self.restore, meta=meta, rows=rows)
+            if self.keep_confidence:
+                restored = restore(scores[None])[0]
+                sample.seg_confidence.data[:, target] = confidence(self._log(restored, sample))
+                sample.pred_sem_seg.data[:, target] = predicted_classes(restored)
+            else:
+                sample.pred_sem_seg.data[:, target] = predicted_classes(scores, restore)
+
+    def _allocate(self, sample: SegDataSample, size: tuple[int, int], device: torch.device) -> None:
+        classes = torch.empty((1, *size), dtype=class_dtype(self.num_classes), device=device)
+        sample.pred_sem_seg = PixelData(data=classes)
         if self.keep_confidence:
-            sample.seg_confidence = PixelData(data=confidence(logits))
+            sample.seg_confidence = PixelData(data=torch.empty((1, *size), device=device))
+
+    def _keep_logits(self, scores: Tensor, sample: SegDataSample) -> None:
+        restored = self.restore(scores[None], sample.metainfo)[0]
+        sample.pred_sem_seg = PixelData(data=predicted_classes(restored))
+        sample.seg_logits = PixelData(data=self._log(restored, sample))
+        if self.keep_confidence:
+            sample.seg_confidence = PixelData(data=confidence(sample.seg_logits.data))
+
+    def _log(self, scores: Tensor, sample: SegDataSample) -> Tensor:
+        """Logits of an image's scores, which may be weighted probabilities."""
+        if self.class_weight_for(sample.metainfo) is None:
+            return scores
+        return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
     def class_weight_for(self, meta: dict) -> Sequence[float] | None:
         """The factor of each class that an image's probabilities are multiplied by, if any.
@@ -202,22 +267,24 @@ class EncoderDecoder(BaseModel):
         weight = self.test_cfg.get("class_weight")
         return weight if are_used(self.class_weights, meta) else None
 
-    def restore(self, logits: Tensor, meta: dict) -> Tensor:
+    def restore(self, logits: Tensor, meta: dict, rows: slice | None = None) -> Tensor:
         """Undo padding, flip and resize of one image.
 
         Args:
             logits: (1, C, H, W) at the size of the batch.
             meta: The image's metainfo.
+            rows: Return only these, R of the h rows.
 
         Returns:
-            (1, C, h, w) at its ``ori_shape``.
+            (1, C, h, w) at its ``ori_shape``, or (1, C, R, w).
         """
+        size = restored_size(logits, meta)
         height, width = meta.get("img_shape", logits.shape[2:])[:2]
         logits = logits[:, :, :height, :width]
         if meta.get("flip"):
             logits = unflip(logits, meta.get("flip_direction"))
-        size = meta.get("ori_shape", (height, width))[:2]
-        return self.decode_head.upsample(logits, size)
+        part = None if rows == slice(0, size[0]) else rows
+        return self.decode_head.upsample(logits, size, part)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of all heads: ``decode.loss_seg``, ``decode.acc_seg`` and so for ``aux``."""

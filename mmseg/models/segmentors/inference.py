@@ -1,6 +1,6 @@
 """Pieces of inference that need no network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,8 +22,10 @@ def slide(
     inputs: Tensor,
     crop_size: tuple[int, int],
     stride: tuple[int, int],
-) -> Tensor:
-    """Average a function of crops where the crops overlap.
+) -> Iterator[tuple[int, Tensor]]:
+    """Average a function of crops where the crops overlap, from the top downwards.
+
+    Only the rows that the crops at one height cover are in memory.
 
     Args:
         function: (B, 3, h, w) -> (B, C, h, w).
@@ -31,26 +33,51 @@ def slide(
         crop_size: (h, w); a side longer than the image's is cut to it.
         stride: (vertical, horizontal) distance of crops.
 
-    Returns:
-        (B, C, H, W).
+    Yields:
+        The first of R rows that no later crop covers, and the mean there: (B, C, R, W).
     """
     height, width = inputs.shape[2:]
+    tops = list(window_starts(height, crop_size[0], stride[0]))
     total: Tensor | None = None
-    count = inputs.new_zeros((1, 1, height, width))
-    for top in window_starts(height, crop_size[0], stride[0]):
+    for top, next_top in zip(tops, [*tops[1:], height], strict=True):
+        band = inputs[:, :, top : top + crop_size[0]]
         for left in window_starts(width, crop_size[1], stride[1]):
-            rows, columns = slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
-            logits = function(inputs[:, :, rows, columns])
+            columns = slice(left, left + crop_size[1])
+            logits = function(band[:, :, :, columns])
             if total is None:
-                total = logits.new_zeros((*logits.shape[:2], height, width))
-            total[:, :, rows, columns] += logits
-            count[:, :, rows, columns] += 1
-    return total / count
+                total = logits.new_zeros((*logits.shape[:3], width))
+                count = logits.new_zeros((1, 1, logits.shape[2], width))
+            total[:, :, :, columns] += logits
+            count[:, :, :, columns] += 1
+        done = next_top - top
+        yield top, total[:, :, :done] / count[:, :, :done]
+        total, count = (_moved_up(each, done) for each in (total, count))
+
+
+def _moved_up(maps: Tensor, rows: int) -> Tensor:
+    return torch.cat([maps[:, :, rows:], torch.zeros_like(maps[:, :, :rows])], dim=2)
+
+
+def row_strips(height: int, values_a_row: int, largest: int) -> Iterator[slice]:
+    """Cut ``height`` rows into strips of at most ``largest`` values, or of one row."""
+    step = max(1, largest // values_a_row)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
 
 
 def unflip(maps: Tensor, flip_direction: str | None) -> Tensor:
     """Undo the flip that a pipeline recorded as ``flip_direction``; None: there was none."""
     return maps if flip_direction is None else maps.flip(FLIP_AXES[flip_direction])
+
+
+def restored_size(scores: Tensor, meta: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of an image before it was padded and resized to scores (..., H, W)."""
+    return tuple(meta.get("ori_shape", meta.get("img_shape", scores.shape[-2:]))[:2])
+
+
+def class_dtype(num_classes: int) -> torch.dtype:
+    """Of predicted classes: uint8 where they fit."""
+    return torch.uint8 if num_classes <= 256 else torch.int64
 
 
 def groups_of_one_size(images: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
@@ -91,7 +118,7 @@ def predicted_classes(
     Returns:
         (1, H, W), uint8 where the classes fit.
     """
-    dtype = torch.uint8 if scores.shape[0] <= 256 else torch.int64
+    dtype = class_dtype(len(scores))
     scores = scores.detach()[None].contiguous()
     if scores.device.type != "cpu":
         return restore(scores).argmax(dim=1).to(dtype)

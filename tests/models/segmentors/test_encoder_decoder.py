@@ -45,7 +45,8 @@ def test_slide_equals_whole_where_pixels_do_not_see_each_other():
 def test_slide_averages_overlaps():
     """A function that answers with the crop's mean: the overlap gets the mean of both means."""
     image = torch.tensor([0.0, 2.0, 4.0, 6.0]).view(1, 1, 1, 4)
-    means = slide(lambda x: x.mean().expand(1, 1, 1, 3), image, (1, 3), (1, 1))
+    ((top, means),) = slide(lambda x: x.mean().expand(1, 1, 1, 3), image, (1, 3), (1, 1))
+    assert top == 0
     assert means.flatten().tolist() == [2, 3, 3, 4]
 
 
