@@ -167,6 +167,15 @@ def test_what_training_refuses_the_main_process_says(name, line, ranks, config):
     assert not list(config.parent.glob(f"run_{name}"))
 
 
+@pytest.mark.slow
+def test_all_ranks_end_when_the_loss_of_one_is_infinite(ranks, config):
+    (text, tells), (same, tells_too) = (rank["diverged"] for rank in ranks)
+    assert "at iteration 1 the loss src.decode.loss_seg is inf" in text
+    assert same == text
+    assert (tells, tells_too) == (True, False)
+    assert not list(config.parent.glob("run_diverged/*.pth"))
+
+
 def worker_of(launcher: int, rank: int) -> int:
     """The process of a rank that torchrun has started."""
     for folder in Path("/proc").glob("[0-9]*"):

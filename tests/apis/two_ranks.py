@@ -24,6 +24,7 @@ def work(folder: Path, config: Path) -> None:
         found["of_main"] = of_main(f"from {rank}")
         found["errors"] = errors()
         found["refused"] = refused(config)
+        found["diverged"] = diverged(config)
         found["trained"] = whole_run(config)
     torch.save(found, folder / f"rank{rank}.pt")
 
@@ -73,6 +74,17 @@ def refused(config: Path) -> dict[str, tuple[str, bool]]:
         found[name] = (str(caught.value), caught.value.tell)
         assert not Path(cfg.work_dir).exists() or not is_main_process()
     return found
+
+
+def diverged(config: Path) -> tuple[str, bool]:
+    """The line of a run whose loss is infinite on rank 1 alone, and whether this rank prints it."""
+    weight = "model.segmentor.decode_head.loss_decode.loss_weight"
+    cfg = load_config(config, {weight: 1e39} if not is_main_process() else {})
+    cfg.work_dir += "_diverged"
+    cfg.train_cfg.update(max_iters=4, val_interval=4)
+    with pytest.raises(InputError) as caught:
+        train(cfg, device="cpu", launcher="pytorch")
+    return str(caught.value), caught.value.tell
 
 
 def whole_run(config: Path, device: str = "cpu") -> dict:
