@@ -42,7 +42,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 hub.update_info(key, str(Path(runner.work_dir, Path(path).name)))
         super().before_train(runner)
         for name in hub.runtime_info.get(OUTDATED, ()):
-            self.file_backend.remove(Path(self.out_dir, name))
+            self.file_backend.remove(Path(self.out_dir, Path(name).name))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Note in a checkpoint what it makes superfluous."""
