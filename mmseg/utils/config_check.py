@@ -118,6 +118,8 @@ def _check_node(node: Any, path: str, context: _Context) -> None:
         complaint = f"{path}: {node['type']} has no argument"
     if targets and name not in _LOOSE_CONFIGS:
         _check_entries(node, targets, path, complaint, context)
+        if inspect.isclass(targets[0]) and "type" in node and not context.is_fragment:
+            _check_complete(node, targets[0], path)
         return
     for key, child in node.items():
         _check_likeness(key, name, path)
@@ -164,8 +166,6 @@ def _check_entries(
     for key in node:
         if key not in accepted and key not in _COMMON:
             _refuse_unknown(key, accepted, takes_any, complaint)
-    if inspect.isclass(targets[0]) and "type" in node and not context.is_fragment:
-        _check_complete(node, targets[0], path)
     kinds = {**accepted, **_COMMON}
     if "constructor" in node:
         constructor = _lookup(node["constructor"], f"{path}.constructor", context)

@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import astuple
 from functools import cache
 from inspect import Parameter
@@ -49,11 +50,10 @@ def settings_of(target: Callable) -> tuple[Mapping[str, Any], bool]:
         function = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if function is None:
             continue
-        hints = _hints(function)
         parameters = inspect.signature(function).parameters.values()
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self":
-                found.setdefault(p.name, hints.get(p.name, p.empty))
+                found.setdefault(p.name, _annotation(function, p))
                 optional |= {p.name} if p.default is None else set()
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             takes_any = False
@@ -66,11 +66,13 @@ def settings_of(target: Callable) -> tuple[Mapping[str, Any], bool]:
     return found | {name: Optional[found[name]] for name in optional}, takes_any  # noqa: UP045
 
 
-def _hints(function: Callable) -> Mapping[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError):  # what is imported for type checkers alone, or in vain
-        return {k: v for k, v in function.__annotations__.items() if not isinstance(v, str)}
+def _annotation(function: Callable, parameter: Parameter) -> Any:
+    """The annotation of a parameter; empty if only type checkers can resolve it."""
+    if parameter.annotation is not Parameter.empty:
+        single = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
+        with suppress(NameError, AttributeError):
+            return get_type_hints(single, function.__globals__, include_extras=True)["it"]
+    return Parameter.empty
 
 
 def required(target: Callable) -> Collection[str]:
