@@ -16,7 +16,7 @@ Size2d = Annotated[
 LabelValue = Annotated[int, Field(ge=0, le=255)]
 PositiveInts = Annotated[Sequence[PositiveInt], Field(min_length=1)]
 Indices = Annotated[Sequence[NonNegativeInt], Field(min_length=1)]
-ClassWeights = Annotated[Sequence[NonNegativeFloat], Field(min_length=1)]
+ClassFactors = Annotated[Sequence[NonNegativeFloat], Field(min_length=1)]
 #: Channels of the map that a head reads, or of each map; and the places of these maps.
 Channels = PositiveInt | PositiveInts
 MapIndices = Annotated[Sequence[int], Field(min_length=1)]

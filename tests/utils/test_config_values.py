@@ -39,8 +39,6 @@ WRONG = [
     ("model.alpha", True, FRACTION),
     ("model.pseudo_threshold", -3, FRACTION),
     ("model.pseudo_threshold", INF, FINITE),
-    ("model.pseudo_weight_ignore_top", -1, NATURAL),
-    ("model.pseudo_weight_ignore_bottom", 1.5, NATURAL),
     ("model.enable_self_training", "yes", FLAG),
     ("model.start_contrast_iter", -1, NATURAL),
     ("model.num_levels", 0, COUNT),
@@ -107,6 +105,11 @@ WRONG = [
     ("train_dataloader.dataset.rare_class_sampling.min_crop_ratio", 2, FRACTION),
     (f"{SOURCE}.data_root", 3, "a string"),
     (f"{SOURCE}.indices", 0, f"{COUNT} or a list of an integer >= 0 (1 or more) or None"),
+    (
+        f"{SOURCE}.ignored_edges",
+        (0, 1.5),
+        f"({FRACTION}, {FRACTION}) or None",
+    ),
     (f"{SOURCE}.test_mode", "no", FLAG),
     # the schedule
     ("optim_wrapper", 3, "a OptimWrapper or a dict or None"),
@@ -132,6 +135,7 @@ WRONG = [
     ("default_hooks.panels.interval", "often", COUNT),
     ("default_hooks.panels.max_images", 0, COUNT),
     ("default_hooks.runtime_info.interval", None, COUNT),
+    ("default_hooks.runtime_info.terminate_on_nan", "no", FLAG),
     ("val_evaluator.iou_metrics", ["mDice2"], None),
     ("val_evaluator.iou_metrics", [], None),
     ("val_evaluator.nan_to_num", -1.0, "a number >= 0 or None"),
@@ -152,6 +156,7 @@ WRONG = [
     ("performance", 3, "a dict or None"),
     ("performance.precision", "fp8", "'fp32' or 'tf32' or 'bf16' or 'fp16'"),
     ("performance.compile", 1, FLAG),
+    ("validate", "no", FLAG),
     ("sync_bn", "mmcv", "'torch' or None"),
 ]
 

@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
 from mmseg.utils.phases import phase
-from mmseg.utils.setting_types import ClassWeights, InitConfig, PartConfig, Size2d
+from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
 from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
@@ -42,12 +42,11 @@ class NoSettings(TypedDict):
 class TestSettings(TypedDict, total=False):
     """``test_cfg``, see :class:`EncoderDecoder`."""
 
-    __test__ = False
     mode: InferenceMode
     crop_size: Size2d
     stride: Size2d
     keep_logits: bool
-    class_weight: ClassWeights | None
+    class_weight: ClassFactors | None
 
 
 # Sizes of images, in training and without gradients, that a network may be compiled for.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
-from mmseg.utils.setting_types import ClassWeights, Fraction
+from mmseg.utils.setting_types import ClassFactors, Fraction
 
 from .sepico import PseudoLabel, SePiCo
 
@@ -67,7 +67,7 @@ class SePiCoDark(SePiCo):
         self,
         day_ratio: Fraction = 0.8,
         shift_insensitive_classes: Sequence[tuple[NonNegativeInt, PositiveInt]] = ((0, 5), (8, 11)),
-        class_weight: ClassWeights | None = None,
+        class_weight: ClassFactors | None = None,
         **sepico: Any,
     ) -> None:
         super().__init__(**sepico)
