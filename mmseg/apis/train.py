@@ -42,6 +42,7 @@ from mmseg.utils.lock import locked
 from mmseg.utils.revision import git_revision
 from mmseg.utils.work_dir import check_unused, latest_checkpoint
 
+from .dry_run import check_together
 from .init_model import pretrained_files, select_device, without_pretrained
 
 # A file in the work dir that holds the number of iterations of a complete run.
@@ -95,6 +96,7 @@ def train(
             init_default_scope("mmseg")
             check_config(cfg)
             _check_parts(cfg)
+            check_together(cfg)
             _set_randomness(cfg, seed, drawn, deterministic, resume)
             if from_scratch:
                 cfg.model = without_pretrained(cfg.model)

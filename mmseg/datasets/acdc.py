@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from pydantic import PositiveInt
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
-CONDITIONS = ("fog", "night", "rain", "snow")
-SPLITS = ("train", "val", "test")
+Condition = Literal["fog", "night", "rain", "snow"]
+CONDITIONS = get_args(Condition)
+Split = Literal["train", "val", "test"]
+SPLITS = get_args(Split)
 
 
 @DATASETS.register_module()
@@ -43,12 +49,12 @@ class ACDCDataset(BaseSegDataset):
     def __init__(
         self,
         data_root: str = "",
-        split: str = "val",
-        conditions: Sequence[str] = CONDITIONS,
+        split: Split = "val",
+        conditions: Sequence[Condition] = CONDITIONS,
         data_prefix: Mapping[str, str | None] | None = None,
         metainfo: Mapping | None = None,
-        ignored_edges: tuple[float, float] | None = None,
-        indices: int | Sequence[int] | None = None,
+        ignored_edges: tuple[Fraction, Fraction] | None = None,
+        indices: PositiveInt | Indices | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
         lazy_init: bool = False,

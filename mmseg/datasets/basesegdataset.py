@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from mmengine.dataset import BaseDataset
+from pydantic import PositiveInt
 
 from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import Fraction, Indices
 
 from .image_files import list_files
 from .metainfo import check_classes, check_palette, distinct_palette
@@ -56,8 +58,8 @@ class BaseSegDataset(BaseDataset):
         img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
-        ignored_edges: tuple[float, float] | None = None,
-        indices: int | Sequence[int] | None = None,
+        ignored_edges: tuple[Fraction, Fraction] | None = None,
+        indices: PositiveInt | Indices | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
         lazy_init: bool = False,

@@ -4,8 +4,11 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from pydantic import PositiveInt
+
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
@@ -58,8 +61,8 @@ class DarkZurichDataset(BaseSegDataset):
         corresp: str | None = None,
         ann_file: str = "",
         metainfo: Mapping | None = None,
-        ignored_edges: tuple[float, float] | None = None,
-        indices: int | Sequence[int] | None = None,
+        ignored_edges: tuple[Fraction, Fraction] | None = None,
+        indices: PositiveInt | Indices | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
         lazy_init: bool = False,

@@ -4,8 +4,11 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from pydantic import PositiveInt
+
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .image_files import IMAGE_SUFFIXES
@@ -56,8 +59,8 @@ class FolderDataset(BaseSegDataset):
         img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
-        ignored_edges: tuple[float, float] | None = None,
-        indices: int | Sequence[int] | None = None,
+        ignored_edges: tuple[Fraction, Fraction] | None = None,
+        indices: PositiveInt | Indices | None = None,
         pipeline: Sequence[dict | Callable] = (),
         test_mode: bool = False,
         lazy_init: bool = False,

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from mmengine.logging import print_log
+from pydantic import NonNegativeInt, PositiveFloat
 
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import Fraction
 
 from .basesegdataset import BaseSegDataset
 
@@ -34,16 +36,9 @@ class RareClassSampling:
             ``min_pixels``; 0 takes the first.
     """
 
-    min_pixels: int = 3000
-    class_temp: float = 0.01
-    min_crop_ratio: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.min_pixels < 0 or self.class_temp <= 0 or not 0 <= self.min_crop_ratio <= 1:
-            raise ValueError(
-                "rare class sampling needs min_pixels >= 0, class_temp > 0 and min_crop_ratio "
-                f"in [0, 1], got {self}"
-            )
+    min_pixels: NonNegativeInt = 3000
+    class_temp: PositiveFloat = 0.01
+    min_crop_ratio: Fraction = 0.5
 
 
 def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[int, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sized
 
 from mmengine.dist import get_dist_info, sync_random_seed
+from pydantic import NonNegativeInt
 from torch.utils.data import Sampler
 
 from mmseg.registry import DATA_SAMPLERS
@@ -20,7 +21,7 @@ class UDASampler(Sampler[tuple[int, int]]):
         seed: Seed of all samples; None agrees on a random one among the ranks.
     """
 
-    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
+    def __init__(self, dataset: Sized, seed: NonNegativeInt | None = None) -> None:
         self.dataset = dataset
         self.seed = sync_random_seed() if seed is None else seed
         self.rank, self.world_size = get_dist_info()

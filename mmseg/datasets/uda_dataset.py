@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import PartConfig
 
 from .basesegdataset import BaseSegDataset
 from .rare_class_sampling import RareClassSampling, rare_class_table
@@ -44,9 +45,9 @@ class UDADataset(Dataset):
 
     def __init__(
         self,
-        source: BaseSegDataset | dict,
-        target: BaseSegDataset | dict | None = None,
-        rare_class_sampling: Mapping[str, float] | None = None,
+        source: BaseSegDataset | PartConfig,
+        target: BaseSegDataset | PartConfig | None = None,
+        rare_class_sampling: Mapping | None = None,
     ) -> None:
         self.source = _build(source)
         self.target = None if target is None else _build(target)

@@ -1,6 +1,6 @@
 """Optimizer steps with several backward passes, and parameter groups of the student alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -8,8 +8,10 @@ from typing import Any, Literal
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from pydantic import NonNegativeFloat
 from torch import nn
 from torch.nn.utils import get_total_norm
+from typing_extensions import TypedDict
 
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.utils.distributed import average_gradients
@@ -143,6 +145,19 @@ def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool |
                     state[key] = torch.empty_like(parameter).copy_(value)
 
 
+class GroupFactors(TypedDict, total=False):
+    """Factors of learning rate and weight decay of some parameters."""
+
+    lr_mult: NonNegativeFloat
+    decay_mult: NonNegativeFloat
+
+
+class ParamwiseSettings(TypedDict, total=False):
+    """``paramwise_cfg``."""
+
+    custom_keys: Mapping[str, GroupFactors]
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor:
     """Optimize the student (the attribute ``model``) in as few groups as there are settings.
@@ -156,15 +171,14 @@ class StudentOptimWrapperConstructor:
         paramwise_cfg: ``dict(custom_keys=...)``, see :func:`parameter_groups`.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+    def __init__(
+        self, optim_wrapper_cfg: dict, paramwise_cfg: ParamwiseSettings | None = None
+    ) -> None:
         self.wrapper_cfg = {"type": "OptimWrapper", **optim_wrapper_cfg}
         self.optimizer_cfg = self.wrapper_cfg.pop("optimizer")
         if self.optimizer_cfg.get("type") in ("Adam", "AdamW"):
             self.optimizer_cfg = {"fused": True, **self.optimizer_cfg}
-        paramwise_cfg = paramwise_cfg or {}
-        if unknown := set(paramwise_cfg) - {"custom_keys"}:
-            raise ValueError(f"paramwise_cfg knows only custom_keys, not {sorted(unknown)}")
-        self.custom_keys = paramwise_cfg.get("custom_keys", {})
+        self.custom_keys = (paramwise_cfg or {}).get("custom_keys", {})
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build optimizer and wrapper for ``model.model``."""

@@ -1,7 +1,7 @@
 """mmengine's Runner with safe, complete loading of checkpoints."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +78,7 @@ class TrainRunner(Runner):
     def _check_num_classes(self, loop: BaseLoop) -> None:
         """See that the model has as many classes as a loop's data set, wherever it counts them."""
         dataset = loop.dataloader.dataset
-        classes = getattr(dataset, "metainfo", {}).get("classes", ())
-        for name, part in self.model.named_modules():
-            if "backbone" in name.split("."):  # may count the classes that it was pretrained on
-                continue
-            count = getattr(part, "num_classes", None)
-            if classes and count not in (None, len(classes)):
-                raise InputError(
-                    f"the {type(part).__name__} of the model has {count} classes, the data set "
-                    f"{len(classes)} ({classes[0]}, ...): set num_classes={len(classes)} in the "
-                    "model's decode_head and prototypes"
-                )
+        check_num_classes(self.model, getattr(dataset, "metainfo", {}).get("classes", ()))
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args: Any, **options: Any) -> DataLoader:
@@ -187,6 +177,27 @@ class TrainRunner(Runner):
             load_weights(model.model, student, filename)
             if isinstance(getattr(model, "ema_model", None), nn.Module):
                 model.ema_model.load_state_dict(model.model.state_dict())
+
+
+def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
+    """Check that a model has as many classes as its data, wherever it counts them.
+
+    Args:
+        classes: names of those of the data; none if they are not known.
+
+    Raises:
+        InputError: it has more or fewer.
+    """
+    for name, part in model.named_modules():
+        if "backbone" in name.split("."):  # may count the classes that it was pretrained on
+            continue
+        count = getattr(part, "num_classes", None)
+        if classes and count not in (None, len(classes)):
+            raise InputError(
+                f"the {type(part).__name__} of the model has {count} classes, the data set "
+                f"{len(classes)} ({classes[0]}, ...): set num_classes={len(classes)} in the "
+                "model's decode_head and prototypes"
+            )
 
 
 def _with_sync_bn(model: nn.Module, sync_bn: str | None) -> nn.Module:

@@ -1,16 +1,19 @@
 """From the uint8 images of a data loader to the normalised batch a network takes."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import PixelData
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import LabelValue, Size2d
 
 
 @MODELS.register_module()
@@ -32,12 +35,12 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Annotated[Sequence[float], Field(min_length=1)],
+        std: Annotated[Sequence[PositiveFloat], Field(min_length=1)],
         bgr_to_rgb: bool = True,
-        size: tuple[int, int] | None = None,
+        size: Size2d | None = None,
         pad_val: float = 0,
-        seg_pad_val: int = 255,
+        seg_pad_val: LabelValue = 255,
         non_blocking: bool = False,
     ) -> None:
         super().__init__(non_blocking)

@@ -1,174 +1,25 @@
-"""Misspelt settings, found before anything is built from them."""
+"""Wrong settings, found before anything is built from them."""
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from mmengine import registry as mmengine_registries
-from mmengine import runner as mmengine_runner
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import Runner
-from mmengine.utils.dl_utils import set_multi_processing
-from torch.utils.data import DataLoader
 
 import mmseg.registry as mmseg_registries
-from mmseg.datasets.rare_class_sampling import RareClassSampling
 
+from .config_values import check_value, required, schema_of, settings_of, takes_object
 from .errors import InputError
+from .foreign_settings import UNTYPED, Common, TopLevel
 
-# Top-level settings that mmseg reads beside those of the Runner.
-_OWN_KEYS = {
-    "aug_test",
-    "exp",
-    "git_rev",
-    "not_for_training",
-    "performance",
-    "sync_bn",
-    "tta_model",
-    "tta_pipeline",
-    "validate",
-}
-# What the registry and the Runner take out of a config before its class sees it.
-_NOT_FOR_THE_CLASS = {
-    "type",
-    "_scope_",
-    "_delete_",
-    "priority",
-    "constructor",
-    "paramwise_cfg",
-    "convert_to_iter_based",
-    "override",
-}
 # Configs of layers and their initialisation: others take keys out of these before a class sees it.
 _LOOSE_CONFIGS = {"norm_cfg", "act_cfg", "conv_cfg", "upsample_cfg", "override"}
-
-
-def check_config(cfg: Config, parts: Collection[str] | None = None) -> None:
-    """Check every ``type`` and every key beside it against what is registered.
-
-    Top-level names may be anything (configs hold their own variables there), unless they look like
-    a misspelt setting.
-
-    Args:
-        parts: look only into these top-level settings; all by default.
-
-    Raises:
-        InputError: the first misspelt type or key, where it stands and what may have been meant.
-    """
-    known = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"} | _OWN_KEYS
-    for key in cfg:
-        if key not in known and not key.endswith("_pipeline"):
-            meant = difflib.get_close_matches(key, known, 1, cutoff=0.85)
-            if meant:
-                raise InputError(f"the config has no setting {key!r}: did you mean {meant[0]!r}?")
-    registries = [
-        registry
-        for module in (mmseg_registries, mmengine_registries)
-        for registry in vars(module).values()
-        if isinstance(registry, Registry)
-    ]
-    for key in cfg:
-        if key in (known if parts is None else parts):
-            _check_node(cfg[key], key, registries)
-
-
-def _check_node(node: Any, path: str, registries: list[Registry]) -> None:
-    if isinstance(node, list | tuple):
-        for i, child in enumerate(node):
-            _check_node(child, f"{path}[{i}]", registries)
-    if not isinstance(node, dict):
-        return
-    name = path.rsplit(".", 1)[-1]
-    if isinstance(node.get("type"), str):
-        target = _lookup(node["type"], path, registries)
-        if name not in _LOOSE_CONFIGS:
-            _check_keys(node, _accepted_keys(target), f"{path}: {node['type']} has no argument")
-    elif "type" not in node:
-        _check_untyped(node, path, name)
-    for key, child in node.items():
-        _check_node(child, f"{path}.{key}", registries)
-
-
-def _lookup(name: str, path: str, registries: list[Registry]) -> Any:
-    """The class or function that is registered as ``name``, which may begin with a scope."""
-    for registry in registries:
-        found = registry.get(name)
-        if found is not None:
-            return found
-    names = {known for registry in registries for known in registry.module_dict}
-    meant = difflib.get_close_matches(name, names, 1)
-    hint = f": did you mean {meant[0]!r}?" if meant else ", and nothing is called like it"
-    raise InputError(f"{path}.type is {name!r}, which is not registered{hint}")
-
-
-def _check_untyped(node: dict, path: str, name: str) -> None:
-    """Check a dict that names no type, where it is known who takes it."""
-    accepted = _UNTYPED.get(path) or _UNTYPED.get(f"*.{name}")
-    if accepted:
-        _check_keys(node, accepted, f"{path} has no setting")
-    for key in node if name in _EXTENSIBLE else ():
-        meant = difflib.get_close_matches(key, _EXTENSIBLE[name], 1, cutoff=0.8)
-        if meant and key not in _EXTENSIBLE[name]:
-            raise InputError(f"{path} has no setting {key!r}: did you mean {meant[0]!r}?")
-
-
-def _check_keys(node: dict, accepted: set[str | None], complaint: str) -> None:
-    takes_any = None in accepted
-    names = accepted - {None}
-    for key in node:
-        if key in _NOT_FOR_THE_CLASS or key in names:
-            continue
-        meant = difflib.get_close_matches(key, names, 1, cutoff=0.9 if takes_any else 0.6)
-        if meant or not takes_any:
-            hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(names)}"
-            raise InputError(f"{complaint} {key!r}: {hint}")
-
-
-def _accepted_keys(*targets: Callable) -> set[str | None]:
-    """Keyword names of classes or functions; None among them if one takes any."""
-    return {name for target in targets for name in _keywords(target)} - {"self"}
-
-
-def _keywords(target: Callable) -> Iterator[str | None]:
-    # A class that passes **kwargs on accepts what its bases do.
-    for owner in inspect.getmro(target) if inspect.isclass(target) else (target,):
-        function = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
-        if function is None:
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        yield from (
-            p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        )
-        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-            return
-    yield None
-
-
-_LOADER = _accepted_keys(DataLoader) | {
-    "dataset",
-    "num_batch_per_epoch",
-    "disable_subprocess_warning",
-}
-# Dicts without a type, by their path or as "*.<name>" anywhere, and the keys that they take.
-_UNTYPED = {
-    "train_dataloader": _LOADER,
-    "val_dataloader": _LOADER,
-    "test_dataloader": _LOADER,
-    "train_cfg": {"by_epoch"}
-    | _accepted_keys(mmengine_runner.EpochBasedTrainLoop, mmengine_runner.IterBasedTrainLoop),
-    "val_cfg": _accepted_keys(mmengine_runner.ValLoop),
-    "test_cfg": _accepted_keys(mmengine_runner.TestLoop),
-    "optim_wrapper": _accepted_keys(OptimWrapper),
-    "log_processor": _accepted_keys(mmengine_runner.LogProcessor),
-    "randomness": _accepted_keys(Runner.set_randomness),
-    "auto_scale_lr": {"enable", "base_batch_size"},
-    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
-    "env_cfg.mp_cfg": _accepted_keys(set_multi_processing),
-    "*.rare_class_sampling": _accepted_keys(RareClassSampling),
-}
 # Dicts that may have other keys too, but none that only looks like one of these.
 _EXTENSIBLE = {
     "default_hooks": {
@@ -182,3 +33,157 @@ _EXTENSIBLE = {
     "data_prefix": {"img_path", "seg_map_path"},
     "metainfo": {"classes", "palette"},
 }
+# Arguments that the Runner or a part around it gives, not the config.
+_GIVEN = {
+    "dataset",
+    "dataloader",
+    "evaluator",
+    "model",
+    "module",
+    "optimizer",
+    "optim_wrapper_cfg",
+    "params",
+    "runner",
+    "save_dir",
+}
+_KNOWN_PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
+_COMMON = settings_of(Common)[0]
+
+
+@dataclass(frozen=True)
+class _Context:
+    registries: list[Registry]
+    is_fragment: bool
+
+
+def check_config(
+    cfg: Config, parts: Collection[str] | None = None, is_fragment: bool = False
+) -> None:
+    """Check every ``type``, every key next to it and every value against what is registered.
+
+    Types and ranges of values are those of the signatures. Top-level names may be anything (configs
+    hold their own variables there), unless they look like a misspelt setting.
+
+    Args:
+        parts: look only into these top-level settings; all by default.
+        is_fragment: whether this is a base of configs that may leave out what they add.
+
+    Raises:
+        InputError: the first wrong type, key or value, where it stands and what is meant or taken.
+    """
+    known = {**settings_of(Runner)[0], **settings_of(TopLevel)[0]}
+    del known["cfg"]
+    for key in cfg:
+        if key not in known and not key.endswith("_pipeline"):
+            meant = difflib.get_close_matches(key, known, 1, cutoff=0.85)
+            if meant:
+                raise InputError(f"the config has no setting {key!r}: did you mean {meant[0]!r}?")
+    registries = [
+        registry
+        for module in (mmseg_registries, mmengine_registries)
+        for registry in vars(module).values()
+        if isinstance(registry, Registry)
+    ]
+    context = _Context(registries, is_fragment)
+    for key in cfg:
+        if key in (known if parts is None else parts):
+            _check_setting(cfg[key], known[key], key, context)
+
+
+def _check_setting(value: Any, annotation: Any, path: str, context: _Context) -> None:
+    """Check a value that a parameter takes, and all that lies below it."""
+    schema = schema_of(annotation)
+    if schema is not None and isinstance(value, dict):
+        _check_entries(value, (schema,), path, f"{path} has no setting", context)
+        return
+    _check_node(value, path, context)
+    is_built = isinstance(value, dict) and "type" in value and takes_object(annotation)
+    if annotation is not inspect.Parameter.empty and not is_built:
+        check_value(value, annotation, path)
+
+
+def _check_node(node: Any, path: str, context: _Context) -> None:
+    if isinstance(node, float) and not math.isfinite(node):
+        raise InputError(f"{path} is {node}, but it takes a finite number")
+    if isinstance(node, list | tuple):
+        for i, child in enumerate(node):
+            _check_node(child, f"{path}[{i}]", context)
+    if not isinstance(node, dict):
+        return
+    name = path.rsplit(".", 1)[-1]
+    targets = UNTYPED.get(path) or UNTYPED.get(f"*.{name}", ())
+    complaint = f"{path} has no setting"
+    if "type" in node:
+        targets = (_lookup(node["type"], f"{path}.type", context),)
+        complaint = f"{path}: {node['type']} has no argument"
+    if targets and name not in _LOOSE_CONFIGS:
+        _check_entries(node, targets, path, complaint, context)
+        if inspect.isclass(targets[0]) and "type" in node and not context.is_fragment:
+            _check_complete(node, targets[0], path)
+        return
+    for key, child in node.items():
+        _check_likeness(key, name, path)
+        _check_node(child, f"{path}.{key}", context)
+
+
+def _lookup(name: Any, path: str, context: _Context) -> Any:
+    """The class or function that is registered as ``name``, which may begin with a scope."""
+    if not isinstance(name, str):
+        if callable(name):
+            return name
+        raise InputError(f"{path} is {name!r}, but it takes the name of a class")
+    for registry in context.registries:
+        found = registry.get(name)
+        if found is not None:
+            return found
+    names = {known for registry in context.registries for known in registry.module_dict}
+    meant = difflib.get_close_matches(name, names, 1)
+    hint = f": did you mean {meant[0]!r}?" if meant else ", and nothing is called like it"
+    raise InputError(f"{path} is {name!r}, which is not registered{hint}")
+
+
+def _check_likeness(key: str, name: str, path: str) -> None:
+    """Check that a key of a dict that may have any looks like none that has a meaning."""
+    meant = difflib.get_close_matches(str(key), _EXTENSIBLE.get(name, ()), 1, cutoff=0.8)
+    if meant and key not in _EXTENSIBLE[name]:
+        raise InputError(f"{path} has no setting {key!r}: did you mean {meant[0]!r}?")
+
+
+def _check_entries(
+    node: dict,
+    targets: tuple[Any, ...],
+    path: str,
+    complaint: str,
+    context: _Context,
+) -> None:
+    """Check the entries of a dict that one of the targets, or all together, take."""
+    accepted: dict[str, Any] = {}
+    takes_any = False
+    for target in targets:
+        settings, any_name = settings_of(target)
+        accepted |= settings
+        takes_any |= any_name
+    for key in node:
+        if key not in accepted and key not in _COMMON:
+            _refuse_unknown(key, accepted, takes_any, complaint)
+    kinds = {**accepted, **_COMMON}
+    if "constructor" in node:
+        constructor = _lookup(node["constructor"], f"{path}.constructor", context)
+        kinds |= settings_of(constructor)[0]
+    for key, value in node.items():
+        _check_setting(value, kinds.get(key, inspect.Parameter.empty), f"{path}.{key}", context)
+
+
+def _refuse_unknown(key: str, names: Collection[str], takes_any: bool, complaint: str) -> None:
+    meant = difflib.get_close_matches(str(key), names, 1, cutoff=0.9 if takes_any else 0.6)
+    if meant or not takes_any:
+        hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(names)}"
+        raise InputError(f"{complaint} {key!r}: {hint}")
+
+
+def _check_complete(node: dict, target: Callable, path: str) -> None:
+    """Check that nothing lacks that a class of a known package needs and only the config gives."""
+    package = getattr(target, "__module__", "").partition(".")[0]
+    for name in required(target) if package in _KNOWN_PACKAGES else ():
+        if name not in node and name not in _GIVEN:
+            raise InputError(f"{path}: {node['type']} needs {name!r}: set {path}.{name}")

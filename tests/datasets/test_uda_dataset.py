@@ -221,8 +221,6 @@ def test_input_errors(root):
         _dataset(root, target=labelled)
     with pytest.raises(InputError, match=r"takes min_pixels, class_temp, .*'temperature'"):
         _dataset(root, rare_class_sampling={"temperature": 1})
-    with pytest.raises(InputError, match="class_temp > 0"):
-        _dataset(root, rare_class_sampling={"class_temp": 0})
 
 
 def _with_days(root, day_of=lambda path: path) -> UDADataset:

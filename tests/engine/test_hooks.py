@@ -116,11 +116,6 @@ def test_the_memory_is_logged_without_a_gpu():
         assert 50 < logged(runner.message_hub, "memory")[0] < 1e6
 
 
-def test_wrong_interval():
-    with pytest.raises(ValueError, match="interval must be >= 1"):
-        DeferredRuntimeInfoHook(interval=0)
-
-
 @pytest.mark.parametrize(
     ("iteration", "val_begin", "evaluations"),
     [(0, 1, 0), (10, 1, 1), (15, 1, 0), (10, 15, 0), (20, 1, 1), (30, 1, 1)],

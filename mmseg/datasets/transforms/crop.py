@@ -1,9 +1,13 @@
 """Random crops that are not filled by one class, and hold enough of a wanted one."""
 
+from typing import Annotated
+
 import numpy as np
 from mmcv.transforms import BaseTransform
+from pydantic import Field
 
 from mmseg.registry import TRANSFORMS
+from mmseg.utils.setting_types import LabelValue, Size2d
 
 from ..image_files import count_values
 
@@ -31,14 +35,12 @@ class RandomCrop(BaseTransform):
     RETRIES = 10
 
     def __init__(
-        self, crop_size: tuple[int, int], cat_max_ratio: float = 0.75, ignore_index: int = 255
+        self,
+        crop_size: Size2d,
+        cat_max_ratio: Annotated[float, Field(gt=0, le=1)] = 0.75,
+        ignore_index: LabelValue = 255,
     ) -> None:
-        height, width = crop_size
-        if height <= 0 or width <= 0:
-            raise ValueError(f"crop_size must be two positive numbers, got {crop_size}")
-        if not 0 < cat_max_ratio <= 1:
-            raise ValueError(f"cat_max_ratio must be in (0, 1], got {cat_max_ratio}")
-        self.crop_size = (height, width)
+        self.crop_size = tuple(crop_size)
         self.cat_max_ratio = cat_max_ratio
         self.ignore_index = ignore_index
 

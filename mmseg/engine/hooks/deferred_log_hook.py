@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.hooks import CheckpointHook, RuntimeInfoHook
 from mmengine.runner import Runner
+from pydantic import PositiveInt
 from torch import Tensor
 
 from mmseg.registry import HOOKS
@@ -38,9 +39,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         terminate_on_nan: whether a value that is NaN or infinite ends training.
     """
 
-    def __init__(self, interval: int, terminate_on_nan: bool = True) -> None:
-        if interval < 1:
-            raise ValueError(f"interval must be >= 1, not {interval}")
+    def __init__(self, interval: PositiveInt, terminate_on_nan: bool = True) -> None:
         self.interval = interval
         self.terminate_on_nan = terminate_on_nan
         self.pending: list[tuple[int, dict[str, Tensor]]] = []

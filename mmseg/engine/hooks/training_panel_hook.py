@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.datasets.image_files import read_label
@@ -49,9 +50,9 @@ class TrainingPanelHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, interval: int, out_dir: str = "debug", max_images: int = 2) -> None:
-        if interval < 1 or max_images < 1:
-            raise ValueError(f"interval ({interval}) and max_images ({max_images}) must be >= 1")
+    def __init__(
+        self, interval: PositiveInt, out_dir: str = "debug", max_images: PositiveInt = 2
+    ) -> None:
         self.interval = interval
         self.out_dir = out_dir
         self.max_images = max_images

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from mmengine.evaluator import BaseMetric
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from mmseg.datasets.class_names import CLASS_SUBSETS
 from mmseg.registry import METRICS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import LabelValue
 
 from ..functional import (
     ClassScores,
@@ -73,9 +75,11 @@ class IoUMetric(BaseMetric):
 
     def __init__(
         self,
-        ignore_index: int = 255,
-        iou_metrics: Sequence[Literal["mIoU", "mDice", "mFscore", "mIoU16", "mIoU13"]] = ("mIoU",),
-        nan_to_num: float | None = None,
+        ignore_index: LabelValue = 255,
+        iou_metrics: Annotated[
+            Sequence[Literal["mIoU", "mDice", "mFscore", "mIoU16", "mIoU13"]], Field(min_length=1)
+        ] = ("mIoU",),
+        nan_to_num: NonNegativeFloat | None = None,
         output_dir: str | None = None,
         format_only: bool = False,
         collect_device: Literal["cpu", "gpu"] = "gpu",

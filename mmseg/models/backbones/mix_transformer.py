@@ -4,13 +4,15 @@ Shapes: B images, N = H x W tokens, C channels, M heads, D = C / M, K tokens aft
 """
 
 import math
-from collections.abc import Sequence
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import Indices, PartConfig, PositiveInts
 
 from .pretrained import Backbone
 
@@ -145,15 +147,15 @@ class MixVisionTransformer(Backbone):
 
     def __init__(
         self,
-        embed_dims: Sequence[int],
-        depths: Sequence[int],
-        num_heads: Sequence[int] = (1, 2, 5, 8),
-        sr_ratios: Sequence[int] = (8, 4, 2, 1),
-        in_channels: int = 3,
-        drop_path_rate: float = 0.1,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        embed_dims: PositiveInts,
+        depths: PositiveInts,
+        num_heads: PositiveInts = (1, 2, 5, 8),
+        sr_ratios: PositiveInts = (8, 4, 2, 1),
+        in_channels: PositiveInt = 3,
+        drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        out_indices: Indices = (0, 1, 2, 3),
         with_cp: bool = False,
-        init_cfg: dict | None = None,
+        init_cfg: PartConfig | None = None,
     ) -> None:
         super().__init__(init_cfg)
         num_stages = len(embed_dims)
@@ -214,11 +216,11 @@ class _MiT(MixVisionTransformer):
 
     def __init__(
         self,
-        in_channels: int = 3,
-        drop_path_rate: float = 0.1,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        in_channels: PositiveInt = 3,
+        drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        out_indices: Indices = (0, 1, 2, 3),
         with_cp: bool = False,
-        init_cfg: dict | None = None,
+        init_cfg: PartConfig | None = None,
     ) -> None:
         super().__init__(
             self.embed_dims,

@@ -1,14 +1,16 @@
 """ResNet-V1c: He et al., CVPR 2016, with the deep stem of He et al., "Bag of Tricks", CVPR 2019."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 from mmcv.cnn import build_norm_layer
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import Indices, PartConfig, PositiveInts
 
 from .pretrained import Backbone
 
@@ -140,26 +142,20 @@ class ResNetV1c(Backbone):
 
     def __init__(
         self,
-        depth: int,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        depth: Literal[18, 34, 50, 101],
+        in_channels: PositiveInt = 3,
+        num_stages: Annotated[int, Field(ge=1, le=4)] = 4,
+        strides: PositiveInts = (1, 2, 2, 2),
+        dilations: PositiveInts = (1, 1, 1, 1),
+        out_indices: Indices = (0, 1, 2, 3),
         style: Style = "pytorch",
         contract_dilation: bool = False,
-        norm_cfg: dict | None = None,
+        norm_cfg: PartConfig | None = None,
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: dict | None = None,
+        init_cfg: PartConfig | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if depth not in ARCHITECTURES:
-            raise ValueError(f"depth must be one of {list(ARCHITECTURES)}, got {depth}")
-        if style not in get_args(Style):
-            raise ValueError(f"style must be one of {list(get_args(Style))}, got {style!r}")
-        if not 1 <= num_stages <= 4:
-            raise ValueError(f"num_stages must be one of [1, 2, 3, 4], got {num_stages}")
         if len(strides) != num_stages or len(dilations) != num_stages:
             raise ValueError(
                 f"strides and dilations must have {num_stages} entries (num_stages), "

@@ -1,12 +1,12 @@
 """Any feature extractor of timm (https://github.com/huggingface/pytorch-image-models)."""
 
-from collections.abc import Sequence
-
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import MapIndices
 
 from .pretrained import Backbone, check_weights, read_weights
 
@@ -35,8 +35,8 @@ class TIMMBackbone(Backbone):
         features_only: bool = True,
         pretrained: bool = False,
         checkpoint_path: str = "",
-        in_channels: int = 3,
-        out_indices: Sequence[int] | None = None,
+        in_channels: PositiveInt = 3,
+        out_indices: MapIndices | None = None,
         init_cfg: None = None,
     ) -> None:
         super().__init__(init_cfg)

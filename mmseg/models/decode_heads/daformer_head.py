@@ -5,10 +5,19 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import (
+    Fraction,
+    InitConfig,
+    LabelValue,
+    MapIndices,
+    PartConfig,
+    PositiveInts,
+)
 
 from .decode_head import BaseDecodeHead
 from .feature_select import resize
@@ -106,19 +115,19 @@ class DAFormerHead(BaseDecodeHead):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
-        channels: int,
-        num_classes: int,
-        in_index: Sequence[int] = (0, 1, 2, 3),
-        embed_dims: int = 256,
-        dilations: Sequence[int] = (1, 6, 12, 18),
-        dropout_ratio: float = 0.1,
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = None,
-        loss_decode: dict | None = None,
-        ignore_index: int = 255,
+        in_channels: PositiveInts,
+        channels: PositiveInt,
+        num_classes: PositiveInt,
+        in_index: MapIndices = (0, 1, 2, 3),
+        embed_dims: PositiveInt = 256,
+        dilations: PositiveInts = (1, 6, 12, 18),
+        dropout_ratio: Fraction = 0.1,
+        norm_cfg: PartConfig | None = None,
+        act_cfg: PartConfig | None = None,
+        loss_decode: PartConfig | None = None,
+        ignore_index: LabelValue = 255,
         align_corners: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         super().__init__(
             in_channels,

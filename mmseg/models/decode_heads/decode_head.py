@@ -5,10 +5,19 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.models.losses import pixel_accuracy
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import (
+    Channels,
+    Fraction,
+    InitConfig,
+    LabelValue,
+    MapIndex,
+    PartConfig,
+)
 
 from .feature_select import InputTransform, check_inputs, resize, resize_rows, select_features
 
@@ -36,19 +45,19 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        in_channels: int | Sequence[int],
-        channels: int | None,
-        num_classes: int,
-        in_index: int | Sequence[int] = -1,
+        in_channels: Channels,
+        channels: PositiveInt | None,
+        num_classes: PositiveInt,
+        in_index: MapIndex = -1,
         input_transform: InputTransform | None = None,
-        dropout_ratio: float = 0.1,
-        conv_cfg: dict | None = None,
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = None,
-        loss_decode: dict | None = None,
-        ignore_index: int = 255,
+        dropout_ratio: Fraction = 0.1,
+        conv_cfg: PartConfig | None = None,
+        norm_cfg: PartConfig | None = None,
+        act_cfg: PartConfig | None = None,
+        loss_decode: PartConfig | None = None,
+        ignore_index: LabelValue = 255,
         align_corners: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         if init_cfg is None and channels is not None:
             init_cfg = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}

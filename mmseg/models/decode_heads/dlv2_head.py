@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import InitConfig, LabelValue, PartConfig, PositiveInts
 
 from .decode_head import BaseDecodeHead
 
@@ -23,15 +25,15 @@ class DLV2Head(BaseDecodeHead):
 
     def __init__(
         self,
-        in_channels: int,
-        num_classes: int,
-        dilations: Sequence[int] = (6, 12, 18, 24),
+        in_channels: PositiveInt,
+        num_classes: PositiveInt,
+        dilations: PositiveInts = (6, 12, 18, 24),
         in_index: int = -1,
-        conv_cfg: dict | None = None,
-        loss_decode: dict | None = None,
-        ignore_index: int = 255,
+        conv_cfg: PartConfig | None = None,
+        loss_decode: PartConfig | None = None,
+        ignore_index: LabelValue = 255,
         align_corners: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         if init_cfg is None:
             init_cfg = {"type": "Normal", "std": 0.01, "override": {"name": "aspp_modules"}}

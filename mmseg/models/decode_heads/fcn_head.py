@@ -1,15 +1,24 @@
 """Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from mmcv.cnn import ConvModule
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import (
+    Channels,
+    Fraction,
+    InitConfig,
+    LabelValue,
+    MapIndex,
+    PartConfig,
+)
 
 from .decode_head import BaseDecodeHead
-from .feature_select import InputTransform
 
 
 @MODELS.register_module()
@@ -26,22 +35,22 @@ class FCNHead(BaseDecodeHead):
 
     def __init__(
         self,
-        in_channels: int | Sequence[int],
-        channels: int,
-        num_classes: int,
-        num_convs: int = 2,
-        kernel_size: int = 3,
+        in_channels: Channels,
+        channels: PositiveInt,
+        num_classes: PositiveInt,
+        num_convs: PositiveInt = 2,
+        kernel_size: PositiveInt = 3,
         concat_input: bool = True,
-        in_index: int | Sequence[int] = -1,
-        input_transform: InputTransform | None = None,
-        dropout_ratio: float = 0.1,
-        conv_cfg: dict | None = None,
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = None,
-        loss_decode: dict | None = None,
-        ignore_index: int = 255,
+        in_index: MapIndex = -1,
+        input_transform: Literal["resize_concat"] | None = None,
+        dropout_ratio: Fraction = 0.1,
+        conv_cfg: PartConfig | None = None,
+        norm_cfg: PartConfig | None = None,
+        act_cfg: PartConfig | None = None,
+        loss_decode: PartConfig | None = None,
+        ignore_index: LabelValue = 255,
         align_corners: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         super().__init__(
             in_channels,
@@ -58,10 +67,6 @@ class FCNHead(BaseDecodeHead):
             align_corners,
             init_cfg,
         )
-        if input_transform == "multiple_select":
-            raise ValueError("FCNHead reads one map: input_transform None or 'resize_concat'")
-        if num_convs < 1:
-            raise ValueError(f"num_convs must be at least 1, got {num_convs}")
         width = self.in_channels if isinstance(self.in_channels, int) else sum(self.in_channels)
         layer_cfg = {
             "kernel_size": kernel_size,

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import Channels, InitConfig, MapIndex, PartConfig
 
 from .feature_select import InputTransform, check_inputs, select_features
 
@@ -36,19 +39,17 @@ class ProjHead(BaseModule):
 
     def __init__(
         self,
-        in_channels: int | Sequence[int],
-        channels: int = 512,
-        num_convs: int = 2,
-        in_index: int | Sequence[int] = -1,
+        in_channels: Channels,
+        channels: PositiveInt = 512,
+        num_convs: Literal[0, 1, 2] = 2,
+        in_index: MapIndex = -1,
         input_transform: InputTransform | None = None,
-        norm_cfg: dict | None = None,
+        norm_cfg: PartConfig | None = None,
         align_corners: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.in_index = check_inputs(in_channels, in_index, input_transform)
-        if num_convs not in (0, 1, 2):
-            raise ValueError(f"num_convs must be one of [0, 1, 2], got {num_convs}")
         self.channels = channels
         self.num_convs = num_convs
         self.input_transform = input_transform

@@ -7,16 +7,19 @@ Nothing here waits for the device: ignored pixels are masked, not removed.
 """
 
 import math
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.proto_estimator import ProtoEstimator
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
+from mmseg.utils.setting_types import Fraction, LabelValue
 
 Variant = Literal["dist", "bank", "proto"]
 
@@ -175,17 +178,13 @@ class ContrastiveLoss(nn.Module):
     def __init__(
         self,
         variant: Variant = "dist",
-        temperature: float = 100.0,
-        regularizer_weight: float = 1.0,
-        min_ratio: float = 0.75,
-        loss_weight: float | list[float] = 1.0,
-        ignore_index: int = 255,
+        temperature: PositiveFloat = 100.0,
+        regularizer_weight: NonNegativeFloat = 1.0,
+        min_ratio: Fraction = 0.75,
+        loss_weight: NonNegativeFloat | Sequence[NonNegativeFloat] = 1.0,
+        ignore_index: LabelValue = 255,
     ) -> None:
         super().__init__()
-        if variant not in get_args(Variant):
-            raise ValueError(f"variant must be one of {get_args(Variant)}, not {variant!r}")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, not {temperature}")
         self.variant = variant
         self.temperature = temperature
         self.regularizer_weight = regularizer_weight

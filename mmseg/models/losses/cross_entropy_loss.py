@@ -1,12 +1,12 @@
 """Cross-entropy over pixels."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import ClassFactors
 
 
 def pixel_cross_entropy(
@@ -56,7 +56,7 @@ class CrossEntropyLoss(nn.Module):
     """
 
     def __init__(
-        self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None
+        self, loss_weight: NonNegativeFloat = 1.0, class_weight: ClassFactors | None = None
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -9,11 +9,13 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
 from mmseg.utils.phases import phase
+from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
 from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
@@ -31,6 +33,22 @@ from .weight_casting import cast_weights
 
 Mode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
+
+
+class NoSettings(TypedDict):
+    """``train_cfg`` of configs from mmsegmentation: there is nothing to set."""
+
+
+class TestSettings(TypedDict, total=False):
+    """``test_cfg``, see :class:`EncoderDecoder`."""
+
+    mode: InferenceMode
+    crop_size: Size2d
+    stride: Size2d
+    keep_logits: bool
+    class_weight: ClassFactors | None
+
+
 # Sizes of images, in training and without gradients, that a network may be compiled for.
 COMPILED_VERSIONS = 64
 
@@ -55,19 +73,17 @@ class EncoderDecoder(BaseModel):
 
     def __init__(
         self,
-        backbone: dict,
-        decode_head: dict,
-        auxiliary_head: dict | None = None,
-        data_preprocessor: dict | nn.Module | None = None,
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-        init_cfg: dict | None = None,
+        backbone: PartConfig,
+        decode_head: PartConfig,
+        auxiliary_head: PartConfig | None = None,
+        data_preprocessor: PartConfig | nn.Module | None = None,
+        train_cfg: NoSettings | None = None,
+        test_cfg: TestSettings | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        if train_cfg:
-            raise ValueError(f"train_cfg has no settings here, got {train_cfg}")
         self.test_cfg = dict(test_cfg or {})
         self._check_test_cfg()
         #: Whether predictions carry ``seg_logits``.
@@ -95,10 +111,6 @@ class EncoderDecoder(BaseModel):
 
     def _check_test_cfg(self) -> None:
         mode = self.test_cfg.setdefault("mode", "whole")
-        if mode not in get_args(InferenceMode):
-            raise ValueError(
-                f"test_cfg mode must be one of {list(get_args(InferenceMode))}, got {mode!r}"
-            )
         known = {"mode", "keep_logits", "class_weight"}
         known |= {"crop_size", "stride"} if mode == "slide" else set()
         if unknown := sorted(set(self.test_cfg) - known):

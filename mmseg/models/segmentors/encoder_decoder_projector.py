@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.setting_types import InitConfig, PartConfig
 
-from .encoder_decoder import EncoderDecoder
+from .encoder_decoder import EncoderDecoder, NoSettings, TestSettings
 
 
 @MODELS.register_module()
@@ -22,13 +23,13 @@ class EncoderDecoderProjector(EncoderDecoder):
 
     def __init__(
         self,
-        backbone: dict,
-        decode_head: dict,
-        auxiliary_head: dict,
-        data_preprocessor: dict | nn.Module | None = None,
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-        init_cfg: dict | None = None,
+        backbone: PartConfig,
+        decode_head: PartConfig,
+        auxiliary_head: PartConfig,
+        data_preprocessor: PartConfig | nn.Module | None = None,
+        train_cfg: NoSettings | None = None,
+        test_cfg: TestSettings | None = None,
+        init_cfg: InitConfig | None = None,
     ) -> None:
         super().__init__(
             backbone,

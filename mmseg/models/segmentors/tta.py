@@ -9,6 +9,7 @@ from torch import nn
 
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from mmseg.utils.setting_types import PartConfig
 
 from .encoder_decoder import segmentors_of
 from .inference import confidence, predicted_classes
@@ -30,7 +31,9 @@ class SegTTAModel(BaseTTAModel):
         ValueError: If there is no :class:`EncoderDecoder` in the module.
     """
 
-    def __init__(self, module: nn.Module | dict, data_preprocessor: dict | None = None) -> None:
+    def __init__(
+        self, module: nn.Module | PartConfig, data_preprocessor: PartConfig | None = None
+    ) -> None:
         if isinstance(module, dict):
             if data_preprocessor is not None:
                 module = {**module, "data_preprocessor": data_preprocessor}

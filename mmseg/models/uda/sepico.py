@@ -5,10 +5,11 @@ Shapes: B images, C classes, A feature dimensions, H x W pixels, h x w feature p
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from mmengine.optim import OptimWrapper
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
@@ -18,9 +19,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.distributed import mean_over_ranks, sum_over_ranks
 from mmseg.utils.phases import phase
+from mmseg.utils.setting_types import Fraction, PartConfig, Size2d
 
 from .teacher import switch_off_dropout, teacher_momentum, update_teacher
-from .uda_decorator import EvalModel, Losses, UDADecorator
+from .uda_decorator import EvalModel, JitterStrength, Losses, UDADecorator
 
 
 @dataclass
@@ -67,21 +69,21 @@ class SePiCo(UDADecorator):
 
     def __init__(
         self,
-        segmentor: dict,
-        data_preprocessor: dict,
-        contrast: dict,
-        prototypes: dict,
-        num_levels: int = 1,
-        alpha: float = 0.999,
-        pseudo_threshold: float = 0.968,
+        segmentor: PartConfig,
+        data_preprocessor: PartConfig,
+        contrast: PartConfig,
+        prototypes: PartConfig,
+        num_levels: PositiveInt = 1,
+        alpha: Fraction = 0.999,
+        pseudo_threshold: Fraction = 0.968,
         enable_self_training: bool = True,
-        start_contrast_iter: int = 3000,
+        start_contrast_iter: NonNegativeInt = 3000,
         pseudo_crop: bool = True,
-        crop_size: tuple[int, int] = (640, 640),
-        cat_max_ratio: float = 0.75,
+        crop_size: Size2d = (640, 640),
+        cat_max_ratio: Annotated[float, Field(gt=0, le=1)] = 0.75,
         regenerate_pseudo_label: bool = True,
-        color_jitter_strength: float = 0.2,
-        color_jitter_threshold: float = 0.2,
+        color_jitter_strength: JitterStrength = 0.2,
+        color_jitter_threshold: Fraction = 0.2,
         blur: bool = True,
         augment_source_and_target: bool = True,
         augment_mixed: bool = True,

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from mmseg.utils.setting_types import ClassFactors, Fraction
 
 from .sepico import PseudoLabel, SePiCo
 
@@ -63,15 +65,13 @@ class SePiCoDark(SePiCo):
 
     def __init__(
         self,
-        day_ratio: float = 0.8,
-        shift_insensitive_classes: Sequence[tuple[int, int]] = ((0, 5), (8, 11)),
-        class_weight: Sequence[float] | None = None,
+        day_ratio: Fraction = 0.8,
+        shift_insensitive_classes: Sequence[tuple[NonNegativeInt, PositiveInt]] = ((0, 5), (8, 11)),
+        class_weight: ClassFactors | None = None,
         **sepico: Any,
     ) -> None:
         super().__init__(**sepico)
         num_classes = self.prototypes[0].num_classes
-        if not 0 <= day_ratio <= 1:
-            raise ValueError(f"day_ratio must be in [0, 1], got {day_ratio}")
         if class_weight is not None and len(class_weight) != num_classes:
             raise ValueError(f"class_weight needs {num_classes} factors, got {len(class_weight)}")
         still = torch.zeros(num_classes, dtype=torch.bool)

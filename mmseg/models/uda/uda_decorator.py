@@ -1,11 +1,12 @@
 """What all domain-adaptation methods share: a student segmentor that is trained and used."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
+from pydantic import Field
 from torch import Tensor
 
 from mmseg.engine.optim import accumulate_gradient, finish_step
@@ -15,7 +16,10 @@ from mmseg.structures import stack_labels
 from mmseg.utils.distributed import average_batch_norm
 from mmseg.utils.memory import give_back_freed_memory
 from mmseg.utils.phases import phase
+from mmseg.utils.setting_types import Fraction, PartConfig
 
+# Hues are turned by at most half a circle.
+JitterStrength = Annotated[float, Field(ge=0, le=0.5)]
 EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
 
@@ -36,10 +40,10 @@ class UDADecorator(BaseModel):
 
     def __init__(
         self,
-        segmentor: dict,
-        data_preprocessor: dict,
-        color_jitter_strength: float = 0.2,
-        color_jitter_threshold: float = 0.2,
+        segmentor: PartConfig,
+        data_preprocessor: PartConfig,
+        color_jitter_strength: JitterStrength = 0.2,
+        color_jitter_threshold: Fraction = 0.2,
         blur: bool = True,
         augment_source_and_target: bool = True,
     ) -> None:

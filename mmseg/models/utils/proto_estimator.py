@@ -4,6 +4,7 @@ Shapes: C classes, A feature dimensions, N pixels, L memory length.
 """
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
@@ -62,7 +63,12 @@ class ProtoEstimator(nn.Module):
     bank: Tensor
     bank_count: Tensor
 
-    def __init__(self, num_classes: int, feature_dim: int = 512, memory_length: int = 0) -> None:
+    def __init__(
+        self,
+        num_classes: PositiveInt,
+        feature_dim: PositiveInt = 512,
+        memory_length: NonNegativeInt = 0,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.memory_length = memory_length

@@ -165,8 +165,3 @@ def test_panel_shows_what_there_is():
     for name in ("mix_mask", "mixed_image", "mixed_label", "crop_boxes"):
         del one[name]
     assert training_panel(one, None, PALETTE, MEAN, STD).shape[0] < without.shape[0]
-
-
-def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="interval"):
-        TrainingPanelHook(interval=0)

@@ -83,9 +83,6 @@ def test_residual_branches_start_as_zero():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": 19}, r"depth must be one of \[18, 34, 50, 101\]"),
-        ({"style": "torch"}, r"style must be one of \['pytorch', 'caffe'\]"),
-        ({"num_stages": 5}, r"num_stages must be one of"),
         ({"strides": (1, 2)}, "strides and dilations must have 4 entries"),
         ({"out_indices": (4,)}, "out_indices must be among"),
         ({"out_indices": ()}, "out_indices must be among"),

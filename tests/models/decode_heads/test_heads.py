@@ -46,7 +46,6 @@ def test_resize_concat_and_multiple_select():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_transform": "concat"}, r"one of \[None, 'resize_concat', 'multiple_select'\]"),
         ({"in_channels": (3, 4)}, "must be integers"),
         ({"input_transform": "resize_concat"}, "must be sequences"),
         (
@@ -94,10 +93,6 @@ def test_fcn_head():
     assert head(pyramid(3, 4)).shape == (2, 5, 8, 16)
     assert head.conv_cat.in_channels == 13
     assert "convs.1.bn.weight" in head.state_dict()
-    with pytest.raises(ValueError, match="one map"):
-        FCNHead((3, 4), 6, 5, in_index=(0, 1), input_transform="multiple_select")
-    with pytest.raises(ValueError, match="num_convs"):
-        FCNHead(3, 6, 5, num_convs=0)
 
 
 def test_dlv2_head_sums_dilated_convolutions():
@@ -211,7 +206,5 @@ def test_proj_head_normalises_in_float32():
 
 
 def test_proj_head_bad_choices():
-    with pytest.raises(ValueError, match=r"num_convs must be one of \[0, 1, 2\]"):
-        ProjHead(4, num_convs=3)
     with pytest.raises(ValueError, match="num_convs=0 changes no channels"):
         ProjHead(4, channels=5, num_convs=0)

@@ -110,10 +110,3 @@ def test_the_loss_stays_in_float32_under_autocast():
         loss = loss_module([features], labels, prototypes)
     assert loss.dtype == torch.float32
     assert loss == expected
-
-
-def test_wrong_options_are_named():
-    with pytest.raises(ValueError, match="dist.*bank.*proto"):
-        ContrastiveLoss(variant="both")
-    with pytest.raises(ValueError, match="temperature"):
-        ContrastiveLoss(temperature=0)

@@ -111,7 +111,6 @@ def test_training_depends_on_the_day():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"day_ratio": 1.2}, "day_ratio must be in"),
         ({"class_weight": [1.0]}, "class_weight needs 5 factors, got 1"),
         ({"shift_insensitive_classes": [(3, 6)]}, "within 5 classes"),
         ({"alfa": 0.9}, "alfa"),

@@ -1,0 +1,167 @@
+"""What does not fit together in a training config, found before anything is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
+from torch import nn
+
+from mmseg.datasets import UDADataset
+from mmseg.datasets.samplers import UDASampler
+from mmseg.engine.runner import check_num_classes
+from mmseg.evaluation import IoUMetric
+from mmseg.models.segmentors import segmentors_of
+from mmseg.models.utils.label_downscale import downscale_label
+from mmseg.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS
+from mmseg.utils import InputError, built_from_config
+
+from .init_model import without_pretrained
+
+
+def check_together(cfg: Config) -> None:
+    """Check what no signature says: that the parts of a config fit one another.
+
+    The model is built without memory for its weights (on torch's "meta" device), and images of the
+    sizes of training go through it there, which takes a fraction of a second.
+
+    Args:
+        cfg: a whole config that has passed :func:`~mmseg.utils.config_check.check_config`.
+
+    Raises:
+        InputError: samplers that do not fit their data, a best score that is not computed, numbers
+            of classes or channels that differ, or images that are too small for the network.
+    """
+    _check_samplers(cfg)
+    _check_best(cfg)
+    try:
+        with torch.device("meta"), built_from_config("model"):
+            model = MODELS.build(without_pretrained(cfg.model))
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" in str(error):  # a part reads its own numbers: only the real one can be built
+            return
+        raise
+    for dataset in _datasets(cfg):
+        kind = DATASETS.get(dataset["type"])
+        metainfo = dataset.get("metainfo") or getattr(kind, "METAINFO", {})
+        check_num_classes(model, metainfo.get("classes", ()))
+    batch = cfg.train_dataloader.get("batch_size", 1)
+    for size in _training_sizes(cfg.model):
+        _check_maps(model, batch, size)
+
+
+def _check_samplers(cfg: Config) -> None:
+    for name in ("train_dataloader", "val_dataloader"):
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        for part in ("dataset", "sampler"):
+            if part not in loader and "batch_sampler" not in loader:
+                raise InputError(f"{name} has no {part}: set {name}.{part} = dict(type=...)")
+        if "sampler" not in loader:
+            continue
+        kind = loader["sampler"].get("type")
+        sampler = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+        dataset = DATASETS.get(loader["dataset"]["type"])
+        adapts = isinstance(dataset, type) and issubclass(dataset, UDADataset)
+        seeded = isinstance(sampler, type) and issubclass(sampler, UDASampler)
+        if adapts != seeded:
+            raise InputError(
+                f"{name}.sampler.type is {kind!r}, but a {loader['dataset']['type']} takes "
+                + ("'UDASampler', which draws by the seed" if adapts else "another sampler")
+            )
+        if name == "val_dataloader" and sampler in (InfiniteSampler, UDASampler):
+            raise InputError(f"{name}.sampler.type is {kind!r}, which never ends: DefaultSampler")
+
+
+def _check_best(cfg: Config) -> None:
+    """Check that the score by which the best checkpoint is kept is one of the evaluator's."""
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
+    wanted = hook.get("save_best") or []
+    evaluators = cfg.get("val_evaluator") or []
+    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+    names: set[str] = set()
+    for evaluator in evaluators:
+        kind = METRICS.get(evaluator["type"]) if "type" in evaluator else None
+        if not (isinstance(kind, type) and issubclass(kind, IoUMetric)):
+            return  # what other metrics compute is known when they have
+        prefix = f"{evaluator['prefix']}/" if evaluator.get("prefix") else ""
+        scores = {"aAcc", "mIoU", "mAcc", *evaluator.get("iou_metrics", ())}
+        names |= {prefix + score for score in scores}
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        # ``<condition>/mIoU`` depends on the data.
+        if names and name != "auto" and name not in names and not name.endswith("/mIoU"):
+            raise InputError(
+                f"default_hooks.checkpoint.save_best is {name!r}, but val_evaluator computes "
+                f"{', '.join(sorted(names))}"
+            )
+
+
+def _datasets(cfg: Config) -> Iterator[Mapping[str, Any]]:
+    """The configs of the data sets with labels that training reads."""
+    for name in ("train_dataloader", "val_dataloader"):
+        dataset = (cfg.get(name) or {}).get("dataset") or {}
+        dataset = dataset.get("source") or dataset
+        if isinstance(dataset.get("type"), str):
+            yield dataset
+
+
+def _training_sizes(model: Mapping[str, Any]) -> set[tuple[int, int]]:
+    """The sizes (height, width) of training images, as far as the model's config tells."""
+    sizes = [(model.get("data_preprocessor") or {}).get("size")]
+    if model.get("pseudo_crop", True):
+        sizes.append(model.get("crop_size"))
+    return {tuple(size) for size in sizes if size is not None}
+
+
+def _check_maps(model: nn.Module, batch: int, size: tuple[int, int]) -> None:
+    """Send a batch of images of one size through backbone and heads."""
+    segmentor = segmentors_of(model)[0] if segmentors_of(model) else None
+    if segmentor is None:
+        return
+    heads = {"decode_head": segmentor.decode_head, "auxiliary_head": segmentor.auxiliary_head}
+    too_small = (
+        f"images of {size[0]}x{size[1]} (height x width) do not go through the model: make "
+        "crop_size and the preprocessor's size larger"
+    )
+    with torch.no_grad(), torch.device("meta"):
+        try:
+            maps = segmentor.extract_feat(torch.zeros(batch, 3, *size))
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{too_small} ({_first_line(error)})") from error
+        for name, head in heads.items():
+            if head is None:
+                continue
+            _check_channels(name, head, [each.shape[1] for each in maps])
+            try:
+                result = head(maps)
+                if name == "auxiliary_head" and hasattr(model, "contrast"):
+                    for level in result if isinstance(result, list) else [result]:
+                        label = torch.zeros(batch, *size, dtype=torch.long)
+                        classes = segmentor.num_classes
+                        downscale_label(label, level.shape[-2:], model.contrast.min_ratio, classes)
+            except (RuntimeError, ValueError) as error:
+                raise InputError(f"{too_small} ({_first_line(error)})") from error
+
+
+def _check_channels(name: str, head: nn.Module, channels: Sequence[int]) -> None:
+    """Check that a head reads maps that there are, and their channels."""
+    wanted, index = getattr(head, "in_channels", None), getattr(head, "in_index", None)
+    if wanted is None or index is None:
+        return
+    places = [index] if isinstance(index, int) else list(index)
+    if any(not -len(channels) <= place < len(channels) for place in places):
+        raise InputError(
+            f"the model's {name}.in_index is {index}, but the backbone gives {len(channels)} maps"
+        )
+    given = [channels[place] for place in places]
+    if given != ([wanted] if isinstance(wanted, int) else list(wanted)):
+        raise InputError(
+            f"the model's {name}.in_channels is {wanted}, but the backbone's maps {index} have "
+            f"{given if len(given) > 1 else given[0]} channels"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,34 @@
+"""Ranges of settings, for the signatures of classes that a config names.
+
+:func:`~mmseg.utils.config_check.check_config` holds the values of a config against them.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Size2d = Annotated[
+    tuple[PositiveInt, PositiveInt], Field(description="two integers > 0 (height, width)")
+]
+#: A pixel of an 8-bit label map.
+LabelValue = Annotated[int, Field(ge=0, le=255)]
+PositiveInts = Annotated[Sequence[PositiveInt], Field(min_length=1)]
+Indices = Annotated[Sequence[NonNegativeInt], Field(min_length=1)]
+ClassFactors = Annotated[Sequence[NonNegativeFloat], Field(min_length=1)]
+#: Channels of the map that a head reads, or of each map; and the places of these maps.
+Channels = PositiveInt | PositiveInts
+MapIndices = Annotated[Sequence[int], Field(min_length=1)]
+MapIndex = int | MapIndices
+
+
+def _with_type(config: dict) -> dict:
+    if "type" not in config:
+        raise ValueError("no type")
+    return config
+
+
+#: What a registry builds.
+PartConfig = Annotated[dict, AfterValidator(_with_type), Field(description="dict(type=...)")]
+InitConfig = PartConfig | list[PartConfig]
