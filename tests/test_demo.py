@@ -14,7 +14,6 @@ from tests.apis.color_world import method_model, prefixed, weights, write_world
 def run(tmp_path, monkeypatch) -> Path:
     """A run of the demo on the colour world, and an older one."""
     cfg = write_world(tmp_path, method_model(), scale=16)
-    cfg.custom_imports = {"imports": ["tests.apis.color_world"]}
     for age, name in enumerate(("a_sepico_DistCL_seed1", "b_sepico_DistCL_seed0")):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)

@@ -83,8 +83,8 @@ def test_other_data_sets_of_the_command_line(world, tmp_path, capsys, choice):
                 "img_path": "leftImg8bit/test/night",
                 "seg_map_path": "gtCoarse_daytime_trainvaltest/test/night",
             }
-        cfg.dump(tmp_path / f"{name}.json")
-    files = [str(tmp_path / f"{name}.json") for name in sets]
+        cfg.dump(tmp_path / f"{name}.py")
+    files = [str(tmp_path / f"{name}.py") for name in sets]
     root = f"dark_zurich={tmp_path / 'data' / 'dark_zurich'}"
     options = ["--dataset", "dark_zurich", *files, "--data-root", root, "--class-weights", choice]
     run_test([*world, "--out", str(tmp_path / "out"), *options])

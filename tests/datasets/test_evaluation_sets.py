@@ -81,13 +81,15 @@ def test_own_sets():
 
 
 def test_a_config_file_brings_its_test_data(tmp_path):
-    other = Config({"test_dataloader": loader(VAL), "tta_pipeline": [{"type": "X"}], "model": {}})
+    other = Config(
+        {"test_dataloader": loader(VAL), "tta_pipeline": [{"type": "Resize"}], "model": {}}
+    )
     other.dump(tmp_path / "my_night.json")
     (found,) = evaluation_sets(Config({}), [str(tmp_path / "my_night.json")])
     assert (found.name, found.tag) == ("my_night", "my_night")
     assert found.cfg.to_dict() == {
         "test_dataloader": loader(VAL),
-        "tta_pipeline": [{"type": "X"}],
+        "tta_pipeline": [{"type": "Resize"}],
     }
     Config({}).dump(tmp_path / "empty.json")
     with pytest.raises(InputError, match=r"empty.json: this config has no test_dataloader"):
