@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import InputError
 
-from .image_files import list_files
+from .listing import list_files
 from .metainfo import check_classes, check_palette, distinct_palette
 
 

@@ -9,7 +9,7 @@ from mmseg.utils import InputError
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from .image_files import list_files
+from .listing import list_files
 
 IMAGES = "rgb_anon"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmseg.utils import InputError, atomic_path
 
-from ..image_files import list_files
+from ..listing import list_files
 from .label_files import (
     TRAIN_ID_SUFFIX,
     ConversionReport,

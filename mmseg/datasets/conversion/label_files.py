@@ -15,7 +15,8 @@ from mmseg.utils.progress import with_progress
 from mmseg.utils.workers import map_in_processes
 
 from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
-from ..image_files import count_values, image_size, list_files, read_label
+from ..image_files import count_values, image_size, read_label
+from ..listing import list_files
 from ..transforms.loading import check_label_values
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"

@@ -14,7 +14,7 @@ from mmseg.utils import InputError, atomic_path, built_from_config
 
 from ..basesegdataset import BaseSegDataset
 from ..class_names import IGNORE_INDEX
-from ..image_files import list_files
+from ..listing import list_files
 from ..rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
 from .label_files import (
     ConversionReport,
