@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 from mmseg.utils import InputError
 
 from .file_checks import check_regular, check_whole, open_head, read_whole, undecodable
-from .plain_png import GREY, PALETTE, RGB, decode_plain_png, has_exif, is_png, png_depth
+from .plain_png import GREY, PALETTE, RGB, chunks_before_pixels, decode_plain_png, is_png, png_depth
 
 # Of the images that people have; cameras write them in capitals too.
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -59,7 +59,7 @@ def read_image(path: str) -> np.ndarray:
         if image is not None:
             return image
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    if is_png(data) and not has_exif(data):
+    if is_png(data) and b"eXIf" not in chunks_before_pixels(data):
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     return _in_8_bits(_decode(data, flags, path), path)
 

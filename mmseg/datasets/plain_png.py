@@ -29,15 +29,13 @@ def png_depth(data: bytes) -> int:
     return data[_DEPTH] if is_png(data) and len(data) > _DEPTH else 8
 
 
-def has_exif(data: bytes) -> bool:
-    """Whether a PNG has EXIF data in front of its pixels."""
-    start = len(_MAGIC)
-    while is_png(data) and start < len(data):
-        name = data[start + 4 : start + 8]
-        if name in (b"eXIf", b"IDAT"):
-            return name == b"eXIf"
+def chunks_before_pixels(data: bytes) -> set[bytes]:
+    """Names of the chunks of a PNG in front of its pixels; none of any other file."""
+    names, start = set(), len(_MAGIC)
+    while is_png(data) and start < len(data) and b"IDAT" not in names:
+        names.add(data[start + 4 : start + 8])
         start += int.from_bytes(data[start : start + 4], "big") + 12  # length, name, checksum
-    return False
+    return names
 
 
 def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) -> np.ndarray | None:
@@ -51,14 +49,14 @@ def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) ->
         mode: ``"rgb"`` or ``"mono"``, of what is decoded.
 
     Returns:
-        None for other files, for those that EXIF data may turn, and for damaged ones: other
-        decoders may still read them, or know better why they cannot.
+        None for other files, for those with EXIF data, which may turn them, or with several frames,
+        and for damaged ones: other decoders may still read them, or know better why they cannot.
     """
     is_long_enough = len(data) >= _HEAD_START + _HEAD.size
     if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in colour_types):
         return None
     width, height, depth, *_, interlaced = _HEAD.unpack_from(data, _HEAD_START)
-    if depth != 8 or interlaced or has_exif(data):
+    if depth != 8 or interlaced or chunks_before_pixels(data) & {b"eXIf", b"acTL"}:
         return None
     try:
         return decode_image_png_u8(data, (height, width), mode)
