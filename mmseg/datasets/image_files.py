@@ -123,22 +123,17 @@ def image_size(path: str) -> tuple[int, int]:
     Raises:
         InputError: if the file is missing, too large or no image.
     """
+    return size_and_orientation(path)[0]
+
+
+def size_and_orientation(path: str) -> tuple[tuple[int, int], int]:
+    """:func:`image_size`, and how EXIF data turn the image: 1 (not at all) to 8."""
     check_regular(path)
     with open_head(path, path) as image:
+        orientation = _orientation(image)
         # Pillow gives the size of a TIFF as it is when turned.
-        is_swapped = image.format != "TIFF" and _orientation(image) >= 5
-        return image.size[::-1] if is_swapped else image.size
-
-
-def is_turned(path: str) -> bool:
-    """Whether EXIF data of an image file makes :func:`read_image` turn or mirror it.
-
-    Raises:
-        InputError: if the file is missing, too large or no image.
-    """
-    check_regular(path)
-    with open_head(path, path) as image:
-        return _orientation(image) > 1
+        is_swapped = image.format != "TIFF" and orientation >= 5
+        return image.size[::-1] if is_swapped else image.size, orientation
 
 
 def count_values(label: np.ndarray) -> np.ndarray:

@@ -14,8 +14,9 @@ from .label_files import (
     ConversionReport,
     Converted,
     convert_all,
+    counted,
     existing_folder,
-    pixels_per_class,
+    failed,
     train_id_map,
 )
 from .statistics import report_and_statistics
@@ -50,8 +51,8 @@ def _convert_polygons(root: Path, name: str) -> Converted:
     try:
         label = train_id_map(root / path, lambda: draw_train_ids(root / "gtFine" / name))
     except InputError as error:
-        return Converted(path, problem=str(error))
-    return Converted(path, pixels_per_class(label))
+        return failed(path, error)
+    return counted(path, label, None)
 
 
 def draw_train_ids(polygons: Path) -> np.ndarray:
