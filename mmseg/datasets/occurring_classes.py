@@ -49,7 +49,9 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
     maps = "no label map" if number == total else f"none of {number} of the {total} label maps"
     text = absence(f"{maps} of {dataset.data_root}", names, missing, values)
     if dataset.NEEDS_ALL_CLASSES and number == total and not dataset.is_subset:
-        raise InputError(f"{text}. What is absent on purpose belongs into its absent_classes")
+        raise InputError(
+            f"{text}. Name a class that is absent on purpose in absent_classes of the data set"
+        )
     if is_too_few(names, values):
         raise InputError(text)
     return text

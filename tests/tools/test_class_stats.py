@@ -156,3 +156,29 @@ def test_as_a_program_an_error_is_one_line(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == f"error: no config at {tmp_path}/none.py\n"
+
+
+def test_values_without_class_are_told_once(folder, capsys):
+    for i in range(5):
+        write_label(folder / f"labels/c/{i}_ids.png", np.full((2, 4), 7 + i % 2))
+    with pytest.raises(InputError, match="5 of 7 label files are unfit .* no statistics were writ"):
+        main([str(folder), *COUNT])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"unfit: 5 of 7 label files, the first: {folder}/labels/c/0_ids.png holds the value 7, but "
+        "there are 3 classes (0-2, and 255 for none): write these values or name more classes; "
+        "values without meaning: 7, 8"
+    )
+
+
+def test_a_class_drawn_as_255_is_told(tmp_path, capsys):
+    write_label(tmp_path / "labels/1.png", np.array([[0, 255, 255, 0]]))
+    with pytest.raises(
+        InputError, match=r"shows class 1; the values found are 0, 255: 255 is no c"
+    ):
+        main([str(tmp_path), "--labels", "labels", "--num-classes", "2", "--nproc", "1"])
+    assert "values found: 0, 255; without class (255): 50.00%" in capsys.readouterr().out
+    assert statistics(tmp_path)[0] == [{"0": 2, "file": "labels/1.png"}]
+    write_label(tmp_path / "labels/1.png", np.array([[0, 255, 1, 0]]))
+    main([str(tmp_path), "--labels", "labels", "--num-classes", "3", "--nproc", "1"])
+    assert "warning: no label map of " in capsys.readouterr().err

@@ -104,8 +104,8 @@ def test_gta_label_of_another_size_than_its_image_is_not_drawn(tmp_path):
     report = convert_gta(tmp_path)
     assert report.problems == []
     assert re.search(
-        r"^1 of 4 label maps have another size .*/00001_labelTrainIds\.png is 96x48 pixels large, its "
-        r"image .*/images/00001\.png 90x48$",
+        r"^1 of 4 label maps have another size .*/00001_labelTrainIds\.png is 96x48 pixels large, "
+        r"its image .*/images/00001\.png 90x48$",
         report.remarks[0],
     )
     stats, _, samples = _statistics(tmp_path)
