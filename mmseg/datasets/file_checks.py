@@ -124,6 +124,6 @@ def _check_pixels(size: tuple[int, int], path: str) -> None:
 
 def _too_large(path: str) -> InputError:
     return InputError(
-        f"{path} has more pixels than the limit of {MAX_PIXELS}: raise it with --max-pixels if "
-        "this is right"
+        f"{path} has more pixels than the limit of {MAX_PIXELS}: raise it with --max-pixels of "
+        "tools.predict if this is right, or cut the image into smaller ones"
     )
