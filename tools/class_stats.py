@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
 from mmseg.utils.cli import Parser, run_main
-from tools.convert_datasets import print_findings
+from tools.convert_datasets import failures, print_findings
 
 if TYPE_CHECKING:
+    from mmseg.datasets import BaseSegDataset
     from mmseg.datasets.conversion import ClassStatistics
 
 
@@ -52,37 +53,46 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse, count, print."""
     args = parse_args(argv)
-    statistics, names, root = count(args)
-    print_findings(statistics.report)
-    if problems := len(statistics.report.problems):
+    dataset = None if args.config is None else config_dataset(args.config)
+    statistics, names, root = count(args, dataset)
+    report = statistics.report
+    print_findings(report)
+    if report.num_failed:
         raise InputError(
-            f"{problems} of {statistics.report.num_files} label maps are damaged (listed above) "
-            "and no statistics were written: replace or remove them and run this again"
+            f"{failures(report)} and no statistics were written: put right what is listed and run "
+            "this again"
         )
     print_frequencies(statistics.frequencies, names)
+    print_values(statistics.values)
     if args.class_weights is not None:
         print_weights(statistics.frequencies, names, args.class_weights)
-    print(f"the statistics of {statistics.report.num_files} label maps are ready in {root}")
+    print(f"the statistics of {report.num_files} label maps are ready in {root}")
+    warn_of_absent_classes(statistics, names, root, dataset)
 
 
-def count(args: argparse.Namespace) -> tuple["ClassStatistics", Sequence[str], str]:
-    """The statistics, the names of the classes and the data root."""
+def config_dataset(config: str) -> "BaseSegDataset":
+    """The labelled data set that a config trains on."""
     # Imported late, so that --help and bad configs are quick.
-    if args.config is None:
-        from mmseg.datasets.conversion import count_folder
-
-        found = count_folder(args.data_root, args.labels, args.suffix, args.num_classes, args.nproc)
-        return found, [""] * args.num_classes, args.data_root
-
     from mmseg.utils.config import load_config
 
-    cfg = load_config(args.config)
+    cfg = load_config(config)
 
-    from mmseg.datasets.conversion import count_dataset, train_source
+    from mmseg.datasets.conversion import train_source
     from mmseg.utils.config_check import check_config
 
     check_config(cfg, ["train_dataloader"])
-    dataset = train_source(cfg)
+    return train_source(cfg)
+
+
+def count(
+    args: argparse.Namespace, dataset: "BaseSegDataset | None"
+) -> tuple["ClassStatistics", Sequence[str], str]:
+    """The statistics, the names of the classes and the data root."""
+    from mmseg.datasets.conversion import count_dataset, count_folder
+
+    if dataset is None:
+        found = count_folder(args.data_root, args.labels, args.suffix, args.num_classes, args.nproc)
+        return found, [""] * args.num_classes, args.data_root
     return count_dataset(dataset, args.nproc), dataset.metainfo["classes"], dataset.data_root
 
 
@@ -92,6 +102,35 @@ def print_frequencies(frequencies: Mapping[int, float], names: Sequence[str]) ->
     print(f"{'class':>{width + 4}}  share of pixels (%)")
     for label, name in enumerate(names):
         print(f"{name:>{width}} {label:3}  {100 * frequencies.get(label, 0):.4f}")
+
+
+def print_values(values: Mapping[int, int]) -> None:
+    """Print which values were found, and how much of the pixels has no class."""
+    ignored = values.get(255, 0) / max(sum(values.values()), 1)
+    print(f"values found: {', '.join(map(str, values))}; without class (255): {ignored:.2%}")
+
+
+def warn_of_absent_classes(
+    statistics: "ClassStatistics", names: Sequence[str], root: str, dataset: "BaseSegDataset | None"
+) -> None:
+    """Print which classes have no pixels; end with an error where training would be refused."""
+    from mmseg.datasets.occurring_classes import (
+        absence,
+        absent_from,
+        check_occurring,
+        is_too_few,
+    )
+
+    if dataset is not None:
+        text = check_occurring(dataset, statistics.values)
+    else:
+        missing = absent_from(names, statistics.values)
+        text = absence(f"no label map of {root}", names, missing, statistics.values)
+        if is_too_few(names, statistics.values):
+            raise InputError(text)
+        text = text if missing else None
+    if text is not None:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def print_weights(frequencies: Mapping[int, float], names: Sequence[str], std: float) -> None:

@@ -15,7 +15,8 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
 
-from mmseg.datasets.image_files import MAX_PIXELS, allow_pixels, image_size
+from mmseg.datasets.file_checks import MAX_PIXELS, allow_pixels
+from mmseg.datasets.image_files import image_size
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.engine.distributed import check_alone

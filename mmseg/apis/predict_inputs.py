@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg.datasets.image_files import IMAGE_SUFFIXES, list_files
+from mmseg.datasets.image_files import IMAGE_SUFFIXES
+from mmseg.datasets.listing import list_files
 from mmseg.utils import InputError
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction, Indices
 
-from .image_files import list_files
+from .listing import list_files
 from .metainfo import check_classes, check_palette, distinct_palette
 
 
@@ -49,6 +49,10 @@ class BaseSegDataset(BaseDataset):
     IGNORED_EDGES: tuple[float, float] = (0.0, 0.0)
     # module under tools.convert_datasets that makes the label maps and statistics
     CONVERTER: str | None = None
+    # names of classes that its label maps are known not to show
+    absent_classes: Sequence[str] = ()
+    # whether a class that is not shown and not among these must be a mistake
+    NEEDS_ALL_CLASSES = False
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from .image_files import list_files
+from .listing import list_files
 
 IMAGES = "rgb_anon"
 

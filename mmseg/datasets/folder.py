@@ -20,8 +20,8 @@ class FolderDataset(BaseSegDataset):
     """Images of any common format in one folder tree, PNGs of the same names in another.
 
     ``<img_path>/a/b.jpg`` belongs to ``<seg_map_path>/a/b.png``. Label maps hold class indices,
-    counted from 0, in 8 bits (greyscale or palette); 255 is no class. The classes are those of
-    ``metainfo``, or else of a file in the data root::
+    counted from 0 (greyscale or palette); 255 is no class. The classes are those of ``metainfo``,
+    or else of a file in the data root::
 
         {"classes": ["road", "other"], "palette": [[128, 64, 128], [0, 0, 0]]}
 
@@ -31,6 +31,8 @@ class FolderDataset(BaseSegDataset):
         data_root: Folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
         classes_file: File of the classes; not read if ``metainfo`` has classes.
+        absent_classes: Names of classes that no label map shows on purpose; without, training on
+            such label maps is refused.
         ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
             with or without suffix.
         img_suffix: End of the names of images, or several; those of all common formats by default.
@@ -43,18 +45,21 @@ class FolderDataset(BaseSegDataset):
         lazy_init: Look for the files later, when ``full_init`` is called.
 
     Raises:
-        InputError: if labels are read without classes, for a file of classes that is none, and two
-            images that differ in the suffix alone; see also :class:`BaseSegDataset`.
+        InputError: if labels are read without classes, for a file of classes that is none, for
+            absent classes that are no classes, and two images that differ in the suffix alone; see
+            also :class:`BaseSegDataset`.
     """
 
     IMG_SUFFIX = IMAGE_SUFFIXES + tuple(suffix.upper() for suffix in IMAGE_SUFFIXES)
     SEG_MAP_SUFFIX = ".png"
+    NEEDS_ALL_CLASSES = True
 
     def __init__(
         self,
         data_root: str = "",
         data_prefix: Mapping[str, str | None] | None = None,
         classes_file: str = "classes.json",
+        absent_classes: Sequence[str] = (),
         ann_file: str = "",
         img_suffix: str | Sequence[str] | None = None,
         seg_map_suffix: str | None = None,
@@ -65,6 +70,7 @@ class FolderDataset(BaseSegDataset):
         test_mode: bool = False,
         lazy_init: bool = False,
     ) -> None:
+        self.absent_classes = absent_classes
         path = os.path.join(data_root, classes_file)
         if "classes" not in (metainfo or {}):
             if os.path.exists(path):
@@ -87,6 +93,9 @@ class FolderDataset(BaseSegDataset):
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
+        unknown = set(absent_classes) - set(self.metainfo.get("classes", ()))
+        if unknown:
+            raise InputError(f"absent_classes of the FolderDataset are no classes: {unknown}")
 
 
 def _read_classes(path: str) -> dict:

@@ -8,6 +8,7 @@ root or to any folder above it, as in files of the authors' release: its end dec
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction
 
 from .basesegdataset import BaseSegDataset
+from .occurring_classes import check_occurring
 
 STATS_FILE = "sample_class_stats.json"
 SAMPLES_FILE = "samples_with_class.json"
@@ -105,12 +107,20 @@ class RareClassTable:
         return int(self.classes[row]), int(rng.choice(self.samples[row]))
 
 
-def rare_class_table(source: BaseSegDataset, settings: RareClassSampling) -> RareClassTable:
+def rare_class_table(
+    source: BaseSegDataset, settings: RareClassSampling, usable: np.ndarray | None = None
+) -> RareClassTable:
     """Read the statistics of ``source`` and look its files up in them.
+
+    Args:
+        source: The labelled data set.
+        settings: Which of its images are candidates.
+        usable: (N,) indices of the images that may be drawn; all of them by default.
 
     Raises:
         InputError: if a file of statistics is missing or unreadable, if it and the data set do
-            not name the same label maps, or if no image has enough pixels of any class.
+            not name the same label maps, if no image has enough pixels of any class; see also
+            :func:`~mmseg.datasets.occurring_classes.check_occurring`.
     """
     index_of = _label_index(source)
     stats_path = os.path.join(source.data_root, STATS_FILE)
@@ -133,6 +143,8 @@ def rare_class_table(source: BaseSegDataset, settings: RareClassSampling) -> Rar
             f"{stats_path} or {samples_path} does not hold what the converter writes"
             f"{_advice(source)}"
         ) from error
+    if usable is not None:
+        candidates = {c: indices[np.isin(indices, usable)] for c, indices in candidates.items()}
     return _make_table(source, frequencies, candidates, settings)
 
 
@@ -148,6 +160,8 @@ def _make_table(
             f"{STATS_FILE} of {source.data_root} counts class {classes.max()}, but the data set "
             f"has {source.num_classes} classes{_advice(source)}"
         )
+    if warning := check_occurring(source, [c for c, f in frequencies.items() if f > 0]):
+        print_log(warning, logger="current", level=logging.WARNING)
     probabilities = class_probabilities(np.array(list(frequencies.values())), settings.class_temp)
     usable = np.array([candidates.get(c, np.empty(0)).size > 0 for c in frequencies], dtype=bool)
     if not usable.any():
@@ -160,7 +174,7 @@ def _make_table(
             f"classes {classes[~usable].tolist()} have no image with more than "
             f"{settings.min_pixels} pixels and are never drawn by rare class sampling",
             logger="current",
-            level=30,
+            level=logging.WARNING,
         )
     kept = probabilities[usable]
     return RareClassTable(

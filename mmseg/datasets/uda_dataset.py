@@ -1,5 +1,6 @@
 """Pairs of labelled source and unlabelled target images for domain adaptation."""
 
+import logging
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmseg.registry import DATASETS
@@ -14,6 +16,8 @@ from mmseg.utils import InputError
 from mmseg.utils.setting_types import PartConfig
 
 from .basesegdataset import BaseSegDataset
+from .occurring_classes import check_occurring
+from .pairs import check_pairs, pair_lines
 from .rare_class_sampling import RareClassSampling, rare_class_table
 
 
@@ -28,7 +32,8 @@ class UDADataset(Dataset):
 
     The target is drawn uniformly; so is the source, unless ``rare_class_sampling`` is given: then
     a class is drawn, rare ones more often, an image with enough pixels of it, and a crop that
-    shows them (Hoyer et al., DAFormer, CVPR 2022).
+    shows them (Hoyer et al., DAFormer, CVPR 2022). Pairs whose image and label map differ in size
+    (GTA has some) are never drawn; a warning tells how many there are.
 
     If the target's samples have a ``day_img_path`` (:class:`~mmseg.datasets.DarkZurichDataset`),
     that image comes as ``target_day``, resized and flipped like the target.
@@ -39,7 +44,9 @@ class UDADataset(Dataset):
         rare_class_sampling: Entries of :class:`RareClassSampling`; None to draw uniformly.
 
     Raises:
-        InputError: if the target has labels; see also
+        InputError: if the target has labels or the source has none, for a source all of whose
+            pairs differ in size, and for classes that do not occur in it; see also
+            :func:`~mmseg.datasets.occurring_classes.check_occurring` and
             :func:`~mmseg.datasets.rare_class_sampling.rare_class_table`.
     """
 
@@ -56,10 +63,13 @@ class UDADataset(Dataset):
                 "the target of a UDADataset must not read labels: "
                 'drop data_prefix["seg_map_path"] and LoadAnnotations from it'
             )
+        self.usable = _usable_pairs(self.source)
         self.rare_classes = None
         if rare_class_sampling is not None:
             self.settings = _settings(rare_class_sampling)
-            self.rare_classes = rare_class_table(self.source, self.settings)
+            self.rare_classes = rare_class_table(self.source, self.settings, self.usable)
+        elif warning := check_occurring(self.source):
+            print_log(warning, logger="current", level=logging.WARNING)
 
     @property
     def metainfo(self) -> dict:
@@ -103,7 +113,7 @@ class UDADataset(Dataset):
     def _draw_source(self, rng: np.random.Generator) -> dict:
         """The paths of a source sample, and for ``RandomCrop`` the class it was drawn for."""
         if self.rare_classes is None:
-            return self.source.get_data_info(int(rng.integers(len(self.source))))
+            return self.source.get_data_info(int(self.usable[rng.integers(len(self.usable))]))
         rare_class, index = self.rare_classes.draw(rng)
         info = self.source.get_data_info(index)
         if self.settings.min_crop_ratio > 0:
@@ -114,6 +124,21 @@ class UDADataset(Dataset):
 
 def _build(dataset: BaseSegDataset | dict) -> BaseSegDataset:
     return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+
+
+def _usable_pairs(source: BaseSegDataset) -> np.ndarray:
+    """Indices of the pairs whose image and label map have the same size, all of them or nearly."""
+    if "seg_map_path" not in source.data_prefix:
+        raise InputError(
+            'the source of a UDADataset must read labels: set its data_prefix["seg_map_path"]'
+        )
+    checks = check_pairs(source)
+    for line in pair_lines(checks):
+        print_log(line, logger="current", level=logging.WARNING)
+    usable = np.array([i for i, check in enumerate(checks) if check.conflict is None], np.int64)
+    if not usable.size:
+        raise InputError(f"no pair is left to train on: {checks[0].conflict}")
+    return usable
 
 
 def _settings(entries: Mapping[str, float]) -> RareClassSampling:

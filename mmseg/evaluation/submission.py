@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID
-from mmseg.datasets.image_files import image_size, list_files
+from mmseg.datasets.image_files import image_size
+from mmseg.datasets.listing import list_files
 from mmseg.utils import InputError
 
 from .prediction_writer import prediction_name

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from mmseg.apis.predict import PredictionFiles, predict
-from mmseg.datasets.image_files import allow_pixels, read_image, read_label
+from mmseg.datasets.file_checks import allow_pixels
+from mmseg.datasets.image_files import read_image, read_label
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.utils import InputError
 from mmseg.utils.threads import map_ahead

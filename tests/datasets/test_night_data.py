@@ -34,7 +34,7 @@ def dark_zurich(tmp_path):
         path.write_text("\n".join(rows) + "\n")
     name = "GP010376/GP010376_frame_000154"
     write_image(tmp_path / f"rgb_anon/val/night/{name}_rgb_anon.png", (9, 16), RNG)
-    write_label(tmp_path / f"gt/val/night/{name}_gt_labelTrainIds.png", np.full((9, 16), 18))
+    write_label(tmp_path / f"gt/val/night/{name}_gt_labelTrainIds.png", np.eye(9, 16) * 18)
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_dark_zurich_day_images_reach_training(dark_zurich):
             {"type": "PackSegInputs"},
         ],
     )
-    assert source[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [18]
+    assert source[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [0, 18]
     sample = UDADataset(source, pairs(dark_zurich, pipeline=TARGET_PIPELINE))[0, 0]
     assert sample["target_day"]["inputs"].shape == sample["target"]["inputs"].shape == (3, 36, 64)
 

@@ -1,5 +1,7 @@
 """Pairs of source and target images."""
 
+import json
+import logging
 import random
 import sys
 from itertools import islice
@@ -8,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmseg.datasets import UDADataset, UDASampler
+from mmseg.datasets.conversion import convert_gta
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
@@ -248,3 +253,84 @@ def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
     dataset = _with_days(root, lambda path: str(other))
     with pytest.raises(InputError, match=rf"png and {other} show one place but differ in size"):
         dataset[0, 0]
+
+
+@pytest.fixture
+def logged():
+    """Messages of warnings."""
+    messages = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+def _mismatch(folder, name: str = "00001") -> None:
+    write_image(folder / f"images/{name}.png", (48, 90), np.random.default_rng(0))
+
+
+def _as_the_release_writes(folder) -> None:
+    """Statistics that name all label maps, those of two sizes too, by paths with the data root."""
+    stats = json.loads((folder / "sample_class_stats.json").read_text())
+    samples = json.loads((folder / "samples_with_class.json").read_text())
+    stats = [{**sample, "file": f"data/gta/{sample['file']}"} for sample in stats]
+    samples = {c: [[f"data/gta/{f}", n] for f, n in files] for c, files in samples.items()}
+    (folder / "sample_class_stats.json").write_text(json.dumps(stats))
+    (folder / "samples_with_class.json").write_text(json.dumps(samples))
+
+
+@pytest.mark.parametrize("way", ["ours", "release", "uniform"])
+def test_pairs_of_two_sizes_are_never_drawn(way, tmp_path, logged):
+    source = make_gta(tmp_path / "source", convert=way != "ours")
+    make_gta(tmp_path / "target", num=2, convert=False)
+    _mismatch(source)
+    if way == "ours":
+        convert_gta(source)
+    elif way == "release":
+        _as_the_release_writes(source)
+    dataset = _dataset(tmp_path, rare_class_sampling=None if way == "uniform" else RARE)
+    warning = "1 of 4 label maps have another size than their image and are left out of training, "
+    warning += f"the first: {source}/labels/00001_labelTrainIds.png is 96x48 pixels large"
+    assert [line.startswith(warning) for line in logged] == [True]
+    drawn = [dataset[3, i]["source"]["data_samples"].img_path[-9:-4] for i in range(40)]
+    assert set(drawn) == {"00000", "00002", "00003"}
+    again = _dataset(tmp_path, rare_class_sampling=None if way == "uniform" else RARE)
+    assert drawn[7:9] == [again[3, i]["source"]["data_samples"].img_path[-9:-4] for i in (7, 8)]
+
+
+def test_a_source_of_two_sizes_alone_is_refused(tmp_path):
+    source = make_gta(tmp_path / "source", num=2)
+    make_gta(tmp_path / "target", num=2, convert=False)
+    for name in ("00000", "00001"):
+        _mismatch(source, name)
+    with pytest.raises(InputError, match="no pair is left to train on: .*00000_labelTrainIds.png"):
+        _dataset(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", [6, 3])
+def test_exif_orientation_is_named(orientation, tmp_path, logged):
+    source = make_gta(tmp_path / "source", num=2)
+    make_gta(tmp_path / "target", num=2, convert=False)
+    for path in (source / "images").iterdir():
+        image = Image.open(path)
+        exif = image.getexif()
+        exif[0x0112] = orientation
+        image.save(path, exif=exif)
+    if orientation == 6:
+        with pytest.raises(InputError, match="48x96 as its EXIF orientation turns it, but the lab"):
+            _dataset(tmp_path)
+    else:
+        _dataset(tmp_path)
+        told = [
+            line for line in logged if line.startswith("EXIF data turn or mirror 2 of 2 images")
+        ]
+        assert len(told) == 1
+
+
+def test_a_source_without_labels_is_refused(root):
+    prefix = {"img_path": "images"}
+    source = {"type": "GTADataset", "data_root": str(root / "source"), "data_prefix": prefix}
+    with pytest.raises(InputError, match="source of a UDADataset must read labels"):
+        _dataset(root, source=source)

@@ -271,7 +271,7 @@ def test_images_of_a_folder(tmp_path):
     with pytest.raises(InputError, match="are one image of Dark Zurich test"):
         images_below(night, tmp_path)
     (tmp_path / "b" / FIRST).write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be read as an image"):
+    with pytest.raises(InputError, match="cannot be decoded as an image"):
         image_sizes(night, [tmp_path / "b" / FIRST])
 
 

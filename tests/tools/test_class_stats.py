@@ -56,9 +56,10 @@ def test_a_folder(folder, capsys):
     ]
     logs = np.log([4, 10, 1])
     expected = (logs.mean() - logs) / logs.std(ddof=1) * 0.5 + 1
-    weights = json.loads(printed[4].removeprefix("class_weight="))
+    assert printed[4] == "values found: 0, 1, 2, 255; without class (255): 6.25%"
+    weights = json.loads(printed[5].removeprefix("class_weight="))
     np.testing.assert_allclose(weights, expected, atol=1e-6)
-    assert printed[5] == f"the statistics of 2 label maps are ready in {folder}"
+    assert printed[6] == f"the statistics of 2 label maps are ready in {folder}"
 
 
 def test_a_config_counts_all_of_its_source(tmp_path, capsys):
@@ -86,7 +87,9 @@ def test_label_of_another_size_than_its_image_is_not_drawn(folder):
     write_image(folder / "images/1.jpg", (2, 5), np.random.default_rng(0))
     dataset = FolderDataset(str(folder), LABELLED, metainfo={"classes": ["a", "b"]})
     found = count_dataset(dataset)
-    assert "labels/1.png is 4x2, its image 5x2" in found.report.remarks[0]
+    assert "1 of 1 label maps have another size" in found.report.remarks[0]
+    assert "labels/1.png is 4x2 pixels large, its image " in found.report.remarks[0]
+    assert found.report.remarks[0].endswith("images/1.jpg 5x2")
     assert found.frequencies == {}
     assert statistics(folder)[0] == [{"file": "labels/1.png"}]
 
@@ -94,7 +97,7 @@ def test_label_of_another_size_than_its_image_is_not_drawn(folder):
 def test_damaged_label_maps_are_listed_and_nothing_is_written(folder, capsys):
     cut(folder / "labels/a/1_ids.png", 30)
     write_label(folder / "labels/b/2_ids.png", np.full((2, 4), 3))
-    with pytest.raises(InputError, match="2 of 2 label maps are damaged"):
+    with pytest.raises(InputError, match="2 of 2 label files are damaged or unfit"):
         main([str(folder), *COUNT])
     listed = capsys.readouterr().err
     assert f"damaged: {folder}/labels/a/1_ids.png is truncated" in listed
@@ -153,3 +156,29 @@ def test_as_a_program_an_error_is_one_line(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == f"error: no config at {tmp_path}/none.py\n"
+
+
+def test_values_without_class_are_told_once(folder, capsys):
+    for i in range(5):
+        write_label(folder / f"labels/c/{i}_ids.png", np.full((2, 4), 7 + i % 2))
+    with pytest.raises(InputError, match="5 of 7 label files are unfit .* no statistics were writ"):
+        main([str(folder), *COUNT])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"unfit: 5 of 7 label files, the first: {folder}/labels/c/0_ids.png holds the value 7, but "
+        "there are 3 classes (0-2, and 255 for none): write these values or name more classes; "
+        "values without meaning: 7, 8"
+    )
+
+
+def test_a_class_drawn_as_255_is_told(tmp_path, capsys):
+    write_label(tmp_path / "labels/1.png", np.array([[0, 255, 255, 0]]))
+    with pytest.raises(
+        InputError, match=r"shows class 1; the values found are 0, 255: 255 is no c"
+    ):
+        main([str(tmp_path), "--labels", "labels", "--num-classes", "2", "--nproc", "1"])
+    assert "values found: 0, 255; without class (255): 50.00%" in capsys.readouterr().out
+    assert statistics(tmp_path)[0] == [{"0": 2, "file": "labels/1.png"}]
+    write_label(tmp_path / "labels/1.png", np.array([[0, 255, 1, 0]]))
+    main([str(tmp_path), "--labels", "labels", "--num-classes", "3", "--nproc", "1"])
+    assert "warning: no label map of " in capsys.readouterr().err

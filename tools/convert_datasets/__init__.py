@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     """Parse the command line, run ``mmseg.datasets.conversion.convert_<name>``, print its report.
 
-    Returns the exit status: 1 if some files were damaged.
+    Returns the exit status: 1 if some files were damaged or unfit.
     """
     parser = Parser(
         description=f"Write the train-id label maps of {data_set} and the statistics of its "
@@ -29,11 +29,10 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
 
     report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
     print_findings(report)
-    if report.problems:
+    if report.num_failed:
         print(
-            f"error: {len(report.problems)} of {report.num_files} label files are damaged (listed "
-            "above); the others are converted, but no statistics were written: replace or remove "
-            "the damaged ones and run this again",
+            f"error: {failures(report)}; the others are converted, but no statistics were "
+            "written: put right what is listed and run this again",
             file=sys.stderr,
         )
         return 1
@@ -42,8 +41,15 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
 
 
 def print_findings(report: "ConversionReport") -> None:
-    """Print what is to be said of single label files."""
+    """Print what is to be said of label files."""
     for remark in report.remarks:
         print(f"note: {remark}")
-    for problem in report.problems:
-        print(f"damaged: {problem}", file=sys.stderr)
+    for kind in ("damaged", "unfit"):
+        for line in getattr(report, kind):
+            print(f"{kind}: {line}", file=sys.stderr)
+
+
+def failures(report: "ConversionReport") -> str:
+    """Say how many label files failed, and in which way."""
+    kinds = " or ".join(kind for kind in ("damaged", "unfit") if getattr(report, kind))
+    return f"{report.num_failed} of {report.num_files} label files are {kinds} (listed above)"

@@ -8,14 +8,15 @@ import numpy as np
 
 from mmseg.utils import InputError, atomic_path
 
-from ..image_files import list_files
+from ..listing import list_files
 from .label_files import (
     TRAIN_ID_SUFFIX,
     ConversionReport,
     Converted,
     convert_all,
+    counted,
     existing_folder,
-    pixels_per_class,
+    failed,
     train_id_map,
 )
 from .statistics import report_and_statistics
@@ -50,8 +51,8 @@ def _convert_polygons(root: Path, name: str) -> Converted:
     try:
         label = train_id_map(root / path, lambda: draw_train_ids(root / "gtFine" / name))
     except InputError as error:
-        return Converted(path, problem=str(error))
-    return Converted(path, pixels_per_class(label))
+        return failed(path, error)
+    return counted(path, label, None)
 
 
 def draw_train_ids(polygons: Path) -> np.ndarray:

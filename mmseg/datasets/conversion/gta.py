@@ -5,10 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg.utils import InputError
-
 from ..class_names import IGNORE_INDEX, NUM_LABEL_IDS, train_id_table
-from ..image_files import count_values, read_label
+from ..image_files import UnfitLabel, count_values, read_label
 from .label_files import ConversionReport, convert_images
 from .statistics import report_and_statistics
 
@@ -28,12 +26,13 @@ def read_gta_label(path: str) -> np.ndarray:
     """Read label ids as train ids (H, W) uint8; 255 stays.
 
     Raises:
-        InputError: if the file is damaged or holds a value that is no label id.
+        UnfitLabel: if the file holds a value that is no label id.
+        InputError: if it is damaged.
     """
     label_ids = read_label(path)
     strange = np.flatnonzero(count_values(label_ids)[NUM_LABEL_IDS:IGNORE_INDEX]) + NUM_LABEL_IDS
     if strange.size:
-        raise InputError(
-            f"{path} holds the value {strange[0]}, which is no label id (0-{NUM_LABEL_IDS - 1})"
-        )
+        fault = f"which is no label id (0-{NUM_LABEL_IDS - 1}): extract GTA's labels again"
+        message = f"{path} holds the value {strange[0]}, {fault}"
+        raise UnfitLabel(message, fault, strange.tolist())
     return cv2.LUT(label_ids, train_id_table())

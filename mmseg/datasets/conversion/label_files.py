@@ -1,7 +1,6 @@
 """What the converters share: going over label files and writing label maps of train ids."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,9 @@ from mmseg.utils.progress import with_progress
 from mmseg.utils.workers import map_in_processes
 
 from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
-from ..image_files import count_values, image_size, list_files, read_label
+from ..image_files import UnfitLabel, count_values, read_label
+from ..listing import list_files
+from ..pairs import PairCheck, check_pair, pair_lines
 from ..transforms.loading import check_label_values
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"
@@ -29,33 +30,77 @@ class Converted:
 
     Args:
         path: The label map of train ids, relative to the data root.
-        pixels: Pixels per class, of the classes that occur.
+        values: Pixels of each value that occurs; none if it is not to be drawn.
         problem: Why the file could not be converted.
-        remark: What else the user should know.
+        fault: The part of ``problem`` that other files may share; empty if the file is damaged.
+        strange: Values that mean nothing, if that is the problem.
+        pair: What was found by comparing it with its image.
     """
 
     path: str
-    pixels: dict[int, int] = field(default_factory=dict)
+    values: dict[int, int] = field(default_factory=dict)
     problem: str | None = None
-    remark: str | None = None
+    fault: str = ""
+    strange: Sequence[int] = ()
+    pair: PairCheck = field(default_factory=PairCheck)
+
+    @property
+    def pixels(self) -> dict[int, int]:
+        """Pixels of each class that occurs."""
+        return {value: n for value, n in self.values.items() if value != IGNORE_INDEX}
 
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What became of a data set: ``num_files`` label files, ``problems`` with some, ``remarks``."""
+    """What became of a data set.
+
+    Attributes:
+        num_files: Label files.
+        damaged: A line for each damaged one.
+        unfit: A line for each kind of sound ones that are no label maps of these classes.
+        num_failed: Label files that are damaged or unfit.
+        remarks: Other lines for the user.
+    """
 
     num_files: int
-    problems: list[str]
+    damaged: list[str]
+    unfit: list[str]
+    num_failed: int
     remarks: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that kept label files from being converted."""
+        return self.damaged + self.unfit
+
+
+def failed(path: str, error: InputError) -> Converted:
+    """The result of a label file that could not be read."""
+    if isinstance(error, UnfitLabel):
+        return Converted(path, problem=str(error), fault=error.fault, strange=error.values)
+    return Converted(path, problem=str(error))
 
 
 def report_of(results: Sequence[Converted]) -> ConversionReport:
     """Sum up what became of the files."""
+    failures = [result for result in results if result.problem is not None]
+    unfit: dict[str, list[Converted]] = {}
+    for result in failures:
+        if result.fault:
+            unfit.setdefault(result.fault, []).append(result)
     return ConversionReport(
         num_files=len(results),
-        problems=[r.problem for r in results if r.problem is not None],
-        remarks=[r.remark for r in results if r.remark is not None],
+        damaged=[result.problem for result in failures if not result.fault],
+        unfit=[_unfit_line(group, len(results)) for group in unfit.values()],
+        num_failed=len(failures),
+        remarks=pair_lines([result.pair for result in results]),
     )
+
+
+def _unfit_line(group: Sequence[Converted], num_files: int) -> str:
+    line = f"{len(group)} of {num_files} label files, the first: {group[0].problem}"
+    strange = sorted({value for result in group for value in result.strange})
+    return f"{line}; values without meaning: {', '.join(map(str, strange))}" if strange else line
 
 
 def existing_folder(root: str | Path, labels: str) -> Path:
@@ -111,7 +156,7 @@ def _convert_image(
     try:
         label = train_id_map(root / path, lambda: train_ids(str(root / labels / name)))
     except InputError as error:
-        return Converted(path, problem=str(error))
+        return failed(path, error)
     return counted(path, label, root / images / name)
 
 
@@ -140,30 +185,18 @@ def read_classes(path: str, num_classes: int) -> np.ndarray:
 
 
 def counted(path: str, label: np.ndarray, image: Path | None) -> Converted:
-    """Count the classes of a label map (H, W) uint8.
+    """Count the values of a label map (H, W) uint8.
 
-    One whose size differs from its image's is no damage but gets no pixels, so that rare class
-    sampling never draws it.
+    One whose size differs from its image's is no damage but gets no pixels, so that it is never
+    drawn.
 
     Args:
         path: Of the label map, relative to the data root.
         label: The label map.
         image: File of its image, if it is known; whether that is sound is of no concern here.
     """
-    size = label.shape[::-1]
-    if image is not None:
-        with suppress(InputError):
-            size = image_size(str(image))
-    if size != label.shape[::-1]:
-        remark = (
-            f"{path} is {label.shape[1]}x{label.shape[0]}, its image {size[0]}x{size[1]}: "
-            "never drawn by rare class sampling"
-        )
-        return Converted(path, remark=remark)
-    return Converted(path, pixels_per_class(label))
-
-
-def pixels_per_class(label: np.ndarray) -> dict[int, int]:
-    """Pixels of each class that occurs in ``label`` (H, W) uint8; 255 is none."""
-    counts = count_values(label)[:IGNORE_INDEX]
-    return {int(c): int(counts[c]) for c in np.flatnonzero(counts)}
+    pair = PairCheck() if image is None else check_pair(str(image), path, label.shape[::-1])
+    if pair.conflict is not None:
+        return Converted(path, pair=pair)
+    counts = count_values(label)
+    return Converted(path, {int(v): int(counts[v]) for v in np.flatnonzero(counts)}, pair=pair)

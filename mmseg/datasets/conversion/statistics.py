@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 
 from mmseg.registry import DATASETS
@@ -14,7 +15,7 @@ from mmseg.utils import InputError, atomic_path, built_from_config
 
 from ..basesegdataset import BaseSegDataset
 from ..class_names import IGNORE_INDEX
-from ..image_files import list_files
+from ..listing import list_files
 from ..rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
 from .label_files import (
     ConversionReport,
@@ -22,6 +23,7 @@ from .label_files import (
     convert_all,
     counted,
     existing_folder,
+    failed,
     read_classes,
     report_of,
 )
@@ -34,12 +36,14 @@ class ClassStatistics:
     """Pixels of classes, counted.
 
     Args:
-        report: What became of the label maps. If some are damaged, no statistics were written.
+        report: What became of the label maps. If some failed, no statistics were written.
         frequencies: Share of the pixels of each class that occurs, rarest first.
+        values: Pixels of each value that occurs, 255 too, in their order.
     """
 
     report: ConversionReport
     frequencies: dict[int, float]
+    values: dict[int, int]
 
 
 def count_folder(
@@ -130,7 +134,15 @@ def _count(
         )
     results = convert_all(partial(_count_file, root, num_classes), pairs, nproc)
     report = report_and_statistics(root, results)
-    return ClassStatistics(report, class_frequencies(result.pixels for result in results))
+    values = np.zeros(256, np.int64)
+    for result in results:
+        for value, pixels in result.values.items():
+            values[value] += pixels
+    return ClassStatistics(
+        report,
+        class_frequencies(result.pixels for result in results),
+        {int(value): int(values[value]) for value in np.flatnonzero(values)},
+    )
 
 
 def _count_file(root: Path, num_classes: int, pair: tuple[str, Path | None]) -> Converted:
@@ -139,7 +151,7 @@ def _count_file(root: Path, num_classes: int, pair: tuple[str, Path | None]) -> 
     try:
         return counted(path, read_classes(str(root / path), num_classes), image)
     except InputError as error:
-        return Converted(path, problem=str(error))
+        return failed(path, error)
 
 
 def _write_json(path: Path, content: list | dict) -> None:

@@ -5,10 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg.utils import InputError
-
 from ..class_names import NUM_SYNTHIA_IDS, SYNTHIA_ID_TO_TRAIN_ID, train_id_table
-from ..image_files import read_16_bit_image
+from ..image_files import UnfitLabel, read_16_bit_image
 from .label_files import ConversionReport, convert_images
 from .statistics import report_and_statistics
 
@@ -28,13 +26,14 @@ def read_synthia_label(path: str) -> np.ndarray:
     """Read a label file as train ids (H, W) uint8.
 
     Raises:
-        InputError: if the file is damaged, or its class channel holds what is no id of SYNTHIA.
+        UnfitLabel: if its class channel holds what is no id of SYNTHIA.
+        InputError: if the file is damaged.
     """
     # OpenCV returns the file's first channel last.
     ids = read_16_bit_image(path)[..., -1]
     largest = int(ids.max())
     if largest >= NUM_SYNTHIA_IDS:
-        raise InputError(
-            f"{path} holds the value {largest}, which is no id of SYNTHIA (0-{NUM_SYNTHIA_IDS - 1})"
-        )
+        fault = f"which is no id of SYNTHIA (0-{NUM_SYNTHIA_IDS - 1}): extract GT/LABELS again"
+        message = f"{path} holds the value {largest}, {fault}"
+        raise UnfitLabel(message, fault, np.unique(ids[ids >= NUM_SYNTHIA_IDS]).tolist())
     return cv2.LUT(ids.astype(np.uint8), train_id_table(SYNTHIA_ID_TO_TRAIN_ID))

@@ -6,7 +6,9 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from mmseg.utils import InputError
 
-from ..image_files import read_image, read_label
+from ..class_names import IGNORE_INDEX
+from ..image_files import UnfitLabel, count_values, read_image, read_label
+from ..pairs import size_conflict
 
 
 @TRANSFORMS.register_module()
@@ -33,23 +35,24 @@ class LoadAnnotations(BaseTransform):
                 'set data_prefix["seg_map_path"] or drop the transform'
             )
         label = read_label(path)
-        if label.shape != tuple(results["ori_shape"]):
-            raise InputError(
-                f"{path} is {label.shape[1]}x{label.shape[0]} pixels large, its image "
-                f"{results['img_path']} {results['ori_shape'][1]}x{results['ori_shape'][0]}: "
-                "replace or remove the pair"
-            )
+        of_image = tuple(results["ori_shape"][::-1])
+        conflict = size_conflict(results["img_path"], of_image, path, label.shape[::-1])
+        if conflict is not None:
+            raise InputError(f"{conflict}: replace or remove the pair")
         check_label_values(label, results["num_classes"], path)
         results["gt_seg_map"] = label
         return results
 
 
 def check_label_values(label: np.ndarray, num_classes: int, path: str) -> None:
-    """Raise InputError if ``label`` (H, W) uint8 holds a value that is no class and not 255."""
+    """Raise UnfitLabel if ``label`` (H, W) uint8 holds a value that is no class and not 255."""
     # One more than 255 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
     largest = int((label + np.uint8(1)).max()) - 1
     if largest >= num_classes:
-        raise InputError(
-            f"{path} holds the value {largest}, but there are {num_classes} classes "
-            f"(0-{num_classes - 1}, and 255 for none): convert it to train ids"
+        fault = (
+            f"there are {num_classes} classes (0-{num_classes - 1}, and 255 for none): write these "
+            "values or name more classes"
         )
+        strange = np.flatnonzero(count_values(label)[num_classes:IGNORE_INDEX]) + num_classes
+        message = f"{path} holds the value {largest}, but {fault}"
+        raise UnfitLabel(message, fault, strange.tolist())

@@ -1,0 +1,129 @@
+"""What every reader of images checks before it decodes: is the file there, whole, not too large."""
+
+import io
+import os
+import stat
+import warnings
+from pathlib import Path
+
+from PIL import Image
+
+from mmseg.utils import InputError
+
+from .plain_png import is_png, png_size
+
+# What an image may have; more are refused by its head, before it is decoded.
+MAX_PIXELS = 2**28
+OPENCV_PIXELS = 2**30  # its own limit
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
+
+
+def allow_pixels(count: int) -> None:
+    """Let all readers of this process decode images of up to ``count`` pixels.
+
+    Raises:
+        InputError: OpenCV does not decode so many.
+    """
+    global MAX_PIXELS
+    if not 1 <= count <= OPENCV_PIXELS:
+        raise InputError(f"--max-pixels {count}: must be between 1 and {OPENCV_PIXELS}")
+    MAX_PIXELS = Image.MAX_IMAGE_PIXELS = count
+
+
+def read_whole(path: str) -> bytes:
+    """The content of an image file.
+
+    Raises:
+        InputError: it is missing, no regular file, truncated or too large as an image.
+    """
+    check_regular(path)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    check_whole(data, path)
+    return data
+
+
+def check_regular(path: str) -> None:
+    """Refuse what is no file, before it is opened: a named pipe would wait for a writer.
+
+    Raises:
+        InputError: it is missing, or a folder, pipe, socket or device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # ValueError: of a name that holds a null
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}") from error
+    if not stat.S_ISREG(mode):
+        raise InputError(
+            f"{path} cannot be read: it is no regular file but a folder, pipe, socket or device"
+        )
+
+
+def check_whole(data: bytes, path: str) -> None:
+    """Check that a file ends as its format does, and that its image is not too large.
+
+    Some versions of OpenCV fill what a truncated file lacks instead of failing.
+
+    Raises:
+        InputError: it is empty or truncated, or has more than ``MAX_PIXELS``.
+    """
+    if not data:
+        raise InputError(f"{path} is empty: fetch or write it anew")
+    png_is_cut = is_png(data) and _PNG_END not in data[-4096:]
+    jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
+    if png_is_cut or jpeg_is_cut:
+        raise InputError(f"{path} is truncated ({len(data)} bytes): fetch or write it anew")
+    _check_pixels(png_size(data) if is_png(data) else _declared_size(data, path), path)
+
+
+def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
+    """Open an image without decoding its pixels.
+
+    Raises:
+        InputError: it is no image, or has more than ``MAX_PIXELS``.
+    """
+    try:
+        image = Image.open(source)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path) from error
+    # Pillow raises whatever a damaged file leads its plugins to.
+    except Exception as error:
+        raise undecodable(path) from error
+    _check_pixels(image.size, path)
+    return image
+
+
+def undecodable(path: str) -> InputError:
+    """The error of a file that no decoder takes."""
+    return InputError(f"{path} cannot be decoded as an image: fetch or write it anew")
+
+
+def _declared_size(data: bytes, path: str) -> tuple[int, int]:
+    """Width and height of an image, (0, 0) of what Pillow does not know: OpenCV may."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path) from error
+    except Exception:  # Pillow raises whatever a damaged file leads its plugins to
+        return 0, 0
+
+
+def _check_pixels(size: tuple[int, int], path: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(path)
+
+
+def _too_large(path: str) -> InputError:
+    return InputError(
+        f"{path} has more pixels than the limit of {MAX_PIXELS}: raise it with --max-pixels of "
+        "tools.predict if this is right, or cut the image into smaller ones"
+    )
