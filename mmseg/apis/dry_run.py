@@ -48,7 +48,7 @@ def check_together(cfg: Config) -> None:
         check_num_classes(model, metainfo.get("classes", ()))
     batch = cfg.train_dataloader.get("batch_size", 1)
     for size in _training_sizes(cfg.model):
-        _check_maps(model, batch, size)
+        _check_maps(model, batch, size, "model.segmentor" if "segmentor" in cfg.model else "model")
 
 
 def _check_samplers(cfg: Config) -> None:
@@ -72,7 +72,9 @@ def _check_samplers(cfg: Config) -> None:
                 + ("'UDASampler', which draws by the seed" if adapts else "another sampler")
             )
         if name == "val_dataloader" and sampler in (InfiniteSampler, UDASampler):
-            raise InputError(f"{name}.sampler.type is {kind!r}, which never ends: DefaultSampler")
+            raise InputError(
+                f"{name}.sampler.type is {kind!r}, which never ends: use DefaultSampler"
+            )
 
 
 def _check_best(cfg: Config) -> None:
@@ -115,7 +117,7 @@ def _training_sizes(model: Mapping[str, Any]) -> set[tuple[int, int]]:
     return {tuple(size) for size in sizes if size is not None}
 
 
-def _check_maps(model: nn.Module, batch: int, size: tuple[int, int]) -> None:
+def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) -> None:
     """Send a batch of images of one size through backbone and heads."""
     segmentor = segmentors_of(model)[0] if segmentors_of(model) else None
     if segmentor is None:
@@ -133,7 +135,7 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int]) -> None:
         for name, head in heads.items():
             if head is None:
                 continue
-            _check_channels(name, head, [each.shape[1] for each in maps])
+            _check_channels(f"{path}.{name}", head, [each.shape[1] for each in maps])
             try:
                 result = head(maps)
                 if name == "auxiliary_head" and hasattr(model, "contrast"):
@@ -145,20 +147,18 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int]) -> None:
                 raise InputError(f"{too_small} ({_first_line(error)})") from error
 
 
-def _check_channels(name: str, head: nn.Module, channels: Sequence[int]) -> None:
+def _check_channels(path: str, head: nn.Module, channels: Sequence[int]) -> None:
     """Check that a head reads maps that there are, and their channels."""
     wanted, index = getattr(head, "in_channels", None), getattr(head, "in_index", None)
     if wanted is None or index is None:
         return
     places = [index] if isinstance(index, int) else list(index)
     if any(not -len(channels) <= place < len(channels) for place in places):
-        raise InputError(
-            f"the model's {name}.in_index is {index}, but the backbone gives {len(channels)} maps"
-        )
+        raise InputError(f"{path}.in_index is {index}, but the backbone gives {len(channels)} maps")
     given = [channels[place] for place in places]
     if given != ([wanted] if isinstance(wanted, int) else list(wanted)):
         raise InputError(
-            f"the model's {name}.in_channels is {wanted}, but the backbone's maps {index} have "
+            f"{path}.in_channels is {wanted}, but the backbone's maps {index} have "
             f"{given if len(given) > 1 else given[0]} channels"
         )
 

@@ -72,10 +72,14 @@ def resume(run: Path, *options: str) -> str:
     ("option", "message"),
     [
         ("model.alfa=0.9", "SePiCo has no argument 'alfa'"),
-        ("model.segmentor.backbone.embed_dims=(8,24)", "does not fit the model of the config: 44"),
-        ("model.segmentor.decode_head.in_channels=(8,17)", "(8, 16) instead of (8, 17)"),
+        ("model.segmentor.backbone.embed_dims=(8,24)", "backbone's maps (0, 1) have [8, 24]"),
+        (
+            "model.segmentor.decode_head.in_channels=(8,17)",
+            "in_channels is (8, 17), but the backbone",
+        ),
+        ("model.segmentor.decode_head.channels=9", "does not fit the model of the config"),
         ("model.prototypes.memory_length=7", "(19, 0, 8) instead of (19, 7, 8)"),
-        ("model.contrast.variant=bank2", "variant must be one of"),
+        ("model.contrast.variant=bank2", "'bank2', but it takes 'dist' or 'bank'"),
         ("train_dataloader.dataset.source.data_root=/nowhere", "/nowhere"),
         ("train_dataloader.num_workers=-1", "train_dataloader"),
         ("val_dataloader.dataset.data_root=/nowhere", "/nowhere does not exist"),
