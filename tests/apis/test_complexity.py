@@ -71,9 +71,7 @@ def test_mistakes():
         count_cost({"a": 1}, (32, 64))
     with pytest.raises(InputError, match="did you mean 'ResNetV1c'"):
         count_cost(tiny(backbone={"type": "ResNetV1d", "depth": 18}), (32, 64))
-    with pytest.raises(
-        InputError, match="model.backbone.depth is 7, but it takes 18 or 34 or 50 or 101"
-    ):
+    with pytest.raises(InputError, match="model.backbone.depth is 7, but it takes 18 or 34"):
         count_cost(tiny(backbone={"type": "ResNetV1c", "depth": 7}), (32, 64))
 
 

@@ -75,7 +75,7 @@ def resume(run: Path, *options: str) -> str:
         ("model.segmentor.backbone.embed_dims=(8,24)", "backbone's maps (0, 1) have [8, 24]"),
         (
             "model.segmentor.decode_head.in_channels=(8,17)",
-            "in_channels is (8, 17), but the backbone",
+            "in_channels is (8, 17), but",
         ),
         ("model.segmentor.decode_head.channels=9", "does not fit the model of the config"),
         ("model.prototypes.memory_length=7", "(19, 0, 8) instead of (19, 7, 8)"),
