@@ -51,7 +51,7 @@ DATA = {
     ),
     "label size": (
         lambda root: rewrite(root / "gta/labels", LABELS, lambda label: label[:-3]),
-        "_labelTrainIds.png is 272x149 pixels large, its image ",
+        "_labelTrainIds.png is 256x141 pixels large, its image ",
     ),
     "truncated target": (
         lambda root: cut_all(root / "cityscapes/leftImg8bit/train", "*.png"),
