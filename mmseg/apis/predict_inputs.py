@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg.datasets.image_files import IMAGE_SUFFIXES
-from mmseg.datasets.listing import list_files
+from mmseg.datasets.listing import is_system_name, list_files
 from mmseg.utils import InputError
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -95,6 +95,8 @@ def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
     _check_not_system(root)
     for match in sorted(glob.glob(pattern, recursive=True)):
         path = Path(match)
+        if any(map(is_system_name, path.relative_to(root).parts)):
+            continue
         if path.is_dir():
             yield from _below(path, root, out_dir)
         elif _is_wanted(path, out_dir):

@@ -76,11 +76,11 @@ def check_whole(data: bytes, path: str) -> None:
         InputError: it is empty or truncated, or has more than ``MAX_PIXELS``.
     """
     if not data:
-        raise InputError(f"{path} is empty: fetch or write it anew")
+        raise InputError(f"{path} is empty: copy or write it again")
     png_is_cut = is_png(data) and _PNG_END not in data[-4096:]
     jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
     if png_is_cut or jpeg_is_cut:
-        raise InputError(f"{path} is truncated ({len(data)} bytes): fetch or write it anew")
+        raise InputError(f"{path} is truncated ({len(data)} bytes): copy or write it again")
     _check_pixels(png_size(data) if is_png(data) else _declared_size(data, path), path)
 
 
@@ -103,7 +103,7 @@ def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
 
 def undecodable(path: str) -> InputError:
     """The error of a file that no decoder takes."""
-    return InputError(f"{path} cannot be decoded as an image: fetch or write it anew")
+    return InputError(f"{path} cannot be decoded as an image: copy or write it again")
 
 
 def _declared_size(data: bytes, path: str) -> tuple[int, int]:

@@ -114,5 +114,5 @@ def _opened(path: Path) -> cv2.VideoCapture:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
-        raise InputError(f"{path} cannot be decoded as a video: fetch or write it anew")
+        raise InputError(f"{path} cannot be decoded as a video: copy or write it again")
     return capture

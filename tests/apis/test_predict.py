@@ -89,7 +89,7 @@ def test_of_images_that_cannot_be_read_the_others_are_predicted(run, tmp_path):
     report = run("images", kinds=("ids",))
     assert report.images == 2
     assert [problem.removeprefix(f"{tmp_path}/images/") for problem in report.problems] == [
-        "im00.png cannot be decoded as an image: fetch or write it anew",
+        "im00.png cannot be decoded as an image: copy or write it again",
         "thin.png: 3000x1 pixels cannot be resized for the network",
     ]
 

@@ -63,6 +63,17 @@ def test_patterns_keep_what_is_below_their_plain_part(folder):
     ]
 
 
+def test_patterns_leave_out_what_systems_leave_behind(folder):
+    expected = targets("in/**/*.png")
+    assert expected == [("in/a.png", "a"), ("in/one/a.png", "one/a")]
+    for name in ("@eaDir/a.png", "one/.ipynb_checkpoints/a.png", "__MACOSX/one/a.png"):
+        path = folder / "in" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert targets("in/**/*.png") == expected
+    assert targets("in/@eaDir/*.png") == [("in/@eaDir/a.png", "a")]
+
+
 def test_a_name_with_brackets_is_a_file_first(folder):
     (folder / "in[0, 1].png").touch()
     assert targets("in[0, 1].png") == [("in[0, 1].png", "in[0, 1]")]

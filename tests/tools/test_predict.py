@@ -41,7 +41,7 @@ def test_what_cannot_be_read_is_listed_and_fails_the_command(paths, tmp_path, ca
     captured = capsys.readouterr()
     assert captured.out.startswith("2 images and 0 videos in")
     assert captured.err.splitlines() == [
-        f"not predicted: {tmp_path}/images/a.jpg is empty: fetch or write it anew",
+        f"not predicted: {tmp_path}/images/a.jpg is empty: copy or write it again",
         "error: 1 of 3 inputs could not be predicted (listed above)",
     ]
 
