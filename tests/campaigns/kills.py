@@ -54,18 +54,18 @@ def start(cfg: Config, work_dir: Path) -> int:
     if process:
         return process
     status = 1
+    log = open(work_dir.with_suffix(".log"), "a")  # noqa: SIM115 (until the process ends)
     try:
-        with open(work_dir.with_suffix(".log"), "a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
         cfg = cfg.copy()
         cfg.work_dir = str(work_dir)
         train(cfg, device="cpu", resume=any(work_dir.glob("iter_*.pth")))
         status = 0
     except BaseException:
-        traceback.print_exc()
+        traceback.print_exc(file=log)  # sys.stderr may be a test runner's
     finally:
-        sys.stderr.flush()
+        log.flush()
         os._exit(status)
 
 

@@ -44,7 +44,7 @@ train_dataloader = dict(
             type="CityscapesDataset",
             data_root="data/toy/cityscapes/",
             data_prefix=dict(img_path="leftImg8bit/train"),
-            ignored_edges=(0.0, 0.0),  # the toy camera sees no bonnet
+            ignored_edges=(0.0, 0.0),  # the toy bonnet is a few rows high
             pipeline=target_pipeline,
         ),
         rare_class_sampling=dict(min_pixels=120, class_temp=0.01, min_crop_ratio=0.5),
