@@ -2,10 +2,11 @@
 
 import hashlib
 import itertools
-import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -16,10 +17,11 @@ import torch
 from mmseg.apis.train import train
 from mmseg.utils.config import load_config
 from mmseg.utils.lock import locked
-from tests.campaigns.kills import fastest_config, start
+from tests.campaigns.kills import fastest_config
 from tests.tools.failing import error_of
 from tools import train as train_tool
 
+ROOT = Path(__file__).parents[2]
 STARTS = itertools.count()
 pytestmark = pytest.mark.usefixtures("quick_start")
 
@@ -118,19 +120,20 @@ def test_an_option_that_fits_is_stored_with_the_first_iteration(run):
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(run):
-    process = start(load_config(run.parent / "c.json"), run.parent / "first")
     first = run.parent / "first"
+    command = [sys.executable, "-m", "tools.train", *map(str, arguments(first))]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (first / "iter_2.pth").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process, signal.SIGSTOP)
+    process.send_signal(signal.SIGSTOP)
     before = hashes(first)
     for options in ([], ["--resume"]):
         message = error_of(train_tool.main, *arguments(first), *options)
         assert message.startswith(f"{first} is in use by another run: wait until ")
     assert hashes(first) == before
-    os.kill(process, signal.SIGCONT)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 0
     assert (first / "finished").read_text() == "4"
     with locked(first, "--work-dir"):
         pass
