@@ -197,7 +197,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
         return
     from mmseg.utils.lock import locked
 
-    # Each run has a lock of its own while it is trained, this one is for the time in between.
+    # Each run is locked while it is trained; this lock is for the time in between.
     with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):
         for run in runs:
             train(run, args)

@@ -138,7 +138,7 @@ def _prepare(cfg: Config, resume: bool) -> None:
         check_unused(work_dir)
     for name in ("iter_*.pth", "best_*.pth", "debug/*.png", FINISHED, _config_name(cfg)):
         remove_unfinished(work_dir / name)
-    # Each start has a folder of its own for its logs, named after the second.
+    # Each start has its own folder for logs, named after the second.
     while Path(work_dir, time.strftime("%Y%m%d_%H%M%S")).exists():
         time.sleep(0.05)
 

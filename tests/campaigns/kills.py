@@ -49,7 +49,7 @@ def fastest_config(toy_root: Path, folder: Path) -> Config:
 
 
 def start(cfg: Config, work_dir: Path) -> int:
-    """Train in a process of its own, from the last checkpoint if there is one; return its id."""
+    """Train in a separate process, from the last checkpoint if there is one; return its id."""
     process = os.fork()
     if process:
         return process
