@@ -39,7 +39,7 @@ def check_together(cfg: Config) -> None:
         with torch.device("meta"), built_from_config("model"):
             model = MODELS.build(without_pretrained(cfg.model))
     except (RuntimeError, NotImplementedError) as error:
-        if "meta" in str(error):  # a part reads its own numbers, which meta has not: training builds and checks the real one
+        if "meta" in str(error):  # a part reads its numbers: training builds the real one
             return
         raise
     for dataset in _datasets(cfg):
