@@ -15,7 +15,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
 
-from mmseg.datasets.file_checks import MAX_PIXELS, allow_pixels
+from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
 from mmseg.datasets.image_files import image_size
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.datasets.video_files import open_video, write_video
@@ -141,7 +141,6 @@ def predict(
     check_writable(files.out_dir, "--out-dir")
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
-    allow_pixels(max_pixels)
     check_config(cfg, ("model", "test_dataloader"))
     target = select_device(device)
     model = init_model(
@@ -155,6 +154,7 @@ def predict(
     )
     report = PredictReport(class_weight=class_weights_used(model, {}))
     with (
+        pixels_allowed(max_pixels),
         freed_memory_kept(target.type == "cpu"),
         keeping_confidence(model, "confidence" in files.kinds),
         ThreadPoolExecutor(WORKERS) as pool,

@@ -4,6 +4,8 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -23,8 +25,9 @@ _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 
 
-def allow_pixels(count: int) -> None:
-    """Let all readers of this process decode images of up to ``count`` pixels.
+@contextmanager
+def pixels_allowed(count: int) -> Iterator[None]:
+    """Let all readers of this process decode images of up to ``count`` pixels for a while.
 
     Raises:
         InputError: OpenCV does not decode so many.
@@ -32,7 +35,12 @@ def allow_pixels(count: int) -> None:
     global MAX_PIXELS
     if not 1 <= count <= OPENCV_PIXELS:
         raise InputError(f"--max-pixels {count}: must be between 1 and {OPENCV_PIXELS}")
+    before = MAX_PIXELS
     MAX_PIXELS = Image.MAX_IMAGE_PIXELS = count
+    try:
+        yield
+    finally:
+        MAX_PIXELS = Image.MAX_IMAGE_PIXELS = before
 
 
 def read_whole(path: str) -> bytes:

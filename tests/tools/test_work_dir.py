@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from mmseg.apis.train import train
+from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
 from mmseg.utils.config import load_config
 from mmseg.utils.lock import locked
-from tests.campaigns.kills import fastest_config
+from tests.campaigns.kills import fastest_config, logged
 from tests.tools.failing import error_of
 from tools import train as train_tool
 
@@ -117,6 +118,18 @@ def test_an_option_that_fits_is_stored_with_the_first_iteration(run):
     assert load_config(run / "c.json").model.alpha == 0.5
     assert (run / "finished").read_text() == "5"
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_scores_of_a_run_killed_in_its_last_evaluation_are_logged_once(run):
+    """They were logged, but no checkpoint knows of them; the second time is no better."""
+    checkpoint = load_checkpoint(run / "iter_4.pth")
+    checkpoint["message_hub"]["runtime_info"]["evaluated_iter"] = 2
+    save_checkpoint(checkpoint, run / "iter_4.pth")
+    before = logged(run)
+    assert [row["step"] for row in before if "mIoU" in row] == [2, 4]
+    train_tool.main([*arguments(run), "--resume"])
+    assert logged(run) == before
+    assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(run):

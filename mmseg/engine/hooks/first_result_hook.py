@@ -8,10 +8,10 @@ from mmengine.runner import Runner
 
 
 class FirstResultHook(Hook):
-    """Call a function once, when the first iteration is done or the first checkpoint is due.
+    """Call a function once, when the first iteration or evaluation is done.
 
-    Up to then a run that fails leaves its work dir as it was. A resumed run that begins with an
-    evaluation may save a checkpoint before its first iteration.
+    Up to then a run that fails leaves its work dir as it was. A resumed run may begin with an
+    evaluation; after the last iteration that is all it does.
 
     Args:
         function: called with the runner, and with whether the checkpoint that the run goes on from
@@ -37,8 +37,8 @@ class FirstResultHook(Hook):
         """The first iteration is done."""
         self._reach(runner)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint is about to be written."""
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """The first evaluation is done; its scores are not logged yet."""
         self._reach(runner)
 
     def _reach(self, runner: Runner) -> None:
