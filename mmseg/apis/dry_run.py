@@ -30,8 +30,9 @@ def check_together(cfg: Config) -> None:
         cfg: a whole config that has passed :func:`~mmseg.utils.config_check.check_config`.
 
     Raises:
-        InputError: samplers that do not fit their data, a best score that is not computed, numbers
-            of classes or channels that differ, or images that are too small for the network.
+        InputError: samplers that do not fit their data, a best score that is not computed, sizes
+            of crops, numbers of classes or of channels that differ, or images that are too small
+            for the network.
     """
     _check_samplers(cfg)
     _check_best(cfg)
@@ -49,6 +50,7 @@ def check_together(cfg: Config) -> None:
     batch = cfg.train_dataloader.get("batch_size", 1)
     for size in _training_sizes(cfg.model):
         _check_maps(model, batch, size, "model.segmentor" if "segmentor" in cfg.model else "model")
+    _check_crops(cfg)
 
 
 def _check_samplers(cfg: Config) -> None:
@@ -98,6 +100,26 @@ def _check_best(cfg: Config) -> None:
                 f"default_hooks.checkpoint.save_best is {name!r}, but val_evaluator computes "
                 f"{', '.join(sorted(names))}"
             )
+
+
+def _check_crops(cfg: Config) -> None:
+    """Check that all crops of training are as large as the images that the model is given."""
+    sizes = {}
+    preprocessor = cfg.model.get("data_preprocessor") or {}
+    if preprocessor.get("size") is not None:
+        sizes["model.data_preprocessor.size"] = preprocessor["size"]
+    if cfg.model.get("crop_size") is not None and cfg.model.get("pseudo_crop", True):
+        sizes["model.crop_size"] = cfg.model["crop_size"]
+    dataset = cfg.train_dataloader.get("dataset") or {}
+    path = "train_dataloader.dataset"
+    if "source" in dataset:
+        dataset, path = dataset["source"], f"{path}.source"
+    for i, transform in enumerate(dataset.get("pipeline") or []):
+        if transform.get("type") == "RandomCrop":
+            sizes[f"{path}.pipeline.{i}.crop_size"] = transform["crop_size"]
+    if len({tuple(size) for size in sizes.values()}) > 1:
+        listed = ", ".join(f"{name} is {tuple(size)}" for name, size in sizes.items())
+        raise InputError(f"sizes of crops (height, width) must be equal, but {listed}")
 
 
 def _datasets(cfg: Config) -> Iterator[Mapping[str, Any]]:

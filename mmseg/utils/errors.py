@@ -42,6 +42,11 @@ def built_from_config(what: str) -> Iterator[None]:
         raise InputError(
             f"the config's {what} cannot be built without a package that is missing: {error}"
         ) from error
+    except KeyError as error:  # mmengine's, with a link to its manual
+        found, is_of_registry, _ = str(error.args[0]).partition(" registry.")
+        if not is_of_registry:
+            raise
+        raise InputError(f"the config's {what} cannot be built: {found} registry") from error
     except (ValueError, TypeError) as error:
         if type(error) is TypeError and "argument" not in str(error):
             raise

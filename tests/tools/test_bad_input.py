@@ -15,6 +15,7 @@ from tools import test as test_tool
 from tools import train as train_tool
 
 pytestmark = pytest.mark.usefixtures("quick_start")
+CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
 
 
 @pytest.mark.parametrize(
@@ -52,15 +53,24 @@ pytestmark = pytest.mark.usefixtures("quick_start")
         ("model.crop_size=(33,37)", "images of 33x37 .* do not go through the model"),
         ("val_dataloader.dataset.data_root=/nowhere", "data root /nowhere does not exist"),
         ("load_from=/nowhere.pth", "no checkpoint at /nowhere.pth"),
-        ("model.crop_size=(400,400)", r"crop size \(400, 400\).* larger than the target images"),
         (
-            "train_dataloader.dataset.source.pipeline.3.crop_size=(400,400)",
-            r"one size to be mixed, but they have \(72, 128\) and \(64, 64\) \(h, w\)",
+            "model.pseudo_crop=False",
+            r"one size to be mixed, but they have \(64, 64\) and \(64, 128\) \(h, w\)",
         ),
+        (
+            f"{CROP}=(32,32)",
+            r"crop_size is \(64, 64\), train_dataloader\..*3.crop_size is \(32, 32\)$",
+        ),
+        ("model.crop_size=(32,32)", r"size is \(64, 64\), model.crop_size is \(32, 32\), "),
+        (
+            "val_evaluator.type=CheckpointHook",
+            "CheckpointHook is not in the mmseg::metric registry$",
+        ),
+        ("param_scheduler.1.begin=4", "end should be larger than begin, but got begin=4, end=3"),
     ],
 )
 def test_settings(config, option, message):
-    assert re.search(message, train_error(config, "--cfg-options", option))
+    assert re.search(message, train_error(config, "--cfg-options", *option.split()))
 
 
 @pytest.mark.parametrize("value", ["train_cfg.max_iters", "=3", "model..alpha=1", "a=[1,(2"])

@@ -132,6 +132,14 @@ def test_scores_of_a_run_killed_in_its_last_evaluation_are_logged_once(run):
     assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_logged_once(run):
+    before = logged(run)
+    for path in run.glob("*.pth"):
+        path.unlink()
+    train_tool.main([*arguments(run), "--seed", "3", "--deterministic"])
+    assert logged(run) == before
+
+
 def test_a_second_run_is_refused_and_the_first_goes_on(run):
     first = run.parent / "first"
     command = [sys.executable, "-m", "tools.train", *map(str, arguments(first))]
