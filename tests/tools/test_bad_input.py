@@ -54,6 +54,10 @@ CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
         ("val_dataloader.dataset.data_root=/nowhere", "data root /nowhere does not exist"),
         ("load_from=/nowhere.pth", "no checkpoint at /nowhere.pth"),
         (
+            f"model.crop_size=(400,400) model.data_preprocessor.size=None {CROP}=(400,400)",
+            r"crop size \(400, 400\).* larger than the target images",
+        ),
+        (
             "model.pseudo_crop=False",
             r"one size to be mixed, but they have \(64, 64\) and \(64, 128\) \(h, w\)",
         ),
