@@ -29,8 +29,8 @@ from tests.training import small_config
 ITERATIONS, INTERVAL = 12, 2
 KILLS = 3
 CLOCK = ("time", "data_time", "memory", "eta")
-# In the message hub, with the path or the time of a start in them.
-OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
+# In the message hub, with the path, the time or the revision of the code of a start in them.
+OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name", "mmengine_version")
 
 
 def fastest_config(toy_root: Path, folder: Path) -> Config:
