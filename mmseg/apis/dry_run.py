@@ -40,7 +40,9 @@ def check_together(cfg: Config) -> None:
         with torch.device("meta"), built_from_config("model"):
             model = MODELS.build(without_pretrained(cfg.model))
     except (RuntimeError, NotImplementedError) as error:
-        if "meta" in str(error):  # a part reads its numbers: training builds the real one
+        # A part reads its numbers, of which there are none here. Training builds the real one and
+        # fails where something does not fit, only later.
+        if "meta" in str(error):
             return
         raise
     for dataset in _datasets(cfg):
@@ -48,9 +50,10 @@ def check_together(cfg: Config) -> None:
         metainfo = dataset.get("metainfo") or getattr(kind, "METAINFO", {})
         check_num_classes(model, metainfo.get("classes", ()))
     batch = cfg.train_dataloader.get("batch_size", 1)
-    for size in _training_sizes(cfg.model):
+    sizes = _training_sizes(cfg.model)
+    for size in set(sizes.values()):
         _check_maps(model, batch, size, "model.segmentor" if "segmentor" in cfg.model else "model")
-    _check_crops(cfg)
+    _check_crops(cfg, sizes)
 
 
 def _check_samplers(cfg: Config) -> None:
@@ -102,23 +105,18 @@ def _check_best(cfg: Config) -> None:
             )
 
 
-def _check_crops(cfg: Config) -> None:
-    """Check that all crops of training are as large as the images that the model is given."""
-    sizes = {}
-    preprocessor = cfg.model.get("data_preprocessor") or {}
-    if preprocessor.get("size") is not None:
-        sizes["model.data_preprocessor.size"] = preprocessor["size"]
-    if cfg.model.get("crop_size") is not None and cfg.model.get("pseudo_crop", True):
-        sizes["model.crop_size"] = cfg.model["crop_size"]
+def _check_crops(cfg: Config, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Check that the crops of the source are as large as the images that the model is given."""
+    sizes = dict(sizes)
     dataset = cfg.train_dataloader.get("dataset") or {}
     path = "train_dataloader.dataset"
     if "source" in dataset:
         dataset, path = dataset["source"], f"{path}.source"
     for i, transform in enumerate(dataset.get("pipeline") or []):
         if transform.get("type") == "RandomCrop":
-            sizes[f"{path}.pipeline.{i}.crop_size"] = transform["crop_size"]
-    if len({tuple(size) for size in sizes.values()}) > 1:
-        listed = ", ".join(f"{name} is {tuple(size)}" for name, size in sizes.items())
+            sizes[f"{path}.pipeline.{i}.crop_size"] = tuple(transform["crop_size"])
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} is {size}" for name, size in sizes.items())
         raise InputError(f"sizes of crops (height, width) must be equal, but {listed}")
 
 
@@ -131,12 +129,12 @@ def _datasets(cfg: Config) -> Iterator[Mapping[str, Any]]:
             yield dataset
 
 
-def _training_sizes(model: Mapping[str, Any]) -> set[tuple[int, int]]:
-    """The sizes (height, width) of training images, as far as the model's config tells."""
-    sizes = [(model.get("data_preprocessor") or {}).get("size")]
+def _training_sizes(model: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """The sizes (height, width) of training images that the model's config tells, by setting."""
+    sizes = {"model.data_preprocessor.size": (model.get("data_preprocessor") or {}).get("size")}
     if model.get("pseudo_crop", True):
-        sizes.append(model.get("crop_size"))
-    return {tuple(size) for size in sizes if size is not None}
+        sizes["model.crop_size"] = model.get("crop_size")
+    return {name: tuple(size) for name, size in sizes.items() if size is not None}
 
 
 def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) -> None:

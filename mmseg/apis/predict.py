@@ -141,21 +141,28 @@ def predict(
     check_writable(files.out_dir, "--out-dir")
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
-    check_config(cfg, ("model", "test_dataloader"))
-    target = select_device(device)
-    model = init_model(
-        cfg,
-        checkpoint,
-        target,
-        role,
-        performance,
-        fold_batch_norm=True,
-        class_weights=class_weights,
-    )
+    with pixels_allowed(max_pixels):
+        check_config(cfg, ("model", "test_dataloader"))
+        model = init_model(
+            cfg,
+            checkpoint,
+            select_device(device),
+            role,
+            performance,
+            fold_batch_norm=True,
+            class_weights=class_weights,
+        )
+        return _predict(model, found, files, batch_size)
+
+
+def _predict(
+    model: nn.Module, found: list[PredictInput], files: PredictionFiles, batch_size: int
+) -> PredictReport:
+    """Images first, then videos."""
     report = PredictReport(class_weight=class_weights_used(model, {}))
+    on_cpu = model.data_preprocessor.device.type == "cpu"
     with (
-        pixels_allowed(max_pixels),
-        freed_memory_kept(target.type == "cpu"),
+        freed_memory_kept(on_cpu),
         keeping_confidence(model, "confidence" in files.kinds),
         ThreadPoolExecutor(WORKERS) as pool,
     ):

@@ -154,8 +154,8 @@ def _begin(cfg: Config, runner: Runner, evaluated: bool) -> None:
         return
     with atomic_path(Path(cfg.work_dir) / _config_name(cfg)) as temporary:
         store_config(cfg, temporary)
-    # Also at the start: a run may have been killed before its first checkpoint.
-    drop_repeated(Path(cfg.work_dir), runner.timestamp, runner.iter, evaluated)
+    if runner.iter > 0:
+        drop_repeated(Path(cfg.work_dir), runner.timestamp, runner.iter, evaluated)
 
 
 def _config_name(cfg: Config) -> str:

@@ -43,7 +43,7 @@ def built_from_config(what: str) -> Iterator[None]:
             f"the config's {what} cannot be built without a package that is missing: {error}"
         ) from error
     except KeyError as error:  # mmengine's, with a link to its manual
-        found, is_of_registry, _ = str(error.args[0]).partition(" registry.")
+        found, is_of_registry, _ = " ".join(map(str, error.args)).partition(" registry.")
         if not is_of_registry:
             raise
         raise InputError(f"the config's {what} cannot be built: {found} registry") from error

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmseg.analysis.logs import read_run
 from mmseg.apis.train import FINISHED, train
 from mmseg.datasets.toy import ToySettings, make_toy_data
 from mmseg.utils.checkpoint import load_checkpoint
@@ -29,8 +30,8 @@ from tests.training import small_config
 ITERATIONS, INTERVAL = 12, 2
 KILLS = 3
 CLOCK = ("time", "data_time", "memory", "eta")
-# In the message hub, with the path, the time or the revision of the code of a start in them.
-OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name", "mmengine_version")
+# In the message hub, with the path or the time of a start in them.
+OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
 
 
 def fastest_config(toy_root: Path, folder: Path) -> Config:
@@ -118,14 +119,23 @@ def outcome(work_dir: Path) -> dict[str, Any]:
         },
         "info": {key: value for key, value in hub["runtime_info"].items() if key not in OF_A_START},
         "logs": logged(work_dir),
+        "curves": {
+            name: [curve.steps.tolist(), curve.values.tolist()]
+            for name, curve in read_run(work_dir).items()
+            if name not in CLOCK
+        },
     }
 
 
 def logged(work_dir: Path) -> list[dict[str, Any]]:
-    """The lines of all starts, without what depends on the clock."""
+    """The lines since the run last began at 0, without what depends on the clock.
+
+    What was killed before its first checkpoint and begun again was another run; its lines stay.
+    """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     rows = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows]
+    begun = [i for i, row in enumerate(rows) if row["step"] == INTERVAL and "iter" in row]
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in rows[begun[-1] :]]
 
 
 def differences(found: Any, expected: Any, path: str = "") -> list[str]:

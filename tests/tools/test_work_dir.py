@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
 from mmseg.utils.config import load_config
@@ -132,12 +133,17 @@ def test_scores_of_a_run_killed_in_its_last_evaluation_are_logged_once(run):
     assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
 
 
-def test_a_run_killed_before_its_first_checkpoint_is_logged_once(run):
-    before = logged(run)
+def test_a_run_that_begins_again_leaves_the_log_of_its_first_try(run):
+    """A try that has no checkpoint, as one that has diverged: its curves are not lost."""
     for path in run.glob("*.pth"):
         path.unlink()
-    train_tool.main([*arguments(run), "--seed", "3", "--deterministic"])
-    assert logged(run) == before
+    (log,) = run.glob("*/vis_data/scalars.json")
+    before, first = log.read_bytes(), read_run(run)["lr"]
+    train_tool.main(arguments(run, "optim_wrapper.optimizer.lr=0.02"))
+    assert log.read_bytes() == before
+    again = read_run(run)["lr"]
+    assert again.steps.tolist() == first.steps.tolist()
+    assert again.values == pytest.approx(2 * first.values)
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(run):

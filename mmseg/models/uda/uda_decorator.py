@@ -133,7 +133,7 @@ class UDADecorator(BaseModel):
         with optim_wrapper.optim_context(self):
             parts = compute()
             total = torch.stack([v for key, v in parts.items() if "loss" in key]).sum()
-        if on_cpu:  # what the forward pass has freed: 110 MB in experiment 4
+        if on_cpu:  # what the forward pass has freed (benchmarks/RESULTS.md)
             give_back_freed_memory()
         accumulate_gradient(optim_wrapper, total)
         log = {f"{name}.{part}": value.detach() for part, value in parts.items()}
