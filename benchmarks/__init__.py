@@ -1,1 +1,1 @@
-"""Benchmarks: ``make bench``. Not part of the tests."""
+"""Measurements of speed and memory: ``python -m tools.benchmark``, and ``make bench``."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
-from mmseg.benchmark.measure import sized, synthetic_batches
-from mmseg.benchmark.settings import Settings, Workload
-from mmseg.benchmark.step import TrainingStep
+from benchmarks.measure import sized, synthetic_batches
+from benchmarks.settings import Settings, Workload
+from benchmarks.step import TrainingStep
 from tools.benchmark import experiment_config
 
 

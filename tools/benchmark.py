@@ -17,7 +17,7 @@ from mmseg.utils.config import add_cfg_options, load_config, override
 from run_experiments import experiment
 
 BASES = Path(__file__).resolve().parents[1] / "configs" / "_base_"
-# The module of mmseg.benchmark that measures it: it has ``add_arguments(parser)`` and
+# The module of benchmarks that measures it: it has ``add_arguments(parser)`` and
 # ``main(args)``, whose ``args.cfg`` is the config that is measured.
 PARTS = {"training": "training", "data": "data", "inference": "inference"}
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, read the config, measure."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in PARTS else None
-    part = import_module(f"mmseg.benchmark.{PARTS[name or 'training']}")
+    part = import_module(f"benchmarks.{PARTS[name or 'training']}")
     parser = Parser(
         prog=" ".join(filter(None, ("python -m tools.benchmark", name))),
         description=part.__doc__ if name else __doc__,

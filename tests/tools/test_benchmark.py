@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmseg.benchmark import measure
-from tests.benchmark.small_training import small_config
+from benchmarks import measure
+from tests.benchmarks.small_training import small_config
 from tests.tools.failing import error_of
 from tools import benchmark
 
@@ -33,8 +33,8 @@ def test_training(config, tmp_path, capsys, monkeypatch):
 
 
 def test_compare_refines_the_fast_setting(config, tmp_path, capsys, monkeypatch):
-    from mmseg.benchmark import compare
-    from tests.benchmark.small_training import result
+    from benchmarks import compare
+    from tests.benchmarks.small_training import result
 
     asked = {}
 
@@ -61,7 +61,7 @@ def test_other_benchmarks_are_modules(monkeypatch):
     monkeypatch.setattr(benchmark, "import_module", lambda name: seen.append(name) or part)
     benchmark.main(["data", "--exp", "0", "--workers", "3", "--cfg-options", "exp=7"])
     name, args = seen
-    assert name == "mmseg.benchmark.data"
+    assert name == "benchmarks.data"
     assert (args.workers, args.cfg.exp, args.cfg.model.type) == (3, 7, "SePiCo")
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg.benchmark.measure import sized, synthetic_batches
-from mmseg.benchmark.settings import Settings, Workload
-from mmseg.benchmark.step import TrainingStep
+from benchmarks.measure import sized, synthetic_batches
+from benchmarks.settings import Settings, Workload
+from benchmarks.step import TrainingStep
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.weight_casting import cast_weights
-from tests.benchmark.small_training import SIDE, small_config
+from tests.benchmarks.small_training import SIDE, small_config
 from tests.models.networks import TINY_TRANSFORMER
 
 STEPS = 3

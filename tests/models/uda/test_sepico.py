@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg.benchmark.batches import pinned
+from benchmarks.batches import pinned
 from mmseg.datasets import CityscapesDataset
 from mmseg.models.uda import SePiCo
 from tests.models.uda.small_methods import batch, optimizer_of, sepico

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 # Dense products, without sparsity, by data sheet in TFLOP/s: half precision with sums in float32
 # (fp16, and bf16 alike where there are units for it), TF32, float32. The first name that the

@@ -5,12 +5,12 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from benchmarks.batches import synthetic_batch
+from benchmarks.flops import count_step_flops, step_counter
+from benchmarks.measure import sized
+from benchmarks.step import TrainingStep
 from mmseg.apis.complexity import count_cost
-from mmseg.benchmark.batches import synthetic_batch
-from mmseg.benchmark.flops import count_step_flops, step_counter
-from mmseg.benchmark.measure import sized
-from mmseg.benchmark.step import TrainingStep
-from tests.benchmark.small_training import SIDE, small_config
+from tests.benchmarks.small_training import SIDE, small_config
 
 
 def flops_of(layer: nn.Module, *shape: int, needs_gradient: bool = True) -> int:

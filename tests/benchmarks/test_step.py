@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from mmseg.benchmark.measure import mean_phases, sized, synthetic_batches
-from mmseg.benchmark.settings import Settings, Workload
-from mmseg.benchmark.step import TrainingStep, time_steps, watched_contrast
+from benchmarks.measure import mean_phases, sized, synthetic_batches
+from benchmarks.settings import Settings, Workload
+from benchmarks.step import TrainingStep, time_steps, watched_contrast
 from mmseg.utils.phases import PhaseClock
-from tests.benchmark.small_training import SIDE, small_config
+from tests.benchmarks.small_training import SIDE, small_config
 
 CPU = torch.device("cpu")
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.benchmark import machine as machine_module
-from mmseg.benchmark import measure
-from mmseg.benchmark.machine import commit, machine, matmul_rate, peak_rate
-from mmseg.benchmark.settings import PLAIN, Settings, Workload
+from benchmarks import machine as machine_module
+from benchmarks import measure
+from benchmarks.machine import commit, machine, matmul_rate, peak_rate
+from benchmarks.settings import PLAIN, Settings, Workload
 from mmseg.engine.performance import fast_switches
 from mmseg.utils import InputError
-from tests.benchmark.small_training import SIDE, small_config
+from tests.benchmarks.small_training import SIDE, small_config
 
 CPU = torch.device("cpu")
 

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from mmseg.benchmark import compare as module
-from mmseg.benchmark import measure
-from mmseg.benchmark.compare import answer, compare, measure_apart, reason_of
-from mmseg.benchmark.settings import PLAIN, Settings, Workload
+from benchmarks import compare as module
+from benchmarks import measure
+from benchmarks.compare import answer, compare, measure_apart, reason_of
+from benchmarks.settings import PLAIN, Settings, Workload
 from mmseg.utils import InputError
-from tests.benchmark.small_training import SIDE, result, small_config
+from tests.benchmarks.small_training import SIDE, result, small_config
 
 CPU = torch.device("cpu")
 

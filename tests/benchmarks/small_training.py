@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.benchmark.settings import Settings
+from benchmarks.settings import Settings
 from tests.models.uda.small_methods import NUM_CLASSES, PREPROCESSOR, projector
 
 SIDE = 32

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from mmseg.benchmark.report import training_table, write_json
-from mmseg.benchmark.settings import PLAIN
-from mmseg.benchmark.summary import summary
+from benchmarks.report import training_table, write_json
+from benchmarks.settings import PLAIN
+from benchmarks.summary import summary
 from mmseg.utils import InputError
-from tests.benchmark.small_training import result
+from tests.benchmarks.small_training import result
 
 
 def test_one_result():

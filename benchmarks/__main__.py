@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, see :mod:`mmseg.benchmark.compare`."""
+"""One measurement in a process of its own, see :mod:`benchmarks.compare`."""
 
 import sys
 

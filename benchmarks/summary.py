@@ -1,4 +1,4 @@
-"""A Markdown summary of a folder of results: ``python -m mmseg.benchmark.summary FOLDER``."""
+"""A Markdown summary of a folder of results: ``python -m benchmarks.summary FOLDER``."""
 
 import json
 import sys
@@ -94,7 +94,7 @@ def training_row(
 def main() -> None:
     """Print the summary of the folder on the command line."""
     if len(sys.argv) != 2:
-        raise InputError("name one folder: python -m mmseg.benchmark.summary FOLDER")
+        raise InputError("name one folder: python -m benchmarks.summary FOLDER")
     print(summary(sys.argv[1]), end="")
 
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from mmseg.benchmark import evaluation
-from mmseg.benchmark.evaluation import Setting, images_to_evaluate, measure_evaluation
-from mmseg.benchmark.inference import evaluation_table
+from benchmarks import evaluation
+from benchmarks.evaluation import Setting, images_to_evaluate, measure_evaluation
+from benchmarks.inference import evaluation_table
 from mmseg.utils import InputError
 from tools.benchmark import main
 
@@ -38,7 +38,7 @@ def test_images_are_drawn_at_the_size_asked_for(toy_config, monkeypatch):
 
 def test_both_settings_and_their_ratio(toy_config, tmp_path, monkeypatch, capsys):
     toy_config.dump(tmp_path / "toy.py")
-    monkeypatch.setattr("mmseg.benchmark.evaluation.measure_apart", measure_evaluation)
+    monkeypatch.setattr("benchmarks.evaluation.measure_apart", measure_evaluation)
     monkeypatch.setattr(evaluation, "fast_setting", lambda device: Setting(batch_size=2))
     arguments = ["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu"]
     main([*arguments, "--images", "2", "--compare", "--json", str(tmp_path / "r.json")])
@@ -58,7 +58,7 @@ def test_the_memory_of_a_large_photo(toy_config, tmp_path, capsys, monkeypatch):
     def in_a_thread(workers, mp_context):
         return ThreadPoolExecutor(workers)
 
-    monkeypatch.setattr("mmseg.benchmark.photo.ProcessPoolExecutor", in_a_thread)
+    monkeypatch.setattr("benchmarks.photo.ProcessPoolExecutor", in_a_thread)
     toy_config.test_dataloader = toy_config.val_dataloader
     toy_config.dump(tmp_path / "toy.py")
     main(["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu", "--photo", "300"])

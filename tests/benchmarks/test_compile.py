@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
-from mmseg.benchmark.measure import sized, synthetic_batches
-from mmseg.benchmark.settings import Settings, Workload
-from mmseg.benchmark.step import TrainingStep
-from tests.benchmark.small_training import SIDE, small_config
+from benchmarks.measure import sized, synthetic_batches
+from benchmarks.settings import Settings, Workload
+from benchmarks.step import TrainingStep
+from tests.benchmarks.small_training import SIDE, small_config
 from tests.models.networks import TINY_TRANSFORMER
 
 

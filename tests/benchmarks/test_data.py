@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
-from mmseg.benchmark import data_files
-from mmseg.benchmark.data_files import with_data
-from mmseg.benchmark.loading import build_loader, tensors_of, time_stages, time_workers
+from benchmarks import data_files
+from benchmarks.data_files import with_data
+from benchmarks.loading import build_loader, tensors_of, time_stages, time_workers
 from mmseg.utils import InputError
 from tests.tools.failing import error_of
 from tools import benchmark

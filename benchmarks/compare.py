@@ -72,7 +72,7 @@ def measure_apart(
         paths = [Path(folder) / name for name in ("config.py", "request.json", "result.json")]
         cfg.dump(paths[0])
         write_json(paths[1], request)
-        command = [sys.executable, "-m", "mmseg.benchmark", *map(str, paths)]
+        command = [sys.executable, "-m", "benchmarks", *map(str, paths)]
         process = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
