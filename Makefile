@@ -49,4 +49,4 @@ $(STAMP): requirements.lock setup.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .benchmarks build sepico_mmseg.egg-info
-	find mmseg tools tests benchmarks configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find mmseg tools tests benchmarks demo configs -name __pycache__ -type d -prune -exec rm -rf {} +

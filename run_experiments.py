@@ -206,8 +206,8 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
 
 def train(run: Run, args: argparse.Namespace) -> None:
     """Make toy data if the run is on it, and train."""
+    from demo.toy import TOY_SETS, has_toy_data, make_toy_data
     from mmseg.apis.train import finished, latest_checkpoint
-    from mmseg.datasets.toy import TOY_SETS, has_toy_data, make_toy_data
 
     cfg = resolve(run, args)
     resume = args.resume and (run.start_from is None or any(run.work_dir.glob("iter_*.pth")))

@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
-from mmseg.datasets.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
-from mmseg.datasets.toy.layout import another_day, random_scene, random_street
-from mmseg.datasets.toy.render import render
-from mmseg.datasets.toy.scene import Scene, scene_polygons
-from mmseg.datasets.toy.writers import (
+from demo.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
+from demo.toy.layout import another_day, random_scene, random_street
+from demo.toy.render import render
+from demo.toy.scene import Scene, scene_polygons
+from demo.toy.writers import (
     Polygons,
     write_cityscapes,
     write_correspondence,
@@ -26,6 +25,7 @@ from mmseg.datasets.toy.writers import (
     write_night,
     write_synthia,
 )
+from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.utils import InputError
 
 from .step import note

@@ -38,7 +38,7 @@ def toy_night_root(tmp_path_factory) -> Path:
 
 def small_toy_data(tmp_path_factory, *sets: str) -> Path:
     """A folder like ``data/toy`` that holds these sets."""
-    from mmseg.datasets.toy import ToySettings, make_toy_data
+    from demo.toy import ToySettings, make_toy_data
 
     root = tmp_path_factory.mktemp("toy") / "toy"
     make_toy_data(root, ToySettings(12, 8, 4, 3), nproc=1, sets=sets)

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
     # Imported late, so that --help is quick.
-    from mmseg.datasets.toy import TOY_SETS, ToySettings, make_toy_data
+    from demo.toy import TOY_SETS, ToySettings, make_toy_data
 
     settings = ToySettings(
         arguments.source, arguments.target_train, arguments.val, arguments.test, arguments.seed

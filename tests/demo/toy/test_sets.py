@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.toy import TOY_SETS, ToySettings, make_toy_data
+from demo.toy.layout import random_scene
+from demo.toy.scene import scene_polygons
+from demo.toy.writers import draw_label_ids, draw_synthia_label
 from mmseg.datasets import CityscapesDataset, DarkZurichDataset, GTADataset, SynthiaDataset
 from mmseg.datasets.class_names import (
     LABEL_ID_TO_TRAIN_ID,
@@ -16,10 +20,6 @@ from mmseg.datasets.class_names import (
     train_id_table,
 )
 from mmseg.datasets.conversion import draw_train_ids
-from mmseg.datasets.toy import TOY_SETS, ToySettings, make_toy_data
-from mmseg.datasets.toy.layout import random_scene
-from mmseg.datasets.toy.scene import scene_polygons
-from mmseg.datasets.toy.writers import draw_label_ids, draw_synthia_label
 
 SMALL = ToySettings(num_source=5, num_target_train=4, num_val=3, num_test=2, seed=7)
 

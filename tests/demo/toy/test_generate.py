@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg.datasets.toy import ToySettings, has_toy_data, make_toy_data
+from demo.toy import ToySettings, has_toy_data, make_toy_data
 from mmseg.utils import InputError
 from tools.make_toy_data import main
 
@@ -102,7 +102,7 @@ def test_a_failed_run_is_not_complete(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     make_toy_data(tmp_path / "toy", TINY, nproc=1, sets=["gta"])
-    monkeypatch.setattr("mmseg.datasets.toy.sets.write_gta", full_disk)
+    monkeypatch.setattr("demo.toy.sets.write_gta", full_disk)
     with pytest.raises(InputError, match="No space left"):
         make_toy_data(tmp_path / "toy", ToySettings(2, 1, 1), nproc=1)
     assert not has_toy_data(tmp_path / "toy", ["gta"])

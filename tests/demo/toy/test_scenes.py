@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from demo.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
+from demo.toy.domains import PALETTE
+from demo.toy.layout import another_day, random_scene, random_street
+from demo.toy.render import render
+from demo.toy.scene import Camera, Scene, Thing, disc, front, scene_polygons, upright
+from demo.toy.writers import draw_label_ids, label_ids
 from mmseg.datasets import CITYSCAPES_CLASSES
 from mmseg.datasets.class_names import train_id_table
-from mmseg.datasets.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
-from mmseg.datasets.toy.domains import PALETTE
-from mmseg.datasets.toy.layout import another_day, random_scene, random_street
-from mmseg.datasets.toy.render import render
-from mmseg.datasets.toy.scene import Camera, Scene, Thing, disc, front, scene_polygons, upright
-from mmseg.datasets.toy.writers import draw_label_ids, label_ids
 
 CAMERA = Camera(width=200, height=100, horizon=40, centre=100, focal=200, above=2)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..class_names import (
+from mmseg.datasets.class_names import (
     CITYSCAPES_CLASSES,
     SYNTHIA_ID_TO_TRAIN_ID,
     train_id_table,

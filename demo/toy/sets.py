@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg.datasets.conversion import (
+    ConversionReport,
+    convert_cityscapes,
+    convert_gta,
+    convert_synthia,
+)
 from mmseg.utils import InputError
 
-from ..conversion import ConversionReport, convert_cityscapes, convert_gta, convert_synthia
 from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
 from .layout import another_day, random_scene, random_street
 from .render import render

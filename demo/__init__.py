@@ -1,0 +1,1 @@
+"""The demo: toy data, and pictures of what its model sees."""
