@@ -14,16 +14,22 @@ BLOCKS = 8
 
 
 def synthetic_batch(
-    num_classes: int, crop: int, batch: int, targets: Sequence[str] = ("target",), seed: int = 0
+    num_classes: int,
+    crop: int,
+    batch: int,
+    targets: Sequence[str] = ("target",),
+    seed: int = 0,
+    crops_target: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """A batch of both domains, collated, on the CPU.
 
     Args:
         num_classes: every one of them is in each label, if there are not more than blocks.
-        crop: side of the source images in pixels; target images are twice as wide, not cropped.
+        crop: side of the source images in pixels.
         batch: images of each domain.
         targets: names of the views of the target.
         seed: of the images and labels.
+        crops_target: whether the method crops the target itself: its images are twice as wide.
 
     Returns:
         Under ``source`` and ``targets`` the ``inputs``, ``batch`` uint8 images each, and
@@ -44,7 +50,10 @@ def synthetic_batch(
     result = {"source": {"inputs": images(crop), "data_samples": samples}}
     for name in targets:
         unlabelled = [SegDataSample() for _ in range(batch)]
-        result[name] = {"inputs": images(2 * crop), "data_samples": unlabelled}
+        result[name] = {
+            "inputs": images(2 * crop if crops_target else crop),
+            "data_samples": unlabelled,
+        }
     return result
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from mmseg.apis.shrink import set_crop_size
 from mmseg.engine.hooks.deferred_log_hook import peak_memory_mb
-from mmseg.models.uda import SePiCo, SePiCoDark, UDADecorator
+from mmseg.models.uda import UDADecorator, method_class
 from mmseg.utils import InputError
 from mmseg.utils.phases import PhaseClock
 
@@ -57,8 +56,6 @@ def measure_training(
     """
     cfg = sized(cfg, workload.crop)
     step = TrainingStep(cfg, settings, device)
-    if not isinstance(step.model, UDADecorator):
-        raise InputError(f"the benchmark trains SePiCo and SourceOnly, not {cfg.model['type']}")
     batches = synthetic_batches(step.model, workload)
     on_device = [pinned(batch) for batch in batches] if device.type == "cuda" else batches
     clock = PhaseClock(device)
@@ -80,7 +77,7 @@ def measure_training(
     flops = count_step_flops(cfg, batches[0])
     times = spread(seconds)
     median = times["median"]
-    domains = 2 if isinstance(step.model, SePiCo) else 1
+    domains = 2 if step.model.TARGET_VIEWS else 1
     return {
         "benchmark": "training",
         "title": title(cfg),
@@ -117,21 +114,20 @@ def sized(cfg: Config, crop: int) -> Config:
     for key in ("model", "optim_wrapper"):
         if not isinstance(cfg.get(key), dict):
             raise InputError(f"the config has no {key}: measure a training config")
-    if "segmentor" not in cfg.model or "data_preprocessor" not in cfg.model:
-        raise InputError(
-            "the benchmark trains SePiCo and SourceOnly, whose model has a segmentor and a "
-            f"data_preprocessor, not {cfg.model.get('type')}"
-        )
-    set_crop_size(cfg.model, crop)
+    method_class(cfg.model).set_crop_size(cfg.model, crop)
     return cfg
 
 
 def synthetic_batches(model: UDADecorator, workload: Workload) -> list[dict[str, Any]]:
     """Some batches to rotate, with the views of the target that the method learns from."""
-    targets = ["target", *(["target_day"] if isinstance(model, SePiCoDark) else [])]
     return [
         synthetic_batch(
-            model.model.num_classes, workload.crop, workload.batch, targets, workload.seed + index
+            model.model.num_classes,
+            workload.crop,
+            workload.batch,
+            model.TARGET_VIEWS,
+            workload.seed + index,
+            model.crops_target,
         )
         for index in range(DIFFERENT_BATCHES)
     ]

@@ -18,7 +18,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mmseg.apis.init_model import without_pretrained
 from mmseg.engine.hooks import IterationSeedHook
 from mmseg.engine.performance import Performance
-from mmseg.models.uda import SePiCo
 from mmseg.registry import MODELS
 from mmseg.utils import built_from_config
 from mmseg.utils.config_check import check_config
@@ -59,9 +58,7 @@ class TrainingStep:
         with built_from_config("optim_wrapper"):
             self.optim_wrapper = build_optim_wrapper(self.model, optim_wrapper)
         self._maths_attention = settings.attention == "math"
-        if isinstance(self.model, SePiCo):
-            self.model.pseudo_threshold = 0.0
-            self.model.start_contrast_iter = 0
+        self.model.start_all_losses()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Train on one batch."""
@@ -106,8 +103,7 @@ def time_steps(
 
     for iteration in range(workload.warmup):
         run(iteration)
-    if isinstance(step.model, SePiCo):
-        step.model.start_contrast_iter = step.model.iteration + workload.start_contrast
+    step.model.start_all_losses(workload.start_contrast)
     before()
     with clock, watched_contrast(step.model, clock):
         marks = [clock.mark()]

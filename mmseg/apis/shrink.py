@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.utils import InputError
+from mmseg.models.uda import method_class
 
 from .init_model import without_pretrained
 
@@ -37,12 +37,10 @@ def shrink(cfg: Config, toy_root: Path) -> None:
     Args:
         cfg: a whole training config.
         toy_root: folder of the toy data (``tools/make_toy_data.py``).
+
+    Raises:
+        InputError: the config is not of a domain-adaptation method.
     """
-    if "auxiliary_head" not in cfg.get("model", {}).get("segmentor", {}):
-        raise InputError(
-            "--debug shrinks the model of a domain-adaptation method with an "
-            "EncoderDecoderProjector; this config has another one: set its sizes with --cfg-options"
-        )
     cfg.model = _small_model(without_pretrained(cfg.model))
     _small_schedule(cfg)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
@@ -69,8 +67,9 @@ def _small_schedule(cfg: Config) -> None:
 
 
 def _small_model(model: Any) -> Any:
+    method = method_class(model)
     segmentor = model.segmentor
-    heads = [segmentor.decode_head, segmentor.auxiliary_head]
+    heads = [segmentor[name] for name in ("decode_head", "auxiliary_head") if name in segmentor]
     if segmentor.backbone.type.startswith("mit_b"):
         segmentor.backbone.type = "mit_b0"
         for head in heads:
@@ -82,19 +81,11 @@ def _small_model(model: Any) -> Any:
         for head in heads:
             if isinstance(head.in_channels, int):
                 head.in_channels = RESNET18_CHANNELS
-    segmentor.auxiliary_head.channels = CHANNELS
-    set_crop_size(model, CROP)
-    if model.type != "SourceOnly":
-        model.prototypes.feature_dim = CHANNELS
-        model.start_contrast_iter = ITERATIONS // 3
+    if "auxiliary_head" in segmentor:
+        segmentor.auxiliary_head.channels = CHANNELS
+    method.set_crop_size(model, CROP)
+    method.shrink(model, CHANNELS, ITERATIONS)
     return model
-
-
-def set_crop_size(model: Any, side: int) -> None:
-    """Change the config of a method in place to square crops."""
-    model.data_preprocessor.size = (side, side)
-    if model.type != "SourceOnly":
-        model.crop_size = (side, side)
 
 
 def _small_dataset(dataset: Any, toy_root: Path) -> None:

@@ -1,41 +1,130 @@
 """Optimizer steps with several backward passes, and parameter groups of the student alone."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from pydantic import NonNegativeFloat
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 from typing_extensions import TypedDict
 
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
-from mmseg.utils.distributed import average_gradients
+from mmseg.utils.memory import give_back_freed_memory
 
 
-def accumulate_gradient(optim_wrapper: OptimWrapper, loss: torch.Tensor) -> None:
-    """Back-propagate one of the losses of an iteration, without counting an iteration.
+class _Pass(nn.Module):
+    """One forward pass of a module by any of its methods, as DistributedDataParallel needs it."""
 
-    ``OptimWrapper.backward`` counts each call as one, which its gradient accumulation and its
-    suppression of gradient synchronisation go by; an iteration of ours has up to three.
-    """
-    optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-    optim_wrapper._inner_count -= 1
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        return compute()
 
 
 @OPTIM_WRAPPERS.register_module()
-class MixedPrecisionOptimWrapper(OptimWrapper):
+class StudentOptimWrapper(OptimWrapper):
+    """One optimizer step on the sum of several losses, each propagated back on its own.
+
+    mmengine counts each backward pass as an iteration, by which its gradient accumulation goes; an
+    iteration of a domain-adaptation method has several. In a distributed run
+    ``DistributedDataParallel`` averages the gradients over the ranks, during the last backward pass
+    of a step.
+
+    Args:
+        optimizer: of the student's parameters.
+        student: for distributed runs; without it gradients are not exchanged.
+        optim_wrapper: the other arguments of ``OptimWrapper``.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        student: nn.Module | None = None,
+        **optim_wrapper: Any,
+    ) -> None:
+        super().__init__(optimizer, **optim_wrapper)
+        self.on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
+        self.ranks: DistributedDataParallel | None = None
+        if student is not None and get_world_size() > 1:
+            # Before contrast begins no gradient reaches the projection head.
+            self.ranks = DistributedDataParallel(
+                _Pass(student), broadcast_buffers=False, find_unused_parameters=True
+            )
+
+    def backward_of(
+        self, model: nn.Module, compute: Callable[[], dict[str, Tensor]], last: bool = True
+    ) -> dict[str, Tensor]:
+        """Compute losses and propagate the sum of them back, without counting an iteration.
+
+        Args:
+            model: see :meth:`optim_context`.
+            compute: scalars by name; those with "loss" in their name are added up.
+            last: whether this is the last backward pass before :meth:`finish_step`.
+
+        Returns:
+            Them, detached, and their sum ``loss``.
+        """
+        forward = (lambda pass_: pass_()) if self.ranks is None else self.ranks
+        alone = self.ranks is not None and not (last and self.should_sync())
+        with self.ranks.no_sync() if alone else nullcontext():
+            if self.on_cpu:
+                give_back_freed_memory()
+            with self.optim_context(model):
+                parts = forward(compute)
+                total = torch.stack([v for name, v in parts.items() if "loss" in name]).sum()
+            if self.on_cpu:  # what the forward pass has freed (benchmarks/RESULTS.md)
+                give_back_freed_memory()
+            self.propagate(self.scale_loss(total))
+        return {name: value.detach() for name, value in {**parts, "loss": total}.items()}
+
+    def propagate(self, loss: Tensor, **kwargs: Any) -> None:
+        """Compute the gradients of one loss and add them to those there are."""
+        loss.backward(**kwargs)
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Propagate the one loss of an iteration back, and count the iteration."""
+        self.propagate(loss, **kwargs)
+        self._inner_count += 1
+
+    def finish_step(self) -> dict[str, Tensor]:
+        """Count one iteration, and step if its gradients complete a batch.
+
+        Returns:
+            ``gradient_norm``, a scalar on the device: the norm over all parameters before clipping,
+            not finite if a gradient is not. Empty without a step.
+        """
+        self._inner_count += 1
+        if not self.should_update():
+            return {}
+        norm = self.gradient_norm()
+        self.step()
+        self.zero_grad()
+        return {"gradient_norm": norm}
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of all gradients together, a scalar on their device."""
+        parameters = [each for group in self.param_groups for each in group["params"]]
+        return get_total_norm([each.grad for each in parameters if each.grad is not None])
+
+
+@OPTIM_WRAPPERS.register_module()
+class MixedPrecisionOptimWrapper(StudentOptimWrapper):
     """Forward passes under autocast; in float16 the loss is scaled so that gradients do not vanish.
 
     mmengine's ``AmpOptimWrapper`` does the same on GPUs alone.
 
     Args:
         precision: "bf16" or "fp16".
-        optim_wrapper: the arguments of ``OptimWrapper``.
+        optim_wrapper: the arguments of :class:`StudentOptimWrapper`.
     """
 
     def __init__(self, precision: Literal["bf16", "fp16"], **optim_wrapper: Any) -> None:
@@ -50,9 +139,14 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
             yield
 
-    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+    def propagate(self, loss: Tensor, **kwargs: Any) -> None:
         """Back-propagate the scaled loss."""
-        super().backward(self.loss_scaler.scale(loss), **kwargs)
+        super().propagate(self.loss_scaler.scale(loss), **kwargs)
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of the gradients without the scale of the loss."""
+        norm = super().gradient_norm()
+        return norm / self.loss_scaler.scale(torch.ones_like(norm))
 
     def step(self, **kwargs: Any) -> None:
         """Step, unless a gradient has overflowed, and adapt the scale."""
@@ -73,28 +167,6 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         if scale:
             self.loss_scaler.load_state_dict(scale)
         super().load_state_dict(state)
-
-
-def finish_step(optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
-    """Count one iteration, and step if its gradients complete a batch.
-
-    In a distributed run this is where the ranks exchange gradients, once for all losses.
-
-    Returns:
-        ``gradient_norm``, a scalar on the device: the norm over all parameters before clipping, not
-        finite if a gradient is not. Empty without a step.
-    """
-    optim_wrapper._inner_count += 1
-    if not optim_wrapper.should_update():
-        return {}
-    parameters = [each for group in optim_wrapper.param_groups for each in group["params"]]
-    average_gradients(parameters)
-    norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
-    if hasattr(optim_wrapper, "loss_scaler"):
-        norm = norm / optim_wrapper.loss_scaler.scale(torch.ones_like(norm))
-    optim_wrapper.step()
-    optim_wrapper.zero_grad()
-    return {"gradient_norm": norm}
 
 
 def parameter_groups(
@@ -175,6 +247,8 @@ class StudentOptimWrapperConstructor:
         self, optim_wrapper_cfg: dict, paramwise_cfg: ParamwiseSettings | None = None
     ) -> None:
         self.wrapper_cfg = {"type": "OptimWrapper", **optim_wrapper_cfg}
+        if self.wrapper_cfg["type"] == "OptimWrapper":
+            self.wrapper_cfg["type"] = "StudentOptimWrapper"
         self.optimizer_cfg = self.wrapper_cfg.pop("optimizer")
         if self.optimizer_cfg.get("type") in ("Adam", "AdamW"):
             self.optimizer_cfg = {"fused": True, **self.optimizer_cfg}
@@ -192,4 +266,5 @@ class StudentOptimWrapperConstructor:
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": params})
         fused = [group.get("fused") for group in optimizer.param_groups]
         optimizer.register_load_state_dict_post_hook(partial(fit_state_to_parameters, fused=fused))
-        return OPTIM_WRAPPERS.build(self.wrapper_cfg, default_args={"optimizer": optimizer})
+        given = {"optimizer": optimizer, "student": model.model}
+        return OPTIM_WRAPPERS.build(self.wrapper_cfg, default_args=given)

@@ -49,8 +49,8 @@ class TrainRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """The model on its device, set up for speed.
 
-        It is not wrapped in a distributed run: an iteration has several backward passes, after all
-        of which the gradients are averaged at once (``finish_step``).
+        In a distributed run the optimizer's wrapper exchanges the gradients of the student, see
+        :class:`~mmseg.engine.optim.StudentOptimWrapper`; the model itself is not wrapped.
         """
         if self.distributed:
             if model_wrapper_cfg:

@@ -1,6 +1,6 @@
 """Sums over the ranks of a distributed run; with a single process each of them is the identity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from mmengine.dist import all_reduce, all_reduce_params, get_world_size
@@ -39,13 +39,6 @@ def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     stacked = torch.stack([value.detach().float() for value in values.values()])
     all_reduce(stacked, op="mean")
     return dict(zip(values, stacked.unbind(), strict=True))
-
-
-def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Replace the gradients by their mean over all ranks, in one communication."""
-    if get_world_size() > 1:
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        all_reduce_params(gradients, op="mean")
 
 
 def average_batch_norm(module: nn.Module) -> None:

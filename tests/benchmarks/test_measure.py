@@ -117,7 +117,7 @@ def test_mistakes():
         measure.sized(cfg, SIDE)
     cfg = small_config()
     cfg.model = cfg.model.segmentor
-    with pytest.raises(InputError, match="trains SePiCo and SourceOnly, .* not EncoderDecoderPro"):
+    with pytest.raises(InputError, match="EncoderDecoderProjector, but this needs a domain-"):
         measure.sized(cfg, SIDE)
 
 

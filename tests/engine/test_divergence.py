@@ -7,11 +7,10 @@ import pytest
 import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
-from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg.engine.hooks import DeferredRuntimeInfoHook
-from mmseg.engine.optim import MixedPrecisionOptimWrapper, accumulate_gradient, finish_step
+from mmseg.engine.optim import MixedPrecisionOptimWrapper, StudentOptimWrapper
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_for_testing
 from mmseg.utils.finite import first_nonfinite
@@ -29,7 +28,7 @@ class Run:
         self.optim_wrapper = (
             MixedPrecisionOptimWrapper(precision, optimizer=optimizer)
             if precision
-            else OptimWrapper(optimizer)
+            else StudentOptimWrapper(optimizer)
         )
         self.message_hub = MessageHub(str(folder))
         self.hooks = [CheckpointHook(interval=4, by_epoch=False)]
@@ -37,8 +36,8 @@ class Run:
 
     def iterate(self, hook: DeferredRuntimeInfoHook, learned: torch.Tensor, **log: float) -> None:
         """Learn from a loss, and log it with what else there is."""
-        accumulate_gradient(self.optim_wrapper, learned)
-        outputs = finish_step(self.optim_wrapper)
+        self.optim_wrapper.backward_of(self.model, lambda: {"loss": learned})
+        outputs = self.optim_wrapper.finish_step()
         outputs |= {name: torch.tensor(value) for name, value in log.items()}
         hook.after_train_iter(self, self.iter, None, outputs)
         self.iter += 1

@@ -4,13 +4,11 @@ import copy
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg.engine.optim import (
+    StudentOptimWrapper,
     StudentOptimWrapperConstructor,
-    accumulate_gradient,
-    finish_step,
     parameter_groups,
 )
 from tests.models.uda.small_methods import sepico
@@ -67,7 +65,7 @@ def test_the_teacher_is_not_optimized():
     optimizer = {"type": "AdamW", "lr": 0.1, "weight_decay": 0.01}
     construct = StudentOptimWrapperConstructor({"optimizer": optimizer}, {"custom_keys": KEYS})
     optim_wrapper = construct(model)
-    assert type(optim_wrapper) is OptimWrapper
+    assert type(optim_wrapper) is StudentOptimWrapper
     assert isinstance(optim_wrapper.optimizer, torch.optim.AdamW)
     assert optim_wrapper.optimizer.defaults["fused"]
     groups = optim_wrapper.optimizer.param_groups
@@ -110,32 +108,37 @@ def test_the_configs_are_left_as_they_are():
     assert wrapper == {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1}}
 
 
-def quadratic(weight: nn.Parameter) -> list[torch.Tensor]:
-    """Three losses, whose gradients at w are 2w, 3 and 6w."""
-    return [weight.square().sum(), 3 * weight.sum(), 3 * weight.square().sum()]
+def quadratic(weight: nn.Parameter) -> list[dict[str, torch.Tensor]]:
+    """Three losses, whose gradients at w are 2w, 3 and 6w, each beside a number that is no loss."""
+    losses = [weight.square().sum(), 3 * weight.sum(), 3 * weight.square().sum()]
+    return [{"loss_a": loss / 3, "loss_b": loss * 2 / 3, "acc": loss} for loss in losses]
 
 
-def wrapper_of(weight: nn.Parameter, accumulative_counts: int = 1) -> OptimWrapper:
-    return OptimWrapper(torch.optim.SGD([weight], lr=0.1), accumulative_counts)
+def wrapper_of(weight: nn.Parameter, accumulative_counts: int = 1) -> StudentOptimWrapper:
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    return StudentOptimWrapper(optimizer, accumulative_counts=accumulative_counts)
 
 
-def iterate(optim_wrapper: OptimWrapper, weight: nn.Parameter) -> None:
-    for loss in quadratic(weight):
-        accumulate_gradient(optim_wrapper, loss)
-    finish_step(optim_wrapper)
+def propagate(optim_wrapper: StudentOptimWrapper, weight: nn.Parameter) -> list[dict]:
+    return [
+        optim_wrapper.backward_of(nn.Identity(), lambda parts=parts: parts)
+        for parts in quadratic(weight)
+    ]
 
 
-def test_losses_one_by_one_are_their_sum_and_count_once():
+def iterate(optim_wrapper: StudentOptimWrapper, weight: nn.Parameter) -> None:
+    propagate(optim_wrapper, weight)
+    optim_wrapper.finish_step()
+
+
+def test_losses_one_by_one_are_their_sum_and_make_one_step():
     weight = nn.Parameter(torch.tensor([1.0, -2.0]))
     optim_wrapper = wrapper_of(weight)
-    for loss in quadratic(weight):
-        accumulate_gradient(optim_wrapper, loss)
-        assert optim_wrapper._inner_count == 0
-    (expected,) = torch.autograd.grad(torch.stack(quadratic(weight)).sum(), weight)
-    assert torch.equal(weight.grad, expected)
-    assert expected.tolist() == [11.0, -13.0]
-    finish_step(optim_wrapper)
-    assert optim_wrapper._inner_count == 1
+    logs = propagate(optim_wrapper, weight)
+    assert [log["loss"].item() for log in logs] == pytest.approx([5, -3, 15])
+    assert logs[1]["acc"] == -3 and not any(log["loss"].requires_grad for log in logs)
+    torch.testing.assert_close(weight.grad, torch.tensor([11.0, -13.0]))
+    assert optim_wrapper.finish_step()["gradient_norm"].item() == pytest.approx(290**0.5)
     assert weight.grad is None
     torch.testing.assert_close(weight.detach(), torch.tensor([-0.1, -0.7]))
 
@@ -148,7 +151,6 @@ def test_two_iterations_make_one_step_on_their_mean():
     assert weight.grad.tolist() == [5.5]
     iterate(optim_wrapper, weight)
     assert weight.item() == pytest.approx(1 - 0.1 * 11)
-    assert optim_wrapper._inner_count == 2
 
 
 def test_an_iteration_left_over_steps_alone():

@@ -19,13 +19,7 @@ from mmseg.registry import HOOKS
 from mmseg.visualization import colorize, denormalize, heatmap, legend, panel, save_image, stack
 
 MASK_PALETTE = ((40, 40, 40), (255, 200, 60))
-LAYOUT = (
-    ("source_image", "source_label", "target_image", "teacher_prediction"),
-    ("target_crop", "pseudo_label", "ground_truth", "pixel_weight"),
-    ("day_image", "mix_mask", "mixed_image", "mixed_label"),
-)
 TITLES = {
-    **{name: name.replace("_", " ") for row in LAYOUT for name in row},
     "teacher_prediction": "teacher's prediction",
     "pseudo_label": "pseudo-label",
     "mix_mask": "mix mask: yellow is source",
@@ -62,7 +56,7 @@ class TrainingPanelHook(Hook):
         """Ask the model to keep its pictures of this iteration (main process only)."""
         model = _unwrapped(runner.model)
         due = runner.iter == 0 or self.every_n_train_iters(runner, self.interval)
-        if due and hasattr(model, "keep_visuals") and is_main_process():
+        if due and getattr(model, "PANEL", ()) and is_main_process():
             model.keep_visuals = True
 
     def after_train_iter(
@@ -86,7 +80,7 @@ class TrainingPanelHook(Hook):
         for i in range(min(self.max_images, len(samples))):
             one = {name: value[i].detach().cpu() for name, value in visuals.items()}
             label = self._ground_truth(runner, samples[i].metainfo, one.get("crop_boxes"))
-            grid = training_panel(one, label, palette, mean, std)
+            grid = training_panel(model.PANEL, one, label, palette, mean, std)
             key = legend(metainfo["classes"], palette, grid.shape[1])
             save_image(folder / f"iter_{runner.iter + 1:06d}_{i}.png", stack([grid, key]))
 
@@ -104,6 +98,7 @@ class TrainingPanelHook(Hook):
 
 
 def training_panel(
+    layout: Sequence[Sequence[str]],
     visuals: Mapping[str, Tensor],
     ground_truth: NDArray[np.uint8] | None,
     palette: Sequence[Sequence[int]],
@@ -113,6 +108,7 @@ def training_panel(
     """One target image's pictures of an iteration.
 
     Args:
+        layout: names of pictures, row by row.
         visuals: what the model kept, without the batch axis, on the CPU: normalised images
             (3, H, W), labels and masks (H, W) or (1, H, W). What it did not keep is left out.
         ground_truth: (H, W) label of the target crop, if it may be shown.
@@ -134,11 +130,10 @@ def training_panel(
             pictures[name] = colorize(value.reshape(value.shape[-2:]).numpy(), colors)
     if ground_truth is not None:
         pictures["ground_truth"] = colorize(ground_truth, palette)
-    titles = {
-        **TITLES,
-        "pixel_weight": f"pixel weight, at most {visuals['pixel_weight'].max():.2f}",
-    }
-    rows = [[(titles[name], pictures[name]) for name in row if name in pictures] for row in LAYOUT]
+    titles = {name: name.replace("_", " ") for name in pictures} | TITLES
+    if "pixel_weight" in visuals:
+        titles["pixel_weight"] = f"pixel weight, at most {visuals['pixel_weight'].max():.2f}"
+    rows = [[(titles[name], pictures[name]) for name in row if name in pictures] for row in layout]
     return panel(rows)
 
 

@@ -298,14 +298,30 @@ class EncoderDecoder(BaseModel):
         part = None if rows == slice(0, size[0]) else rows
         return self.decode_head.upsample(logits, size, part)
 
-    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
-        """Losses of all heads: ``decode.loss_seg``, ``decode.acc_seg`` and so for ``aux``."""
-        feats, label = self.extract_feat(inputs), stack_labels(data_samples)
+    def losses_of(
+        self, inputs: Tensor, label: Tensor, weight: Tensor | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Losses of images with labels, and the features that they were computed from.
+
+        Args:
+            inputs: (B, 3, H, W).
+            label: (B, H, W) or (B, 1, H, W), any integer dtype.
+            weight: (B, H, W), factor of each pixel's loss.
+
+        Returns:
+            The backbone's maps, and scalars: ``decode.loss_seg``, ``decode.acc_seg`` and so for
+            ``aux``.
+        """
+        feats = self.extract_feat(inputs)
         losses = {}
         for prefix, head in self.supervised_heads().items():
-            parts = head.loss_by_feat(head(feats), label)
+            parts = head.loss_by_feat(head(feats), label, weight)
             losses |= {f"{prefix}.{name}": value for name, value in parts.items()}
-        return losses
+        return feats, losses
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """The losses of :meth:`losses_of` for samples with labels."""
+        return self.losses_of(inputs, stack_labels(data_samples))[1]
 
     def supervised_heads(self) -> dict[str, nn.Module]:
         """The heads that learn from labels, by their prefix in the log."""

@@ -14,7 +14,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.setting_types import ClassFactors, Fraction
 
-from .sepico import PseudoLabel, SePiCo
+from .self_training import PseudoLabel
+from .sepico import SePiCo
 
 DAY_THRESHOLD = 0.4
 """Probability by day above which a class counts as seen by day."""
@@ -62,6 +63,9 @@ class SePiCoDark(SePiCo):
             for none. The decoder's ``loss_decode`` has its own.
         sepico: the arguments of :class:`SePiCo`.
     """
+
+    TARGET_VIEWS = ("target", "target_day")
+    PANEL = (*SePiCo.PANEL[:2], ("day_image", *SePiCo.PANEL[2]))
 
     def __init__(
         self,

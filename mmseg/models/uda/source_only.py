@@ -6,7 +6,7 @@ from torch import Tensor
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import mean_over_ranks
 
-from .uda_decorator import Losses, UDADecorator
+from .uda_decorator import UDADecorator
 
 
 @MODELS.register_module()
@@ -21,8 +21,5 @@ class SourceOnly(UDADecorator):
         """One iteration on ``data["source"]``; a target in the batch is not looked at."""
         image, label = self.images_and_label(data["source"])
         self.draw_augmentation()
-
-        def source_loss() -> Losses:
-            return self.decode_losses(self.model.extract_feat(self.augment(image)), label)
-
-        return mean_over_ranks(self.train_on({"src": source_loss}, optim_wrapper))
+        losses = {"src": lambda: self.source_loss(image, label)}
+        return mean_over_ranks(self.train_on(losses, optim_wrapper))

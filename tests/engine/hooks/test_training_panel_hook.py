@@ -9,6 +9,7 @@ from torch import nn
 from mmseg.engine.hooks import TrainingPanelHook
 from mmseg.engine.hooks import training_panel_hook as module
 from mmseg.engine.hooks.training_panel_hook import label_of_crop, training_panel
+from mmseg.models.uda import SePiCo
 from mmseg.structures import SegDataSample
 
 PALETTE = [[255, 0, 0], [0, 0, 255]]
@@ -28,6 +29,7 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.data_preprocessor = Preprocessor()
+        self.PANEL = SePiCo.PANEL
         self.keep_visuals = False
         self.visuals = {}
 
@@ -127,7 +129,7 @@ def test_ground_truth_only_of_validation_images(tmp_path, monkeypatch, in_valida
     monkeypatch.setattr(
         module,
         "training_panel",
-        lambda _, truth, *rest: drawn.append(truth) or np.zeros((8, 400, 3), np.uint8),
+        lambda layout, _, truth, *rest: drawn.append(truth) or np.zeros((8, 400, 3), np.uint8),
     )
     other = tmp_path / "city" / "other.png"
     validation = Validation(image if in_validation else other, label)
@@ -157,11 +159,11 @@ def test_panel_shows_what_there_is():
     one = {name: value[0] for name, value in visuals().items()}
     green = [[0, 255, 0], [0, 0, 255]]
     truth = np.zeros((16, 16), np.uint8)
-    without = training_panel(one, None, PALETTE, MEAN, STD)
+    without = training_panel(SePiCo.PANEL, one, None, PALETTE, MEAN, STD)
     assert colors_of(without) >= {(255, 0, 0), (0, 0, 255), (128, 128, 128), (255, 200, 60)}
     del one["source_label"]
-    assert (0, 255, 0) not in colors_of(training_panel(one, None, green, MEAN, STD))
-    assert (0, 255, 0) in colors_of(training_panel(one, truth, green, MEAN, STD))
+    assert (0, 255, 0) not in colors_of(training_panel(SePiCo.PANEL, one, None, green, MEAN, STD))
+    assert (0, 255, 0) in colors_of(training_panel(SePiCo.PANEL, one, truth, green, MEAN, STD))
     for name in ("mix_mask", "mixed_image", "mixed_label", "crop_boxes"):
         del one[name]
-    assert training_panel(one, None, PALETTE, MEAN, STD).shape[0] < without.shape[0]
+    assert training_panel(SePiCo.PANEL, one, None, PALETTE, MEAN, STD).shape[0] < without.shape[0]

@@ -5,6 +5,8 @@ from unittest import mock
 import torch
 from mmengine.dist import get_rank, get_world_size
 from torch import Tensor, distributed
+from torch.distributed import GradBucket
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from tests.models.uda.small_methods import batch, labelled, optimizer_of, projector, sepico
 
@@ -90,7 +92,14 @@ def with_batch_norm() -> dict:
     model = sepico()
     optim_wrapper = optimizer_of(model)
     sizes: list[int] = []
+    gradients: list[int] = []
     all_reduce = distributed.all_reduce
+
+    def exchange(group: None, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
+        gradients.append(bucket.buffer().numel())
+        return allreduce_hook(group, bucket)
+
+    optim_wrapper.ranks.register_comm_hook(None, exchange)
 
     def counting(tensor: Tensor, *args, **kwargs):
         sizes.append(tensor.numel())
@@ -98,11 +107,13 @@ def with_batch_norm() -> dict:
 
     for t in range(3):
         sizes.clear()
+        gradients.clear()
         torch.manual_seed(10 * t + get_rank())  # own draws, as in training
         with mock.patch.object(distributed, "all_reduce", counting):
             model.train_step(images(t)[0], optim_wrapper)
     return {
         "state": {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)},
         "sizes": list(sizes),
+        "gradients": list(gradients),
         "parameters": sum(p.numel() for p in model.model.parameters() if p.requires_grad),
     }

@@ -1,0 +1,295 @@
+"""Self-training with class mixing (DACS, Tranheden et al., WACV 2021): what methods build on.
+
+Shapes: B images, C classes, H x W pixels.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
+from mmseg.registry import MODELS
+from mmseg.utils import InputError
+from mmseg.utils.distributed import mean_over_ranks, sum_over_ranks
+from mmseg.utils.phases import phase
+from mmseg.utils.setting_types import Fraction, PartConfig
+
+from .teacher import switch_off_dropout, teacher_momentum, update_teacher
+from .uda_decorator import EvalModel, JitterStrength, Losses, UDADecorator
+
+
+@dataclass
+class PseudoLabel:
+    """The teacher's label of the target (B, H, W) long, and where it is confident, bool."""
+
+    label: Tensor
+    confident: Tensor
+
+    def confidence(self) -> Tensor:
+        """q, scalar in [0, 1]: the confident share of all pixels, of all ranks."""
+        confident = self.confident.sum()
+        total = torch.full_like(confident, self.confident.numel())
+        confident, total = sum_over_ranks(torch.stack([confident, total]))
+        return confident / total
+
+
+@dataclass
+class Batch:
+    """What the student learns from in one iteration, before strong augmentation.
+
+    Attributes:
+        source: normalised images (B, 3, H, W). source_label: (B, H, W) long.
+        target: normalised images (B, 3, H, W). pseudo_label: (B, H, W) long.
+        weight: of each pseudo-label, (B, H, W).
+    """
+
+    source: Tensor
+    source_label: Tensor
+    target: Tensor
+    pseudo_label: Tensor
+    weight: Tensor
+
+
+class LossTerm(nn.Module):
+    """A loss that any self-training method can have, by ``terms=[dict(type=...)]``.
+
+    It adds to the pass of the source, or has passes of its own, or both.
+    """
+
+    def on_source(
+        self, method: "SelfTraining", image: Tensor, feats: list[Tensor], label: Tensor
+    ) -> Losses:
+        """Losses added to the pass of the source, see :meth:`UDADecorator.on_source`."""
+        return {}
+
+    def losses(self, method: "SelfTraining", batch: Batch) -> dict[str, Callable[[], Losses]]:
+        """Passes of its own, by their name in the log, see :meth:`UDADecorator.train_on`."""
+        return {}
+
+
+@MODELS.register_module(name=["SelfTraining", "DACS"])
+class SelfTraining(UDADecorator):
+    """Learn from the pseudo-labels of a moving-average teacher, on images mixed by classes.
+
+    A method is a subclass that overrides some of :meth:`choose_target`, :meth:`pseudo_label`,
+    :meth:`teach`, :meth:`on_source` and :meth:`losses`; :meth:`train_step` calls them in this
+    order.
+
+    Args:
+        segmentor: config of the student ``model``; the teacher ``ema_model`` has the same shape.
+        data_preprocessor: config of the ``SegDataPreProcessor`` of both domains.
+        alpha: largest momentum of the teacher.
+        pseudo_threshold: probability from which on a pseudo-label counts as confident.
+        enable_self_training: whether the decoder learns from mixed images.
+        augment_mixed: whether the mixed images are jittered and blurred.
+        terms: configs of :class:`LossTerm`.
+        color_jitter_strength, color_jitter_threshold, blur, augment_source_and_target: see
+            :class:`UDADecorator`.
+
+    Attributes:
+        iteration: t, counted from 0 over restarts.
+    """
+
+    TARGET_VIEWS: ClassVar[tuple[str, ...]] = ("target",)
+    PANEL: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("source_image", "source_label", "target_image", "teacher_prediction"),
+        ("target_crop", "pseudo_label", "ground_truth", "pixel_weight"),
+        ("mix_mask", "mixed_image", "mixed_label"),
+    )
+
+    def __init__(
+        self,
+        segmentor: PartConfig,
+        data_preprocessor: PartConfig,
+        alpha: Fraction = 0.999,
+        pseudo_threshold: Fraction = 0.968,
+        enable_self_training: bool = True,
+        augment_mixed: bool = True,
+        terms: Sequence[PartConfig] = (),
+        color_jitter_strength: JitterStrength = 0.2,
+        color_jitter_threshold: Fraction = 0.2,
+        blur: bool = True,
+        augment_source_and_target: bool = False,
+    ) -> None:
+        super().__init__(
+            segmentor,
+            data_preprocessor,
+            color_jitter_strength,
+            color_jitter_threshold,
+            blur,
+            augment_source_and_target,
+        )
+        self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
+        self.terms = nn.ModuleList(MODELS.build(term) for term in terms)
+        self.alpha = alpha
+        self.pseudo_threshold = pseudo_threshold
+        self.enable_self_training = enable_self_training
+        self.augment_mixed = augment_mixed
+        self.iteration = 0
+        self.train()
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration: teacher, pseudo-labels, what the method learns of them, losses, one step.
+
+        Args:
+            data: collated ``dict(source=..., target=...)``; the target brings no label.
+            optim_wrapper: of the student's parameters.
+
+        Returns:
+            Detached scalars to log: the losses by name, the confidence q and the share of target
+            pixels without a pseudo-label.
+        """
+        source, source_label = self.images_and_label(data["source"])
+        views = self.target_views(data)
+        with phase("teacher"):
+            update_teacher(self.ema_model, self.model, teacher_momentum(self.iteration, self.alpha))
+        self.draw_augmentation()
+
+        teaching = self.ema_model.weights_cast()
+        with torch.no_grad(), optim_wrapper.optim_context(self), teaching:
+            target, pseudo = self.choose_target(views)
+            confidence = pseudo.confidence()
+            edges = data["target"]["data_samples"][0].get("ignored_edges", (0.0, 0.0))
+            weight = self.pixel_weight(pseudo.label, confidence, edges)
+            batch = Batch(source, source_label, target, pseudo.label, weight)
+            self.teach(batch)
+        log = self.train_on(self.losses(batch), optim_wrapper)
+
+        self.show(source_image=source, source_label=source_label, target_image=views[0])
+        self.show(target_crop=target, pseudo_label=pseudo.label, pixel_weight=weight)
+        self.iteration += 1
+        log |= {"confidence": confidence, "ignored_pseudo_labels": (weight == 0).float().mean()}
+        return mean_over_ranks(log)
+
+    def target_views(self, data: dict) -> list[Tensor]:
+        """The views of the target that pseudo-labels are made from, each (B, 3, H, W).
+
+        They are what the batch has under ``target`` and ``target_*``, in this order. The first one
+        is what the student learns from.
+        """
+        names = ["target", *(name for name in data if name.startswith("target_"))]
+        return [self.data_preprocessor(data[name], training=True)["inputs"] for name in names]
+
+    def choose_target(self, views: list[Tensor]) -> tuple[Tensor, PseudoLabel]:
+        """Pseudo-label the target; the part of it that the student learns from is all of it here.
+
+        Returns:
+            Images (B, 3, h, w) and the pseudo-label on them.
+        """
+        with phase("teacher"):
+            pseudo = self.pseudo_label(views)
+        self.show(teacher_prediction=pseudo.label)
+        return views[0], pseudo
+
+    def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
+        """The teacher's arg-max, and the pixels it gives at least the threshold."""
+        return self.confident_label(self.ema_model.encode_decode(views[0]).softmax(1))
+
+    def confident_label(self, probability: Tensor) -> PseudoLabel:
+        """The pseudo-label of class scores (B, C, H, W), confident at or above the threshold."""
+        top, label = probability.max(1)
+        return PseudoLabel(label, top >= self.pseudo_threshold)
+
+    @staticmethod
+    def pixel_weight(
+        pseudo_label: Tensor, confidence: Tensor, ignored_edges: tuple[float, float]
+    ) -> Tensor:
+        """(B, H, W) weight of each pseudo-label: q, and 0 at the edges that are left out.
+
+        Args:
+            pseudo_label: (B, H, W). confidence: q, scalar.
+            ignored_edges: shares of H at the top and at the bottom.
+        """
+        height = pseudo_label.shape[1]
+        top, bottom = (round(share * height) for share in ignored_edges)
+        row = torch.arange(height, device=pseudo_label.device)
+        learnt = (row >= top) & (row < height - bottom)
+        weight = confidence * learnt.to(confidence)
+        return weight[None, :, None].expand(pseudo_label.shape)
+
+    def teach(self, batch: Batch) -> None:
+        """Let the teacher work for the method, without gradients; nothing here."""
+
+    def losses(self, batch: Batch) -> dict[str, Callable[[], Losses]]:
+        """The passes of the student, in their order, see :meth:`UDADecorator.train_on`."""
+        losses = {"src": lambda: self.source_loss(batch.source, batch.source_label)}
+        if self.enable_self_training:
+            mixed = self.mix_domains(batch)
+            losses["mix"] = lambda: self.mix_loss(*mixed)
+        for term in self.terms:
+            losses |= term.losses(self, batch)
+        return losses
+
+    def on_source(self, image: Tensor, feats: list[Tensor], label: Tensor) -> Losses:
+        """Losses of the terms, see :meth:`UDADecorator.on_source`."""
+        losses = {}
+        for term in self.terms:
+            losses |= term.on_source(self, image, feats, label)
+        return losses
+
+    def mix_domains(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Paste half of the source's classes into the target (class mixing).
+
+        Returns:
+            Mixed image (B, 3, H, W), label (B, H, W) and pixel weight (B, H, W).
+
+        Raises:
+            InputError: source and target differ in size.
+        """
+        if batch.source.shape != batch.target.shape:
+            raise InputError(
+                "source images and target crops must have one size to be mixed, but they have "
+                f"{tuple(batch.source.shape[-2:])} and {tuple(batch.target.shape[-2:])} (h, w): "
+                "make crop_size of the source's RandomCrop, of the model and size of the "
+                "data_preprocessor equal, and no larger than the images"
+            )
+        mask = self.mix_mask(batch.source_label)
+        image = mix(mask, batch.source, batch.target)
+        label = mix(mask, batch.source_label, batch.pseudo_label)
+        self.show(mix_mask=mask, mixed_image=image, mixed_label=label)
+        return image, label, batch.weight.masked_fill(mask, 1)
+
+    def mix_mask(self, source_label: Tensor) -> Tensor:
+        """(B, H, W) bool: pixels taken from the source."""
+        return class_mask(source_label, draw_mix_classes(source_label))
+
+    def mix_loss(self, image: Tensor, label: Tensor, weight: Tensor) -> Losses:
+        """Weighted losses of the mixed images, each strongly augmented on its own."""
+        if self.augment_mixed:
+            image = torch.cat([self.jitter_and_blur(each) for each in image.split(1)])
+        return self.model.losses_of(image, label, weight)[1]
+
+    # ------------------------------------------------------------------ modes, weights and state
+
+    def segmentor_for(self, eval_model: EvalModel) -> nn.Module:
+        """The student ``model`` or the teacher ``ema_model``."""
+        return self.ema_model if eval_model == "teacher" else super().segmentor_for(eval_model)
+
+    def train(self, mode: bool = True) -> "SelfTraining":
+        """In training the teacher's BatchNorm uses batch statistics, but nothing is dropped."""
+        super().train(mode)
+        if mode:
+            switch_off_dropout(self.ema_model)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise the student and start the teacher, buffers included, as its copy."""
+        self.model.init_weights()
+        self.ema_model.load_state_dict(self.model.state_dict())
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside parameters and buffers."""
+        return {"iteration": self.iteration}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`get_extra_state`."""
+        self.iteration = state["iteration"]
+
+    def start_all_losses(self, delay: int = 0) -> None:
+        """Let all pseudo-labels count as confident, see :meth:`UDADecorator.start_all_losses`."""
+        self.pseudo_threshold = 0.0
