@@ -1,95 +1,110 @@
 """The experiments of the paper as rows of one table, and the configs they stand for.
 
-``python run_experiments.py --exp N`` trains row N. A row names a task, a network, a variant of the
-contrast and a recipe; :func:`generate_experiment_cfgs` turns it into configs that inherit from
-``configs/_base_``. To add an experiment add a row.
+``python run_experiments.py --exp N`` trains row N. A row names a task, a network, a method and its
+variant: files in ``configs/_base_``, which own all values, and what differs from them.
+:func:`generate_experiment_cfgs` turns it into configs that inherit from these files. To add an
+experiment add a row.
 """
 
+import os
 import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmseg.utils import InputError
 
-Method = Literal["sepico", "source_only"]
+BASES = Path(__file__).parent / "configs" / "_base_"
+# What differs from the values of base files: nested dicts as in a config.
+Settings = dict[str, Any]
+
+
+def from_base(name: str) -> str:
+    """Refer to a value of the bases, which :func:`config_text` writes as mmengine reads it."""
+    return "{{_base_." + name + "}}"
 
 
 @dataclass(frozen=True)
 class Task:
-    """Two domains: what is learnt where, and how its data is cropped and masked.
+    """Two domains: what is learnt where.
 
     Attributes:
         dataset: file in ``configs/_base_/datasets``.
         source, target, split: names for people; ``split`` is what published results are on.
-        ignored_edges: whether the target's data set has edges without pseudo-labels; a part of the
-            run's name.
-        uda: file in ``configs/_base_/uda`` for SePiCo on this task.
-        class_weights: whether classes weigh differently in the pseudo-labels, in the decoder's loss
-            and in testing; the network's file is then the one that ends with ``_night``.
-        best: the score of the checkpoint that is kept as the best one.
+        schedule: file in ``configs/_base_/schedules``.
+        runtime: file in ``configs/_base_``.
+        settings: what else differs.
     """
 
     dataset: str
     source: str
     target: str
     split: str
-    ignored_edges: bool = True
-    uda: str = "sepico"
-    class_weights: bool = False
-    best: str = "mIoU"
+    schedule: str = "adamw"
+    runtime: str = "default_runtime"
+    settings: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Network:
-    """A segmentor: file in ``configs/_base_/models``, its parts' names, its optimizer groups."""
+    """A segmentor: file in ``configs/_base_/models``, its parts' names, what else it changes."""
 
     model: str
     decoder: str
     encoder: str
-    levels: str
-    custom_keys: dict[str, dict[str, float]] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How long, how fast and with which thresholds; the defaults are the paper's."""
+class Method:
+    """A way to train.
 
-    max_iters: int = 40000
-    seed: int = 76
-    lr: float = 6e-5
-    head_lr_mult: float = 10.0
-    warmup_iters: int = 1500
-    batch_size: int = 2
-    val_interval: int = 1000
-    log_interval: int = 50
-    checkpoint_interval: int = 1000
-    panel_interval: int = 1000
-    alpha: float = 0.999
-    pseudo_threshold: float = 0.968
-    crop_size: tuple[int, int] = (640, 640)
-    start_contrast_iter: int = 3000
-    temperature: float = 100.0
-    regularizer_weight: float = 1.0
-    contrast_weight: float = 1.0
-    rcs_temperature: float = 0.01
-    feature_dim: int = 512
+    Attributes:
+        title: for people.
+        config: file in ``configs/_base_/uda``.
+        name: its part of the name of a run, from the whole config.
+        settings: what differs from that file and others.
+        variants: by their name in a row, what differs more.
+        demo: what differs in a demo.
+    """
+
+    title: str
+    config: str
+    name: Callable[[Config], str]
+    settings: Settings = field(default_factory=dict)
+    variants: dict[str, Settings] = field(default_factory=dict)
+    demo: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row: its runs are ``stages`` in order, each after the first starting from the first."""
+    """One row.
+
+    Attributes:
+        stages: the methods of its runs, if there are several: the first is a pretraining, the
+            others start from its last weights.
+    """
 
     task: str
     network: str
-    variant: Literal["dist", "bank", "proto"]
-    recipe: str = "paper"
+    method: str
+    variant: str | None = None
     published_miou: float | None = None
-    stages: tuple[Method, ...] = ("sepico",)
+    stages: tuple[str, ...] = ()
 
 
-TITLES: dict[Method, str] = {"sepico": "SePiCo", "source_only": "source only"}
+_CLASS_WEIGHTS = {
+    "segmentor": {
+        "decode_head": {"loss_decode": {"class_weight": from_base("train_class_weight")}},
+        "test_cfg": {"class_weight": from_base("test_class_weight")},
+    }
+}
+_BEST_OF_16 = {"default_hooks": {"checkpoint": {"save_best": "mIoU16"}}}
+_DEMO = {"schedule": "adamw_demo", "runtime": "demo_runtime"}
 TASKS = {
     "gta2cs": Task("uda_gta_to_cityscapes_640x640", "GTA", "Cityscapes", "val"),
     "syn2cs": Task(
@@ -97,98 +112,138 @@ TASKS = {
         "SYNTHIA",
         "Cityscapes",
         "val, 16 classes",
-        best="mIoU16",
+        settings=_BEST_OF_16,
     ),
     "cs2dz": Task(
         "uda_cityscapes_to_dark_zurich_640x640",
         "Cityscapes",
         "Dark Zurich",
         "test",
-        ignored_edges=False,
-        uda="sepico_dark",
-        class_weights=True,
+        schedule="adamw_60k",
+        settings=_CLASS_WEIGHTS | {"randomness": {"seed": 42}},
     ),
     "toy2city": Task(
-        "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", False
+        "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", **_DEMO
     ),
     "toysyn2city": Task(
         "uda_toy_synthia_to_toy_cityscapes_128x128",
         "toy SYNTHIA",
         "toy Cityscapes",
         "val, 16 classes",
-        ignored_edges=False,
-        best="mIoU16",
+        settings=_BEST_OF_16,
+        **_DEMO,
     ),
     "toycity2dark": Task(
         "uda_toy_cityscapes_to_toy_dark_zurich_128x128",
         "toy Cityscapes",
         "toy Dark Zurich",
         "val",
-        ignored_edges=False,
-        uda="sepico_dark",
-        class_weights=True,
+        settings=_CLASS_WEIGHTS,
+        **_DEMO,
     ),
 }
 _MIT_KEYS = {"norm": {"decay_mult": 0.0}, "pos_block": {"decay_mult": 0.0}}
 NETWORKS = {
-    "toy": Network(
-        "daformer_sepaspp_proj_r18v1c_toy", "daformer_sepaspp_proj", "r18v1c", "[0, 1, 2, 3]"
-    ),
-    "dlv2": Network("dlv2_proj_r101v1c", "dlv2_proj", "r101v1c", "3"),
+    "toy": Network("daformer_sepaspp_proj_r18v1c_toy", "daformer_sepaspp_proj", "r18v1c"),
+    "dlv2": Network("dlv2_proj_r101v1c", "dlv2_proj", "r101v1c"),
     "daformer": Network(
-        "daformer_sepaspp_proj_mitb5", "daformer_sepaspp_proj", "mitb5", "[0, 1, 2, 3]", _MIT_KEYS
+        "daformer_sepaspp_proj_mitb5",
+        "daformer_sepaspp_proj",
+        "mitb5",
+        {"optim_wrapper": {"paramwise_cfg": {"custom_keys": _MIT_KEYS}}},
     ),
 }
-RECIPES = {
-    "paper": Recipe(),
-    "paper by night": Recipe(max_iters=60000, seed=42),
-    # A small network on small images without ImageNet weights, on a CPU: faster in every sense.
-    "demo": Recipe(
-        max_iters=400,
-        seed=0,
-        lr=2e-3,
-        head_lr_mult=1.0,
-        warmup_iters=20,
-        val_interval=400,
-        log_interval=20,
-        checkpoint_interval=100,
-        panel_interval=100,
-        alpha=0.99,
-        pseudo_threshold=0.9,
-        crop_size=(128, 128),
-        start_contrast_iter=20,
-        feature_dim=64,
-    ),
-}
-_DEMO_STAGES: tuple[Method, ...] = ("source_only", "source_only", "sepico")
-EXPERIMENTS: dict[int | str, Experiment] = {
-    0: Experiment("toy2city", "toy", "dist", "demo", stages=_DEMO_STAGES),
-    1: Experiment("gta2cs", "dlv2", "dist", published_miou=61.0),
-    2: Experiment("gta2cs", "dlv2", "bank", published_miou=59.8),
-    3: Experiment("gta2cs", "dlv2", "proto", published_miou=58.8),
-    4: Experiment("gta2cs", "daformer", "dist", published_miou=70.3),
-    5: Experiment("gta2cs", "daformer", "bank", published_miou=68.7),
-    6: Experiment("gta2cs", "daformer", "proto", published_miou=68.5),
-    7: Experiment("cs2dz", "dlv2", "dist", "paper by night", published_miou=45.4),
-    8: Experiment("cs2dz", "daformer", "dist", "paper by night", published_miou=54.2),
-    9: Experiment("syn2cs", "dlv2", "dist", published_miou=58.1),
-    10: Experiment("syn2cs", "dlv2", "bank", published_miou=57.4),
-    11: Experiment("syn2cs", "dlv2", "proto", published_miou=56.8),
-    12: Experiment("syn2cs", "daformer", "dist", published_miou=64.3),
-    13: Experiment("syn2cs", "daformer", "bank", published_miou=63.3),
-    14: Experiment("syn2cs", "daformer", "proto", published_miou=62.9),
-    15: Experiment("cs2dz", "dlv2", "bank", "paper by night", published_miou=44.1),
-    16: Experiment("cs2dz", "dlv2", "proto", "paper by night", published_miou=42.6),
-    17: Experiment("cs2dz", "daformer", "bank", "paper by night", published_miou=53.3),
-    18: Experiment("cs2dz", "daformer", "proto", "paper by night", published_miou=52.7),
-    "synthia-demo": Experiment("toysyn2city", "toy", "dist", "demo", stages=_DEMO_STAGES),
-    "night-demo": Experiment("toycity2dark", "toy", "dist", "demo", stages=_DEMO_STAGES),
-}
+
 VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
-# A value that a config takes over from its bases; config_text writes it as mmengine reads it.
-_FROM_BASE = "{{{{_base_.{}}}}}"
-_REFERENCE = r"\{\{_base_\.\w+\}\}"
-MEMORY_LENGTH = {"dist": 0, "bank": 200, "proto": 0}
+
+
+def _sepico_name(kind: str) -> Callable[[Config], str]:
+    """How the authors' release names a run of SePiCo."""
+
+    def name(cfg: Config) -> str:
+        from mmseg.registry import DATASETS  # late: --help is fast
+
+        contrast, data = cfg.model.contrast, cfg.train_dataloader.dataset
+        target = DATASETS.get(data.target.type)
+        levels = cfg.model.segmentor.auxiliary_head.in_index
+        masks_edges = any(data.target.get("ignored_edges", target.IGNORED_EDGES))
+        return (
+            f"{kind}_{VARIANT_NAMES[contrast.variant]}-reg-w{contrast.regularizer_weight}"
+            f"-start-iter{cfg.model.start_contrast_iter}-tau{contrast.temperature}"
+            f"-l{levels if isinstance(levels, int) else list(levels)}-w{contrast.loss_weight}"
+            f"_rcs{data.rare_class_sampling.class_temp}{'_cpl' if masks_edges else ''}"
+            f"{'_self' if cfg.model.enable_self_training else ''}"
+        )
+
+    return name
+
+
+_SEPICO = {
+    "variants": {
+        "dist": {},
+        "bank": {"model": {"contrast": {"variant": "bank"}, "prototypes": {"memory_length": 200}}},
+        "proto": {"model": {"contrast": {"variant": "proto"}}},
+    },
+    # A small network on small images without ImageNet weights, on a CPU: faster in every sense.
+    "demo": {
+        "model": {
+            "alpha": 0.99,
+            "pseudo_threshold": 0.9,
+            "start_contrast_iter": 20,
+            "crop_size": [128, 128],
+            "prototypes": {"feature_dim": 64},
+        }
+    },
+}
+METHODS = {
+    "source_only": Method(
+        "source only",
+        "source_only",
+        lambda cfg: "source_only",
+        {"train_dataloader": {"dataset": {"target": None}}},
+    ),
+    "sepico": Method("SePiCo", "sepico", _sepico_name("sepico"), **_SEPICO),
+    "sepico_dark": Method(
+        "SePiCo",
+        "sepico_dark",
+        _sepico_name("sepico_dark"),
+        {"model": {"class_weight": from_base("train_class_weight")}},
+        **_SEPICO,
+    ),
+}
+EXPERIMENTS: dict[int | str, Experiment] = {
+    0: Experiment(
+        "toy2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
+    ),
+    1: Experiment("gta2cs", "dlv2", "sepico", "dist", 61.0),
+    2: Experiment("gta2cs", "dlv2", "sepico", "bank", 59.8),
+    3: Experiment("gta2cs", "dlv2", "sepico", "proto", 58.8),
+    4: Experiment("gta2cs", "daformer", "sepico", "dist", 70.3),
+    5: Experiment("gta2cs", "daformer", "sepico", "bank", 68.7),
+    6: Experiment("gta2cs", "daformer", "sepico", "proto", 68.5),
+    7: Experiment("cs2dz", "dlv2", "sepico_dark", "dist", 45.4),
+    8: Experiment("cs2dz", "daformer", "sepico_dark", "dist", 54.2),
+    9: Experiment("syn2cs", "dlv2", "sepico", "dist", 58.1),
+    10: Experiment("syn2cs", "dlv2", "sepico", "bank", 57.4),
+    11: Experiment("syn2cs", "dlv2", "sepico", "proto", 56.8),
+    12: Experiment("syn2cs", "daformer", "sepico", "dist", 64.3),
+    13: Experiment("syn2cs", "daformer", "sepico", "bank", 63.3),
+    14: Experiment("syn2cs", "daformer", "sepico", "proto", 62.9),
+    15: Experiment("cs2dz", "dlv2", "sepico_dark", "bank", 44.1),
+    16: Experiment("cs2dz", "dlv2", "sepico_dark", "proto", 42.6),
+    17: Experiment("cs2dz", "daformer", "sepico_dark", "bank", 53.3),
+    18: Experiment("cs2dz", "daformer", "sepico_dark", "proto", 52.7),
+    "synthia-demo": Experiment(
+        "toysyn2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
+    ),
+    "night-demo": Experiment(
+        "toycity2dark",
+        "toy",
+        "sepico_dark",
+        "dist",
+        stages=("source_only", "source_only", "sepico_dark"),
+    ),
+}
 
 
 def describe(exp: int | str) -> str:
@@ -200,7 +255,7 @@ def describe(exp: int | str) -> str:
     )
     return (
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
-        f"{VARIANT_NAMES[row.variant]}{published}"
+        f"{VARIANT_NAMES.get(row.variant, METHODS[row.method].title)}{published}"
     )
 
 
@@ -209,12 +264,12 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
 
     Args:
         exp: key of ``EXPERIMENTS``.
-        seed: instead of the recipe's.
+        seed: instead of the config's.
 
     Returns:
-        Dicts for files in ``configs/generated`` (see :func:`config_text`): a ``_base_`` and what
-        differs from it, with two keys beside: ``title`` for people and, if the run starts from the
-        last weights of another, ``start_from``, the index of that one.
+        Dicts for files (see :func:`config_text`): a ``_base_`` and what differs from it, with two
+        keys beside: ``title`` for people and, if the run starts from the last weights of another,
+        ``start_from``, the index of that one.
 
     Raises:
         InputError: there is no such experiment.
@@ -226,130 +281,69 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
         )
     row = EXPERIMENTS[exp]
     configs = []
-    for stage, method in enumerate(row.stages):
-        config = _build(exp, row, method, RECIPES[row.recipe].seed if seed is None else seed)
-        config["title"] = TITLES[method]
-        if len(row.stages) > 1:
-            part = "continued" if stage else "pretraining"
-            config["experiment_name"] += f"_{part}"
-        if stage == 0 and len(row.stages) > 1:
-            config["title"] = "pretraining"
-        if stage > 0:
-            config["start_from"] = 0
+    for stage, method in enumerate(row.stages or (row.method,)):
+        config = _build(exp, row, method, seed)
+        config["title"] = METHODS[method].title
+        if row.stages:
+            config["experiment_name"] += "_continued" if stage else "_pretraining"
+            config |= {"start_from": 0} if stage else {"title": "pretraining"}
         configs.append(config)
     return configs
 
 
-def _build(exp: int | str, row: Experiment, method: Method, seed: int) -> dict:
+def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) -> dict:
     """The config of one run."""
-    task, network, recipe = TASKS[row.task], NETWORKS[row.network], RECIPES[row.recipe]
-    uda = task.uda if method == "sepico" else method
-    bases = [
-        "default_runtime.py",
-        f"models/{network.model}{'_night' if task.class_weights else ''}.py",
+    task, network, method = TASKS[row.task], NETWORKS[row.network], METHODS[method_name]
+    bases = (
+        f"{task.runtime}.py",
+        f"models/{network.model}.py",
         f"datasets/{task.dataset}.py",
-        f"uda/{uda}.py",
-        "schedules/adamw.py",
-    ]
-    config = {
-        "_base_": [f"../_base_/{base}" for base in bases],
-        "exp": exp,
-        "experiment_name": _name(row, method, seed),
-        # Bases may not share a name, so network and preprocessing come into the model from here.
-        "model": {
-            "segmentor": _FROM_BASE.format("segmentor"),
-            "data_preprocessor": _FROM_BASE.format("data_preprocessor"),
-        },
-        "segmentor": None,
-        "data_preprocessor": None,
-        "randomness": {"seed": seed},
-        "optim_wrapper": {
-            "optimizer": {"lr": recipe.lr},
-            "paramwise_cfg": {
-                "custom_keys": {"head": {"lr_mult": recipe.head_lr_mult}, **network.custom_keys}
-            },
-        },
-        "param_scheduler": poly_with_warmup(recipe.max_iters, recipe.warmup_iters),
-        "train_cfg": {"max_iters": recipe.max_iters, "val_interval": recipe.val_interval},
-        "default_hooks": {
-            "runtime_info": {"interval": recipe.log_interval},
-            "logger": {"interval": recipe.log_interval},
-            "checkpoint": {"interval": recipe.checkpoint_interval},
-            "panels": {"interval": recipe.panel_interval},
-        },
-        "train_dataloader": {
-            "batch_size": recipe.batch_size,
-            "dataset": {"rare_class_sampling": {"class_temp": recipe.rcs_temperature}},
-        },
-    }
-    if task.best != "mIoU":
-        config["default_hooks"]["checkpoint"]["save_best"] = task.best
-    if task.class_weights:
-        config |= {"train_class_weight": None, "test_class_weight": None}
-    if method == "sepico":
-        config["model"] |= _sepico_settings(row, task, recipe)
-    else:
-        config["train_dataloader"]["dataset"]["target"] = None
+        f"uda/{method.config}.py",
+        f"schedules/{task.schedule}.py",
+    )
+    config = ConfigDict({"_base_": [str(BASES / base) for base in bases], "exp": exp})
+    differences = [task.settings, network.settings, method.settings]
+    differences.append(method.variants.get(row.variant, {}))
+    if task.runtime == "demo_runtime":
+        differences.append(method.demo)
+    if seed is not None:
+        differences.append({"randomness": {"seed": seed}})
+    for settings in differences:
+        config.merge(ConfigDict(settings))
+    config = config.to_dict()
+    config["experiment_name"] = _run_name(row, method, config)
     return config
 
 
-def _sepico_settings(row: Experiment, task: Task, recipe: Recipe) -> dict:
-    """What differs from ``configs/_base_/uda`` in the model."""
-    weight = {"class_weight": _FROM_BASE.format("train_class_weight")} if task.class_weights else {}
-    return weight | {
-        "alpha": recipe.alpha,
-        "pseudo_threshold": recipe.pseudo_threshold,
-        "start_contrast_iter": recipe.start_contrast_iter,
-        "crop_size": list(recipe.crop_size),
-        "contrast": {
-            "variant": row.variant,
-            "temperature": recipe.temperature,
-            "regularizer_weight": recipe.regularizer_weight,
-            "loss_weight": recipe.contrast_weight,
-        },
-        "prototypes": {
-            "memory_length": MEMORY_LENGTH[row.variant],
-            "feature_dim": recipe.feature_dim,
-        },
-    }
+def _run_name(row: Experiment, method: Method, config: dict) -> str:
+    """The name of a run, as the authors' release forms it, from the whole config."""
+    from mmseg.utils.config import load_config
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.py"
+        path.write_text(config_text(config, path.parent))
+        cfg = load_config(path)
+    network, length = NETWORKS[row.network], cfg.train_cfg.max_iters
+    iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
+    lr, batch_size = cfg.optim_wrapper.optimizer.lr, cfg.train_dataloader.batch_size
+    schedule = f"adamw_{lr}_pmT_poly10warm_1x{batch_size}_{iterations}"
+    return (
+        f"{network.decoder}_{network.encoder}_{method.name(cfg)}_{schedule}_{row.task}"
+        f"_seed{cfg.randomness.seed}"
+    )
 
 
-def config_text(config: dict) -> str:
+def config_text(config: dict, folder: Path) -> str:
     """A config of :func:`generate_experiment_cfgs` as the text of a Python config file.
 
     It opens with the command that runs it and the published result.
+
+    Args:
+        folder: where the file goes, which its bases are named from.
     """
     exp = config["exp"]
     config = {key: value for key, value in config.items() if key not in ("title", "start_from")}
+    config["_base_"] = [os.path.relpath(base, folder) for base in config["_base_"]]
     lines = [f"# {describe(exp)}", f"# python run_experiments.py --exp {exp}"]
     text = Config(config).pretty_text
-    return "\n".join(lines) + "\n" + re.sub(rf"'({_REFERENCE})'", r"\1", text)
-
-
-def poly_with_warmup(max_iters: int, warmup_iters: int) -> list[dict]:
-    """lr(t) = base * (1 - t / T), times a line from 1e-6 at t = 0 to 1 at the warm-up's end.
-
-    mmengine counts the last point of a schedule: its ``end`` is one more than the iterations.
-    """
-    return [
-        {"type": "PolyLR", "power": 1.0, "eta_min": 0.0, "by_epoch": False, "end": max_iters + 1},
-        {"type": "LinearLR", "start_factor": 1e-6, "by_epoch": False, "end": warmup_iters + 1},
-    ]
-
-
-def _name(row: Experiment, method: Method, seed: int) -> str:
-    """The name of a run, as the authors' release forms it."""
-    task, network, recipe = TASKS[row.task], NETWORKS[row.network], RECIPES[row.recipe]
-    uda = method
-    if method == "sepico":
-        edges = "_cpl" if task.ignored_edges else ""
-        uda = (
-            f"{task.uda}_{VARIANT_NAMES[row.variant]}-reg-w{recipe.regularizer_weight}"
-            f"-start-iter{recipe.start_contrast_iter}-tau{recipe.temperature}"
-            f"-l{network.levels}-w{recipe.contrast_weight}"
-            f"_rcs{recipe.rcs_temperature}{edges}_self"
-        )
-    length = recipe.max_iters
-    iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
-    schedule = f"adamw_{recipe.lr}_pmT_poly10warm_1x{recipe.batch_size}_{iterations}"
-    return f"{network.decoder}_{network.encoder}_{uda}_{schedule}_{row.task}_seed{seed}"
+    return "\n".join(lines) + "\n" + re.sub(r"'(\{\{_base_\.\w+\}\})'", r"\1", text)

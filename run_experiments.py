@@ -1,6 +1,7 @@
 """Generate the configs of an experiment and train them: ``python run_experiments.py --exp N``."""
 
 import argparse
+import os
 import re
 import secrets
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from experiments import EXPERIMENTS, config_text, describe, generate_experiment_cfgs
+from experiments import BASES, EXPERIMENTS, config_text, describe, generate_experiment_cfgs
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import Parser, run_main
 from tools import train as train_tool
@@ -59,7 +60,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     what.add_argument("--config", metavar="FILE", help="a config of your own instead")
     add = parser.add_argument
     add("--debug", action="store_true", help="shrunken copy: a minute on CPU, toy data if need be")
-    add("--dry-run", action="store_true", help="print the configs and exit")
+    add("--dry-run", action="store_true", help="print the config, which inherits, and exit")
+    add("--flat", action="store_true", help="with --dry-run: print the whole config")
     add("--gpus", type=int, default=1, metavar="K", help="train by K processes, one GPU each (1)")
     train_tool.add_training_options(parser)
     return parser.parse_args(argv)
@@ -82,7 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if args.dry_run:
             for run in runs:
-                print(f"# {run.config.stem}\n{resolve(run, args).pretty_text}")
+                print_config(run, args)
         else:
             train_all(runs, args)
     finally:
@@ -132,7 +134,8 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
         if not stored:
             check_writable(GENERATED, "a copy of the project that you may write to")
             with atomic_path(runs[-1].config) as temporary:
-                temporary.write_text(config_text(config | {"experiment_name": unique}))
+                text = config_text(config | {"experiment_name": unique}, GENERATED)
+                temporary.write_text(text)
     return runs
 
 
@@ -188,6 +191,26 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
         check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)
     return cfg
+
+
+def print_config(run: Run, args: argparse.Namespace) -> None:
+    """Print what would be trained, to be stored in a file in this folder and trained from there.
+
+    The short config inherits from ``configs/_base_``. Options that change it, and configs of the
+    user's own, take the whole one.
+    """
+    from mmseg.utils.config import load_config, without_variables
+
+    cfg = resolve(run, args)
+    print(f"# {run.config.stem}")
+    unchanged = load_config(run.config)
+    unchanged.work_dir = cfg.work_dir
+    generated = run.config.parent == GENERATED
+    if args.flat or not generated or cfg.to_dict() != unchanged.to_dict():
+        print(without_variables(cfg).pretty_text)
+    else:
+        bases = [os.path.relpath(BASES, folder) for folder in (GENERATED, Path.cwd())]
+        print(run.config.read_text().replace(*bases))
 
 
 def train_all(runs: list[Run], args: argparse.Namespace) -> None:

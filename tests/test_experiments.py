@@ -1,31 +1,26 @@
 """The experiments against the settings of the authors' release, and what they are made into."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.optim import LinearLR, PolyLR
 from torch.optim import SGD
 
-from experiments import (
-    EXPERIMENTS,
-    describe,
-    generate_experiment_cfgs,
-    poly_with_warmup,
-)
+import experiments
+from experiments import EXPERIMENTS, describe, generate_experiment_cfgs
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.config import load_config, without_variables
 from mmseg.utils.config_check import check_config
 from mmseg.utils.legacy_config import translate
-from tests.golden import load_golden
+from tests.golden import DATA, load_golden
 from tests.old_configs import old_config
 from tests.training import written
-
-# Variables that files in configs/_base_ hand on; what they stand for is compared in its place.
-VARIABLES = r"\w+_pipeline|segmentor|data_preprocessor|(train|test)_class_weight"
 
 
 def plain(node: Any) -> Any:
@@ -36,9 +31,57 @@ def plain(node: Any) -> Any:
 
 
 def resolved(exp: int | str, folder: Path) -> dict:
-    """The settings of an experiment without bases and their variables."""
-    cfg = Config.fromfile(written(generate_experiment_cfgs(exp)[0], folder))
-    return {k: v for k, v in plain(cfg.to_dict()).items() if not re.fullmatch(VARIABLES, k)}
+    """The settings of the only run of an experiment, without bases."""
+    cfg = load_config(written(generate_experiment_cfgs(exp)[0], folder))
+    return plain(without_variables(cfg).to_dict())
+
+
+def settings(node: Any, path: str = "") -> dict[str, Any]:
+    """All values of a config by their dotted path."""
+    if isinstance(node, dict) and node:
+        children = node.items()
+    elif isinstance(node, list) and any(isinstance(child, dict) for child in node):
+        children = enumerate(node)
+    else:
+        return {path[1:]: node}
+    return {k: v for key, child in children for k, v in settings(child, f"{path}.{key}").items()}
+
+
+@pytest.mark.parametrize("exp", range(1, 19))
+def test_every_setting_equals_the_recorded_one(exp, tmp_path):
+    """Recorded before the values had one owner: each file names what all have, then each its own."""
+    recorded = json.loads((DATA / "resolved_configs.json").read_text())
+    assert settings(resolved(exp, tmp_path)) == recorded["all"] | recorded[str(exp)]
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "value", "exps"),
+    [
+        ("uda/sepico.py", "model.pseudo_threshold", 0.5, (1, 8)),
+        ("uda/sepico.py", "model.contrast.temperature", 50.0, (2, 18)),
+        ("schedules/adamw.py", "optim_wrapper.optimizer.lr", 1e-4, (1, 7)),
+        ("default_runtime.py", "default_hooks.checkpoint.interval", 500, (4, 12)),
+        ("models/daformer_sepaspp_proj_mitb5.py", "segmentor.decode_head.channels", 128, (4, 8)),
+        (
+            "datasets/uda_gta_to_cityscapes_640x640.py",
+            "train_dataloader.dataset.rare_class_sampling.class_temp",
+            0.1,
+            (1, 7, 9),
+        ),
+    ],
+)
+def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp_path, monkeypatch):
+    shutil.copytree(experiments.BASES, tmp_path / "_base_")
+    monkeypatch.setattr(experiments, "BASES", tmp_path / "_base_")
+    base = tmp_path / "_base_" / file
+    base.write_text(
+        base.read_text() + f"\n{path.replace('.', '[', 1).replace('.', '][')}] = {value}"
+    )
+    text = re.sub(r"\[(\w+)", r"['\1'", base.read_text().rpartition("\n")[2])
+    base.write_text(base.read_text().rpartition("\n")[0] + "\n" + text + "\n")
+    for exp in exps:
+        found = settings(resolved(exp, tmp_path))
+        assert found[f"model.{path}" if path.startswith("segmentor") else path] == value
 
 
 @pytest.mark.parametrize("exp", range(1, 19))
@@ -65,11 +108,11 @@ def test_configs_pass_the_check_and_tell_how_to_run_them(exp, tmp_path):
         path = written(config, tmp_path)
         head = f"# {describe(exp)}\n# python run_experiments.py --exp {exp}\n"
         assert path.read_text().startswith(head)
-        check_config(Config.fromfile(path))
+        check_config(load_config(path))
 
 
-@pytest.mark.parametrize("max_iters", [40000, 60000])
-def test_learning_rate_equals_the_release(max_iters):
+@pytest.mark.parametrize(("exp", "max_iters"), [(1, 40000), (7, 60000)])
+def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
     golden = load_golden("learning_rate.json")
     rows = {t: (base, head) for t, base, head in golden[str(max_iters)]}
     base = golden["base_lr"]
@@ -79,7 +122,7 @@ def test_learning_rate_equals_the_release(max_iters):
     kinds = {"PolyLR": PolyLR, "LinearLR": LinearLR}
     schedulers = [
         kinds[config.pop("type")](optimizer, **config)
-        for config in poly_with_warmup(max_iters, 1500)
+        for config in resolved(exp, tmp_path)["param_scheduler"]
     ]
     for t in range(max_iters):
         if t in rows:

@@ -17,7 +17,7 @@ CROP = 64
 def written(config: dict, folder: Path) -> Path:
     """A config of ``generate_experiment_cfgs`` as a file outside of ``configs/generated``."""
     path = folder / "bases.py"
-    path.write_text(config_text(config).replace("../_base_", str(ROOT / "configs" / "_base_")))
+    path.write_text(config_text(config, folder))
     return path
 
 

@@ -5,6 +5,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
+randomness = dict(seed=76)
 log_level = "INFO"
 log_processor = dict(by_epoch=False, window_size=50)
 visualizer = dict(
@@ -34,7 +35,6 @@ default_hooks = dict(
 performance = dict(
     precision="fp32", compile=False, channels_last=False, activation_checkpointing=False
 )
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 load_from = None

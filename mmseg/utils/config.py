@@ -63,6 +63,9 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     A ``.py`` config is a program, which is run. A ``.json`` or ``.yaml`` config is data: it runs
     nothing, and names registered classes only, also by ``overrides``.
 
+    The ``segmentor`` and the ``data_preprocessor`` of a method may stand at the top level, so that
+    files in ``configs/_base_`` can each bring a part; they become parts of ``model``.
+
     A config in the schema of mmseg 0.x, as the published checkpoints have, is translated; its
     ``not_for_training`` lists why it can be tested but not trained, if that is so.
 
@@ -77,9 +80,23 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     cfg = read_config(path)
     if is_legacy(cfg):
         cfg = Config(_translated(cfg, path), filename=str(path))
+    model = cfg.get("model")
+    for part in ("segmentor", "data_preprocessor"):
+        if part in cfg and isinstance(model, dict) and part not in model:
+            model[part] = cfg.pop(part)
     _use_tuples(cfg)
     override(cfg, overrides or {})
     return cfg
+
+
+def without_variables(cfg: Config) -> Config:
+    """A copy of a config without the names that only its base files use."""
+    kept = {
+        name: value
+        for name, value in cfg.to_dict().items()
+        if name == "tta_pipeline" or not name.endswith(("_pipeline", "_class_weight"))
+    }
+    return Config(kept, filename=cfg.filename)
 
 
 def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from mmengine.config import Config
 from experiments import EXPERIMENTS, generate_experiment_cfgs
 from mmseg.apis.shrink import shrink
 from mmseg.registry import MODELS
+from mmseg.utils.config import load_config
 from mmseg.utils.config_check import check_config
 from tests.training import written
 
 
 def small_twin(exp: int, toy_root, tmp_path) -> Config:
-    cfg = Config.fromfile(written(generate_experiment_cfgs(exp)[-1], tmp_path))
+    cfg = load_config(written(generate_experiment_cfgs(exp)[-1], tmp_path))
     shrink(cfg, toy_root)
     return cfg
 

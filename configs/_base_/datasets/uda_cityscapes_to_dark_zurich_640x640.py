@@ -1,5 +1,6 @@
-# Cityscapes (labelled, cropped to 640x640) to Dark Zurich by night (unlabelled, whole).
-_base_ = "uda_gta_to_cityscapes_640x640.py"
+# Cityscapes (labelled, cropped to 640x640) to Dark Zurich by night (unlabelled, whole), and the
+# weights of the classes there.
+_base_ = ["uda_gta_to_cityscapes_640x640.py", "cityscapes_class_weights.py"]
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),

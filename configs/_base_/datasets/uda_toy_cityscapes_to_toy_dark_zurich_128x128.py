@@ -1,5 +1,5 @@
 # Toy scenes in the formats of Cityscapes and Dark Zurich.
-_base_ = "uda_toy_gta_to_toy_cityscapes_128x128.py"
+_base_ = "uda_cityscapes_to_dark_zurich_640x640.py"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
@@ -8,7 +8,6 @@ source_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
-# For the night image and the day image of the same place alike.
 target_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(256, 144), keep_ratio=True),
@@ -21,44 +20,32 @@ val_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-# The test split has no public labels: a server scores it (tools/submit.py).
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(256, 144), keep_ratio=True),
     dict(type="PackSegInputs"),
 ]
+data_preprocessor = dict(size=(128, 128))
+# Small images: the processes of a data loader would take longer to start.
 train_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    pin_memory=False,
     dataset=dict(
-        source=dict(
-            type="CityscapesDataset",
-            data_root="data/toy/cityscapes/",
-            data_prefix=dict(img_path="leftImg8bit/train", seg_map_path="gtFine/train"),
-            pipeline=source_pipeline,
-        ),
-        target=dict(
-            type="DarkZurichDataset",
-            data_root="data/toy/dark_zurich/",
-            data_prefix=dict(img_path="rgb_anon/train/night"),
-            corresp="corresp/train/night",
-            pipeline=target_pipeline,
-        ),
+        source=dict(data_root="data/toy/cityscapes/", pipeline=source_pipeline),
+        target=dict(data_root="data/toy/dark_zurich/", pipeline=target_pipeline),
+        rare_class_sampling=dict(min_pixels=120),
     ),
 )
 val_dataloader = dict(
-    dataset=dict(
-        type="DarkZurichDataset",
-        data_root="data/toy/dark_zurich/",
-        data_prefix=dict(img_path="rgb_anon/val/night", seg_map_path="gt/val/night"),
-        pipeline=val_pipeline,
-    ),
+    num_workers=0,
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(data_root="data/toy/dark_zurich/", pipeline=val_pipeline),
 )
 test_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type="DarkZurichDataset",
-        data_root="data/toy/dark_zurich/",
-        data_prefix=dict(img_path="rgb_anon/test/night"),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    num_workers=0,
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(data_root="data/toy/dark_zurich/", pipeline=test_pipeline),
 )

@@ -1,4 +1,5 @@
 # Toy scenes in the formats of GTA and Cityscapes, see tools/make_toy_data.py.
+_base_ = "uda_gta_to_cityscapes_640x640.py"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
@@ -19,49 +20,26 @@ test_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-data_preprocessor = dict(
-    type="SegDataPreProcessor",
-    mean=(123.675, 116.28, 103.53),
-    std=(58.395, 57.12, 57.375),
-    bgr_to_rgb=True,
-    size=(128, 128),
-    pad_val=0,
-    seg_pad_val=255,
-)
+data_preprocessor = dict(size=(128, 128))
+# Small images: the processes of a data loader would take longer to start.
 train_dataloader = dict(
-    batch_size=2,
     num_workers=0,
-    sampler=dict(type="UDASampler"),
+    persistent_workers=False,
+    pin_memory=False,
     dataset=dict(
-        type="UDADataset",
-        source=dict(
-            type="GTADataset",
-            data_root="data/toy/gta/",
-            data_prefix=dict(img_path="images", seg_map_path="labels"),
-            pipeline=source_pipeline,
-        ),
+        source=dict(data_root="data/toy/gta/", pipeline=source_pipeline),
         target=dict(
-            type="CityscapesDataset",
             data_root="data/toy/cityscapes/",
-            data_prefix=dict(img_path="leftImg8bit/train"),
             ignored_edges=(0.0, 0.0),  # the toy bonnet is a few rows high
             pipeline=target_pipeline,
         ),
-        rare_class_sampling=dict(min_pixels=120, class_temp=0.01, min_crop_ratio=0.5),
+        rare_class_sampling=dict(min_pixels=120),
     ),
 )
 val_dataloader = dict(
-    batch_size=4,
     num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CityscapesDataset",
-        data_root="data/toy/cityscapes/",
-        data_prefix=dict(img_path="leftImg8bit/val", seg_map_path="gtFine/val"),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(data_root="data/toy/cityscapes/", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

@@ -47,7 +47,8 @@ def training_settings(old: Section, metrics: list[str]) -> dict[str, Any]:
     runner = old.section("runner")
     runner.only("type", "IterBasedRunner")
     max_iters = runner.take("max_iters", int)
-    settings["train_cfg"] |= {
+    settings["train_cfg"] = {
+        "type": "IterBasedTrainLoop",
         "max_iters": max_iters,
         "val_interval": evaluation.take("interval", int),
     }
