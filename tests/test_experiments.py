@@ -49,7 +49,7 @@ def settings(node: Any, path: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_recorded_one(exp, tmp_path):
-    """Recorded before the values had one owner: each file names what all have, then each its own."""
+    """Recorded before each value had one owner: what all experiments have, and the rest of each."""
     recorded = json.loads((DATA / "resolved_configs.json").read_text())
     assert settings(resolved(exp, tmp_path)) == recorded["all"] | recorded[str(exp)]
 
@@ -74,11 +74,8 @@ def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp
     shutil.copytree(experiments.BASES, tmp_path / "_base_")
     monkeypatch.setattr(experiments, "BASES", tmp_path / "_base_")
     base = tmp_path / "_base_" / file
-    base.write_text(
-        base.read_text() + f"\n{path.replace('.', '[', 1).replace('.', '][')}] = {value}"
-    )
-    text = re.sub(r"\[(\w+)", r"['\1'", base.read_text().rpartition("\n")[2])
-    base.write_text(base.read_text().rpartition("\n")[0] + "\n" + text + "\n")
+    name, *keys = path.split(".")
+    base.write_text(f"{base.read_text()}{name}{''.join(f'[{key!r}]' for key in keys)} = {value}\n")
     for exp in exps:
         found = settings(resolved(exp, tmp_path))
         assert found[f"model.{path}" if path.startswith("segmentor") else path] == value
