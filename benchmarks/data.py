@@ -38,9 +38,8 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(Path(args.json).parent, "--json")
     from .data_files import with_data  # late: --help is fast
-    from .data_report import loading_text
     from .loading import measure_loading
-    from .report import write_json
+    from .report import loading_text, write_json
 
     with with_data(args.cfg, args.data_root) as (cfg, places):
         result = measure_loading(cfg, args.workers, args.batches, args.step_ms / 1e3)

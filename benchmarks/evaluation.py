@@ -1,4 +1,4 @@
-"""How fast a config's test images are predicted and scored."""
+"""How fast a config's test images are predicted and scored, and the memory of one large photo."""
 
 import multiprocessing
 import tempfile
@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -18,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.apis.init_model import get_ready, load_model, without_pretrained
+from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.apis.predicting import predictions, test_loader
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.engine.performance import Performance, fast_switches
@@ -30,6 +32,7 @@ from mmseg.utils.phases import PhaseClock, phase
 from mmseg.utils.workers import end_with_parent
 
 from .data_files import ENLARGED, FILES, STAND_INS
+from .inference import EvaluationSettings
 from .machine import machine
 from .measure import peak_memory, title
 from .step import note, quiet
@@ -37,49 +40,11 @@ from .step import note, quiet
 SEED = 0
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How images are evaluated.
-
-    Attributes:
-        batch_size: how many the network sees at once.
-        workers: processes that load; 0: images are loaded in turn with predicting.
-        precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
-        fold_batch_norm: whether BatchNorm is folded into the convolutions before it.
-        keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
-    """
-
-    batch_size: int = 1
-    workers: int = 0
-    precision: str = "fp32"
-    compile: bool = False
-    channels_last: bool = False
-    fold_batch_norm: bool = True
-    keep_memory: bool = True
-
-    def __post_init__(self) -> None:
-        for option, value, least in (
-            ("batch-size", self.batch_size, 1),
-            ("workers", self.workers, 0),
-        ):
-            if value < least:
-                raise InputError(f"--{option} {value}: must be at least {least}")
-
-    def describe(self) -> str:
-        """In words, for people."""
-        words = [f"batch {self.batch_size}", f"{self.workers} workers", self.precision]
-        words += ["compiled"] if self.compile else []
-        words += ["channels last"] if self.channels_last else []
-        words += ["BatchNorm folded"] if self.fold_batch_norm else []
-        words += [] if self.keep_memory else ["freed memory given back"]
-        return ", ".join(words)
-
-
 # What `--compare` compares.
-PLAIN = Setting(fold_batch_norm=False, keep_memory=False)
+PLAIN = EvaluationSettings(fold_batch_norm=False, keep_memory=False)
 
 
-def fast_setting(device_type: str) -> Setting:
+def fast_setting(device_type: str) -> EvaluationSettings:
     """Return the setting that is compared with ``PLAIN`` on ``cuda`` or ``cpu``.
 
     On a CPU a network takes every core for a hundred times as long as an image takes to load:
@@ -88,8 +53,8 @@ def fast_setting(device_type: str) -> Setting:
     """
     precision = fast_switches(device_type)["precision"]
     if device_type == "cuda":
-        return Setting(batch_size=4, workers=4, precision=precision, channels_last=True)
-    return Setting(precision=precision, channels_last=True)
+        return EvaluationSettings(batch_size=4, workers=4, precision=precision, channels_last=True)
+    return EvaluationSettings(precision=precision, channels_last=True)
 
 
 @contextmanager
@@ -145,7 +110,7 @@ def _measure(cfg: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
 
 
 def measure_evaluation(
-    cfg: Config, checkpoint: str | None, setting: Setting, device: torch.device
+    cfg: Config, checkpoint: str | None, setting: EvaluationSettings, device: torch.device
 ) -> dict[str, Any]:
     """Evaluate on the config's ``test_dataloader`` and time it, after a first batch of each size.
 
@@ -195,7 +160,7 @@ def measure_evaluation(
 
 
 def _model(
-    cfg: Config, checkpoint: str | None, setting: Setting, device: torch.device
+    cfg: Config, checkpoint: str | None, setting: EvaluationSettings, device: torch.device
 ) -> nn.Module:
     if checkpoint:
         model = load_model(cfg, checkpoint)
@@ -238,3 +203,57 @@ class _TimedLoader:
             yield batch
             start = time.perf_counter()
         self.waited += time.perf_counter() - start
+
+
+def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.device) -> str:
+    """Predict a square photo in a new process, whose memory nothing else has raised.
+
+    Args:
+        cfg: holds ``model`` and ``test_dataloader``.
+        checkpoint: without one, the weights are random: the memory is the same.
+        side: of the photo, in pixels.
+        device: that predicts.
+
+    Returns:
+        A line with the peak memory and the seconds.
+
+    Raises:
+        InputError: the photo would have no pixels.
+    """
+    if side < 1:
+        raise InputError(f"--photo {side}: must be at least 1")
+    with tempfile.TemporaryDirectory() as folder:
+        cv2.imwrite(f"{folder}/photo.png", _photo(side))
+        if not checkpoint:
+            checkpoint = f"{folder}/random.pth"
+            init_default_scope("mmseg")
+            with quiet():
+                torch.save(MODELS.build(without_pretrained(cfg.model)).state_dict(), checkpoint)
+        start = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=start) as pool:
+            work = pool.submit(_predict, cfg.to_dict(), checkpoint, folder, device.type)
+            memory, seconds = work.result()
+    kind, peak = next(iter(memory.items()))
+    return (
+        f"{title(cfg)}, photo of {side}x{side}: peak {kind} {peak:.0f} MiB "
+        f"({peak * 2**20 / side**2:.1f} bytes a pixel), {seconds:.1f} s"
+    )
+
+
+def _photo(side: int) -> np.ndarray:
+    """A smooth picture, (side, side, 3) uint8: its file is small."""
+    ramp = np.linspace(0, 255, side).astype(np.uint8)
+    photo = np.empty((side, side, 3), np.uint8)
+    photo[..., 0], photo[..., 1], photo[..., 2] = ramp, ramp[:, None], ramp[::-1]
+    return photo
+
+
+def _predict(
+    cfg: Mapping[str, Any], checkpoint: str, folder: str, device: str
+) -> tuple[dict[str, float], float]:
+    start = time.perf_counter()
+    files = PredictionFiles(Path(folder, "out"))
+    report = predict(Config(cfg), checkpoint, [f"{folder}/photo.png"], files, device=device)
+    if report.problems:
+        raise InputError(report.problems[0])
+    return peak_memory(torch.device(device)), time.perf_counter() - start

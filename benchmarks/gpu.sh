@@ -89,7 +89,7 @@ bench() {
 }
 
 summarise() {
-    "$python" -m benchmarks.summary "$out" > "$out/summary.md" || return 1
+    "$python" -m benchmarks.report "$out" > "$out/summary.md" || return 1
     local log reason failed=()
     for log in "$out"/*.err; do
         [ -e "$log" ] || continue

@@ -6,20 +6,54 @@ at the size of Cityscapes. Without a checkpoint the weights are random: the time
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.cli import size_in_pixels
 from mmseg.utils.config import add_performance_options, chosen_performance
 
-if TYPE_CHECKING:
-    from .evaluation import Setting
-
-
 # Measured, where nothing else is asked for.
 IMAGES = {"cuda": 200, "cpu": 20}
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How images are evaluated.
+
+    Attributes:
+        batch_size: how many the network sees at once.
+        workers: processes that load; 0: images are loaded in turn with predicting.
+        precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
+        fold_batch_norm: whether BatchNorm is folded into the convolutions before it.
+        keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
+    """
+
+    batch_size: int = 1
+    workers: int = 0
+    precision: str = "fp32"
+    compile: bool = False
+    channels_last: bool = False
+    fold_batch_norm: bool = True
+    keep_memory: bool = True
+
+    def __post_init__(self) -> None:
+        for option, value, least in (
+            ("batch-size", self.batch_size, 1),
+            ("workers", self.workers, 0),
+        ):
+            if value < least:
+                raise InputError(f"--{option} {value}: must be at least {least}")
+
+    def describe(self) -> str:
+        """In words, for people."""
+        words = [f"batch {self.batch_size}", f"{self.workers} workers", self.precision]
+        words += ["compiled"] if self.compile else []
+        words += ["channels last"] if self.channels_last else []
+        words += ["BatchNorm folded"] if self.fold_batch_norm else []
+        words += [] if self.keep_memory else ["freed memory given back"]
+        return ", ".join(words)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +92,13 @@ def main(args: argparse.Namespace) -> None:
     from mmseg.apis.init_model import select_device  # late: --help is fast
 
     if args.photo is not None:
-        from .photo import measure_photo
+        from .evaluation import measure_photo
 
         print(measure_photo(args.cfg, args.checkpoint, args.photo, select_device(args.device)))
         return
 
     from .evaluation import PLAIN, fast_setting, images_to_evaluate, measure_apart
-    from .report import write_json
+    from .report import evaluation_table, write_json
 
     device = select_device(args.device)
     with images_to_evaluate(args.cfg, args.images or IMAGES[device.type], args.size) as cfg:
@@ -87,61 +121,13 @@ def _chosen(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _of_config(cfg: Mapping[str, Any], on_cpu: bool, args: argparse.Namespace) -> "Setting":
-    from .evaluation import Setting
-
+def _of_config(
+    cfg: Mapping[str, Any], on_cpu: bool, args: argparse.Namespace
+) -> EvaluationSettings:
     loader = cfg.test_dataloader
     own = {
         "batch_size": loader.get("batch_size", 1),
         "workers": loader.get("num_workers", 0),
         "channels_last": on_cpu,  # as init_model does
     }
-    return Setting(**{**own, **_chosen(args)})
-
-
-def evaluation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """One column for each result; of two also how many times as much the first takes.
-
-    Args:
-        results: heading -> what ``measure_evaluation`` returns, of the same images.
-    """
-    from mmseg.evaluation.report import align
-
-    from .evaluation import Setting
-    from .report import machine_line
-
-    columns = list(results.values())
-    first = columns[0]
-    sizes = ["x".join(map(str, first[name])) for name in ("image_size", "test_size")]
-    head = [
-        f"{first['title']}, {first['images']} images of {sizes[0]}, predicted at {sizes[1]}",
-        machine_line(first["machine"]),
-        *(f"{name}: {Setting(**each['setting']).describe()}" for name, each in results.items()),
-    ]
-    names = list(dict.fromkeys(name for each in columns for name in each["parts"]))
-    costs = [("ms an image", [1e3 * each["seconds"] / each["images"] for each in columns])]
-    costs += [(name, [1e3 * each["parts"].get(name, 0) for each in columns]) for name in names]
-    kind = next(iter(first["peak_memory_mib"]))
-    memory = [(f"peak MiB {kind}", [each["peak_memory_mib"][kind] for each in columns])]
-    compared = len(columns) == 2
-    header = ("evaluation", *results, *((" / ".join(results),) if compared else ()))
-    rates = ["images/s", *(f"{each['images_per_second']:.3g}" for each in columns)]
-    scores = ["mIoU", *(f"{each['scores']['mIoU']:.2f}" for each in columns)]
-    blank = [""] if compared else []
-    return "\n".join(
-        [
-            *head,
-            "",
-            align(
-                header,
-                [rates + blank, *(_row(*each, compared) for each in costs)],
-                [_row(*each, compared) for each in memory],
-                [scores + blank],
-            ),
-        ]
-    )
-
-
-def _row(name: str, values: list[float], compared: bool) -> list[str]:
-    row = [name, *(f"{value:.1f}" for value in values)]
-    return row + ([f"{values[0] / values[1]:.2f}" if values[1] else ""] if compared else [])
+    return EvaluationSettings(**{**own, **_chosen(args)})

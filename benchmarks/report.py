@@ -2,14 +2,18 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmseg.evaluation.report import align
-from mmseg.utils import atomic_path
+from mmseg.utils import InputError, atomic_path
+from mmseg.utils.cli import run_main
 
-from .settings import Settings
+from .inference import EvaluationSettings
+from .training import TrainingSettings
 
 Result = Mapping[str, Any]
 
@@ -61,7 +65,9 @@ def training_table(results: Mapping[str, Result]) -> str:
         cells = [block(column) for column in columns]
         names = dict.fromkeys(name for each in cells for name in each)
         blocks.append([_row(name, [each.get(name) for each in cells], compared) for name in names])
-    settings = {name: Settings(**result["settings"]).describe() for name, result in results.items()}
+    settings = {
+        name: TrainingSettings(**result["settings"]).describe() for name, result in results.items()
+    }
     told = [f"{name}: {setting}" for name, setting in settings.items() if name != setting]
     head = [workload_line(columns[0]), machine_line(columns[0]["machine"]), *told]
     return "\n".join([*head, "", align(header, *blocks), "", _legend(columns)])
@@ -125,3 +131,185 @@ def ratios(first: Result, second: Result) -> dict[str, float]:
         "time": first["seconds"]["median"] / second["seconds"]["median"],
         "memory": memory[0] / memory[1],
     }
+
+
+LOADING_LEGEND = """\
+One sample: means of what one process makes with one thread, files in the cache of the system; the
+tries of rare class sampling are part of crop; rest: draws, seeds, freeing memory. Workers: batches
+taken as fast as they come. Step: it only sleeps, taking no time of the CPU from the workers; it is
+idle while it waits for a batch."""
+
+
+def loading_text(result: Result) -> str:
+    """The stages of making a sample, rates, and what a step waits for."""
+    stages = result["stages"]
+    names = list(dict.fromkeys(name for each in stages.values() for name in each))
+    total = sum(sum(each.values()) for each in stages.values())
+    rows = []
+    for name in names:
+        seconds = [each.get(name) for each in stages.values()]
+        share = 100 * sum(filter(None, seconds)) / total
+        rows.append([name, *map(_milliseconds, seconds), f"{share:.1f}"])
+    sums = ["all", *(_milliseconds(sum(each.values())) for each in stages.values()), "100.0"]
+    header = ("one sample, ms", *stages, "%")
+    machine = result["machine"]
+    head = [
+        f"{result['title']}, {result['batches']} batches of {result['batch_size']} samples",
+        *(f"{domain}: {place}" for domain, place in result["data"].items()),
+        f"{machine_line(machine)}, {machine['cores']} cores",
+    ]
+    return "\n".join(
+        [*head, "", align(header, rows, [sums]), "", *_loading_rates(result), "", LOADING_LEGEND]
+    )
+
+
+def _loading_rates(result: Result) -> list[str]:
+    wait = result["wait"]
+    return [
+        f"one process: {result['worker_images_per_second']:.1f} images/s",
+        f"{result['workers']} workers: {result['images_per_second']:.1f} images/s",
+        f"a step of {1e3 * result['step_seconds']:g} ms waits {1e3 * wait['median']:.2f} ms "
+        f"(median; p90 {1e3 * wait['p90']:.2f}): idle {100 * result['idle_share']:.1f} %",
+        f"to the device: {result['bytes'] / 2**20:.1f} MiB a batch in {result['tensors']} tensors, "
+        f"{result['pinned']} of them pinned",
+    ]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.2f}"
+
+
+def evaluation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """One column for each result; of two also how many times as much the first takes.
+
+    Args:
+        results: heading -> what ``measure_evaluation`` returns, of the same images.
+    """
+    columns = list(results.values())
+    first = columns[0]
+    sizes = ["x".join(map(str, first[name])) for name in ("image_size", "test_size")]
+    head = [
+        f"{first['title']}, {first['images']} images of {sizes[0]}, predicted at {sizes[1]}",
+        machine_line(first["machine"]),
+        *(
+            f"{name}: {EvaluationSettings(**each['setting']).describe()}"
+            for name, each in results.items()
+        ),
+    ]
+    names = list(dict.fromkeys(name for each in columns for name in each["parts"]))
+    costs = [("ms an image", [1e3 * each["seconds"] / each["images"] for each in columns])]
+    costs += [(name, [1e3 * each["parts"].get(name, 0) for each in columns]) for name in names]
+    kind = next(iter(first["peak_memory_mib"]))
+    memory = [(f"peak MiB {kind}", [each["peak_memory_mib"][kind] for each in columns])]
+    compared = len(columns) == 2
+    header = ("evaluation", *results, *((" / ".join(results),) if compared else ()))
+    rates = ["images/s", *(f"{each['images_per_second']:.3g}" for each in columns)]
+    scores = ["mIoU", *(f"{each['scores']['mIoU']:.2f}" for each in columns)]
+    blank = [""] if compared else []
+    return "\n".join(
+        [
+            *head,
+            "",
+            align(
+                header,
+                [rates + blank, *(_cost_row(*each, compared) for each in costs)],
+                [_cost_row(*each, compared) for each in memory],
+                [scores + blank],
+            ),
+        ]
+    )
+
+
+def _cost_row(name: str, values: list[float], compared: bool) -> list[str]:
+    row = [name, *(f"{value:.1f}" for value in values)]
+    return row + ([f"{values[0] / values[1]:.2f}" if values[1] else ""] if compared else [])
+
+
+HEADER = (
+    "what",
+    "setting",
+    "batch, crop",
+    "ms a step (p10 to p90)",
+    "images/s",
+    "peak MiB",
+    "% of peak FLOP/s",
+    "crop + statistics + contrast",
+)
+
+# Names of results for the sake of their memory: others ran on the same device.
+UNTIMED = "memory-"
+
+
+def summary(folder: str | Path) -> str:
+    """A table of all training results, their ratios, and the texts of all other rows.
+
+    Args:
+        folder: of ``NAME.json`` files, and of ``NAME.txt`` files with what was printed.
+
+    Raises:
+        InputError: there is no result.
+    """
+    folder = Path(folder)
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    if not results and not any(folder.glob("*.txt")):
+        raise InputError(f"no results in {folder}: benchmark with --json {folder}/NAME.json")
+    rows, lines, machines = [HEADER, ("---",) * len(HEADER)], [], []
+    for name, result in results.items():
+        if result["benchmark"] == "comparison":
+            first, second = result["ratios_of"]
+            rows += [training_row(result[each], f"{each}: ") for each in (first, second)]
+            machines.append(machine_line(result[first]["machine"]))
+            time, memory = result["ratios"]["time"], result["ratios"]["memory"]
+            lines.append(
+                f"{name}: {first} takes {time:.2f} times as long as {second} and {memory:.2f} "
+                "times as much memory."
+            )
+        elif result["benchmark"] == "training":
+            rows.append(training_row(result, timed=not name.startswith(UNTIMED)))
+            machines.append(machine_line(result["machine"]))
+    parts = ["\n".join(dict.fromkeys(machines))]
+    if len(rows) > 2:
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    for path in sorted(folder.glob("*.txt")):
+        if results.get(path.stem, {}).get("benchmark") not in ("training", "comparison"):
+            parts.append(f"### {path.stem}\n```\n{path.read_text().strip()}\n```")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def training_row(
+    result: Mapping[str, Any], prefix: str = "", timed: bool = True
+) -> tuple[str, ...]:
+    """The cells of one training result under :data:`HEADER`.
+
+    Args:
+        prefix: of the setting. timed: whether its times are those of a device of its own.
+    """
+    seconds, work, phases = result["seconds"], result["workload"], result["phases"]
+    median, p10, p90 = (1e3 * seconds[name] for name in ("median", "p10", "p90"))
+    whole = sum(value for name, value in phases.items() if name != "contrast")
+    small = sum(phases.get(name, 0.0) for name in ("crop", "statistics", "contrast"))
+    cells = (
+        result["title"],
+        prefix + TrainingSettings(**result["settings"]).describe(),
+        f"{work['batch']} + {work['batch']}, {work['crop']}",
+        f"{median:.1f} ({p10:.1f} to {p90:.1f})",
+        f"{result['images_per_second']:.3g}",
+        ", ".join(f"{mib:.0f} {kind}" for kind, mib in result["peak_memory_mib"].items()),
+        f"{100 * result['flops']['share_of_peak']:.1f}",
+        f"{100 * small / whole:.1f} %",
+    )
+    if timed:
+        return cells
+    return (*cells[:3], "not timed", "", cells[5], "", "")
+
+
+def main() -> None:
+    """Print the summary of the folder on the command line."""
+    if len(sys.argv) != 2:
+        raise InputError("name one folder: python -m benchmarks.report FOLDER")
+    print(summary(sys.argv[1]), end="")
+
+
+if __name__ == "__main__":
+    run_main(main)

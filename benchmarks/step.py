@@ -1,10 +1,11 @@
-"""Training steps of a config's method as training does them, and what they take."""
+"""Training steps of a config's method on synthetic batches: times, phases and FLOPs."""
 
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,18 +13,21 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg.apis.init_model import without_pretrained
 from mmseg.engine.hooks import IterationSeedHook
 from mmseg.engine.performance import Performance
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import built_from_config
 from mmseg.utils.config_check import check_config
 from mmseg.utils.phases import PhaseClock
 
-from .settings import Settings, Workload
+from .training import TrainingSettings, Workload
 
 
 class TrainingStep:
@@ -39,7 +43,7 @@ class TrainingStep:
         model: the method. optim_wrapper: of its student.
     """
 
-    def __init__(self, cfg: Config, settings: Settings, device: torch.device) -> None:
+    def __init__(self, cfg: Config, settings: TrainingSettings, device: torch.device) -> None:
         init_default_scope("mmseg")
         check_config(cfg, ("model", "optim_wrapper"))
         performance = Performance(**settings.performance())
@@ -170,3 +174,113 @@ class _ContrastWatch:
 def note(text: str) -> None:
     """Tell a waiting user how far it is; results alone go to stdout."""
     print(text, file=sys.stderr, flush=True)
+
+
+# A label shows this many blocks of one class each in height and in width.
+BLOCKS = 8
+
+
+def synthetic_batch(
+    num_classes: int,
+    crop: int,
+    batch: int,
+    targets: Sequence[str] = ("target",),
+    seed: int = 0,
+    crops_target: bool = True,
+) -> dict[str, dict[str, Any]]:
+    """A batch of both domains, collated, on the CPU.
+
+    Args:
+        num_classes: every one of them is in each label, if there are not more than blocks.
+        crop: side of the source images in pixels.
+        batch: images of each domain.
+        targets: names of the views of the target.
+        seed: of the images and labels.
+        crops_target: whether the method crops the target itself: its images are twice as wide.
+
+    Returns:
+        Under ``source`` and ``targets`` the ``inputs``, ``batch`` uint8 images each, and
+        ``data_samples``, with a label in the source's.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def images(width: int) -> list[Tensor]:
+        shape = (batch, 3, crop, width)
+        return list(torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8))
+
+    where = torch.arange(crop) * BLOCKS // crop
+    samples = []
+    for _ in range(batch):
+        order = torch.randperm(BLOCKS**2, generator=generator) % num_classes
+        label = order.view(BLOCKS, BLOCKS)[where][:, where]
+        samples.append(SegDataSample(gt_sem_seg=PixelData(data=label[None].byte())))
+    result = {"source": {"inputs": images(crop), "data_samples": samples}}
+    for name in targets:
+        unlabelled = [SegDataSample() for _ in range(batch)]
+        result[name] = {
+            "inputs": images(2 * crop if crops_target else crop),
+            "data_samples": unlabelled,
+        }
+    return result
+
+
+def pinned(batch: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The batch in page-locked memory, as a data loader for a GPU hands it over."""
+    return {
+        name: {key: [each.pin_memory() for each in values] for key, values in domain.items()}
+        for name, domain in batch.items()
+    }
+
+
+aten = torch.ops.aten
+
+
+def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
+    """FLOPs of a training step with contrast, a multiply-add being two.
+
+    Counted are the convolutions, matrix products and attention that the method needs, forward and
+    backward: not the blur of strong augmentation, which not every step has, and not what activation
+    checkpointing computes again. The step runs on torch's meta device.
+
+    Args:
+        cfg: of the method. batch: as it is trained on.
+    """
+    with torch.device("meta"):
+        # A fused optimizer does not know the meta device.
+        step = TrainingStep(cfg, TrainingSettings(optimizer="unfused"), torch.device("meta"))
+    step.model.augmentation.jitter_threshold = 1.0
+    step.model.augmentation.blur = False
+    with sdpa_kernel(SDPBackend.MATH), step_counter() as counter:
+        step(batch)
+    return counter.get_total_flops()
+
+
+def step_counter() -> FlopCounterMode:
+    """Torch's counter, with its backward pass of grouped convolutions put right."""
+    return FlopCounterMode(
+        display=False, custom_mapping={aten.convolution_backward: convolution_backward_flops}
+    )
+
+
+def convolution_backward_flops(
+    grad_shape: list[int],
+    input_shape: list[int],
+    weight_shape: list[int],
+    _bias: Any,
+    _stride: Any,
+    _padding: Any,
+    _dilation: Any,
+    transposed: bool,
+    _output_padding: Any,
+    _groups: int,
+    output_mask: list[bool],
+    **_: Any,
+) -> int:
+    """Each gradient, of the input and of the weight, costs what the forward pass does.
+
+    Torch's own formula counts that of the weight as if every output channel met every input
+    channel: too much by the number of groups.
+    """
+    positions = prod((input_shape if transposed else grad_shape)[2:])
+    forward = 2 * grad_shape[0] * positions * prod(weight_shape)
+    return forward * sum(output_mask[:2])

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.measure import sized, synthetic_batches
-from benchmarks.settings import Settings, Workload
 from benchmarks.step import TrainingStep
+from benchmarks.training import TrainingSettings, Workload
 from tools.benchmark import experiment_config
 
 
 def training_step(stage: int) -> Callable[[], dict]:
     """One iteration as a function, in fp32 as it is configured; SePiCo's has contrast."""
     cfg = sized(experiment_config(0, stage), 128)
-    step = TrainingStep(cfg, Settings.of(cfg), torch.device("cpu"))
+    step = TrainingStep(cfg, TrainingSettings.of(cfg), torch.device("cpu"))
     batch = synthetic_batches(step.model, Workload(crop=128))[0]
     return lambda: step(batch)
 

@@ -1,13 +1,97 @@
-"""Measure training steps of a config's method on synthetic images."""
+"""Measure training steps of a config's method on synthetic images: settings and command line."""
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mmseg.utils import check_writable
+from mmseg.utils import InputError, check_writable
 from mmseg.utils.legacy_config import check_trainable
 
-from .settings import ITERATIONS, PLAIN, Settings, Switches, Workload
+# Measured steps, where nothing else is asked for.
+ITERATIONS = {"cuda": 50, "cpu": 10}
+# What `--compare` compares with `--fast`: fields of TrainingSettings.
+PLAIN: dict[str, Any] = {
+    "precision": "fp32",
+    "compile": False,
+    "channels_last": False,
+    "activation_checkpointing": False,
+    "attention": "math",
+    "optimizer": "unfused",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much is computed and how often.
+
+    Attributes:
+        crop: side of the crops in pixels; targets are twice as wide before they are cropped.
+        batch: source images of a step, and target images.
+        start_contrast: first measured iteration with contrastive losses.
+        iters: measured iterations. warmup: iterations before them.
+        seed: of weights, images and draws.
+    """
+
+    crop: int = 640
+    batch: int = 2
+    start_contrast: int = 0
+    iters: int = ITERATIONS["cuda"]
+    warmup: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"crop": 32, "batch": 1, "start_contrast": 0, "iters": 1, "warmup": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {getattr(self, name)}: must be at least {minimum}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a step is computed.
+
+    Attributes:
+        precision, compile, channels_last, activation_checkpointing: see
+            :class:`mmseg.engine.performance.Performance`.
+        attention: "math": a product, a softmax and a product; "auto": as torch chooses.
+        optimizer: "config": as the config says (fused); "unfused": parameter by parameter.
+    """
+
+    precision: str = "fp32"
+    compile: bool = False
+    channels_last: bool = False
+    activation_checkpointing: bool = False
+    attention: Literal["auto", "math"] = "auto"
+    optimizer: Literal["config", "unfused"] = "config"
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any], *changes: Mapping[str, Any]) -> "TrainingSettings":
+        """The settings of a config's training, with changes, of which later ones win."""
+        settings = dict(cfg.get("performance") or {})
+        for change in changes:
+            settings |= change
+        return cls(**settings)
+
+    def performance(self) -> dict[str, Any]:
+        """The ``performance`` of a config."""
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in ("attention", "optimizer")
+        }
+
+    def describe(self) -> str:
+        """In words, for people."""
+        words = [self.precision, "compiled" if self.compile else "eager"]
+        words += ["channels last"] if self.channels_last else []
+        words += ["activation checkpointing"] if self.activation_checkpointing else []
+        words += ["maths attention"] if self.attention == "math" else []
+        words += ["unfused optimizer"] if self.optimizer == "unfused" else []
+        return ", ".join(words)
+
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
@@ -32,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--compare",
         action="store_true",
-        help=f"the plain setting ({Settings(**PLAIN).describe()}) and that of --fast, "
+        help=f"the plain setting ({TrainingSettings(**PLAIN).describe()}) and that of --fast, "
         "a process each; the options below change the fast one",
     )
     group = parser.add_argument_group("speed and memory (default: the config's)")
@@ -52,8 +136,7 @@ def main(args: argparse.Namespace) -> None:
     from mmseg.apis.init_model import select_device  # late: --help is fast
     from mmseg.engine.performance import Performance, fast_switches
 
-    from .compare import compare
-    from .measure import measure_training
+    from .measure import compare, measure_training
     from .report import training_table, write_json
 
     device = select_device(args.device)
@@ -63,13 +146,13 @@ def main(args: argparse.Namespace) -> None:
     Performance.of(args.cfg)  # complains of unknown settings
     if args.compare:
         settings = {
-            "plain": Settings.of(args.cfg, PLAIN),
-            "fast": Settings.of(args.cfg, fast_switches(device.type), chosen(args)),
+            "plain": TrainingSettings.of(args.cfg, PLAIN),
+            "fast": TrainingSettings.of(args.cfg, fast_switches(device.type), chosen(args)),
         }
         result = compare(args.cfg, workload, settings, device)
         columns = {name: result[name] for name in settings}
     else:
-        settings = Settings.of(args.cfg, chosen(args))
+        settings = TrainingSettings.of(args.cfg, chosen(args))
         result = measure_training(args.cfg, workload, settings, device)
         columns = {settings.describe(): result}
     print(training_table(columns))
@@ -77,7 +160,7 @@ def main(args: argparse.Namespace) -> None:
         write_json(args.json, result)
 
 
-def chosen(args: argparse.Namespace) -> Switches:
+def chosen(args: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of the settings."""
     names: tuple[str, ...] = ("precision", "compile", "channels_last", "activation_checkpointing")
     values: dict[str, Any] = {name: getattr(args, name) for name in names}

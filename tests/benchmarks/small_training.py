@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from benchmarks.settings import Settings
+from benchmarks.training import TrainingSettings
 from tests.models.uda.small_methods import NUM_CLASSES, PREPROCESSOR, projector
 
 SIDE = 32
@@ -44,7 +44,7 @@ def result(median: float = 2.0, mib: float = 1000.0, **settings: Any) -> dict[st
             "commit": "abc-dirty",
         },
         "workload": {"crop": 256, "batch": 2, "start_contrast": 0, "iters": 10, "warmup": 3},
-        "settings": vars(Settings(**settings)),
+        "settings": vars(TrainingSettings(**settings)),
         "seconds": {"median": median, "p10": median / 2, "p90": 2 * median, "each": [median]},
         "images_per_second": 4 / median,
         "peak_memory_mib": {"resident": mib},

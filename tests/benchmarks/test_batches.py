@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.batches import synthetic_batch
+from benchmarks.step import synthetic_batch
 
 
 def test_images_and_labels():

@@ -5,10 +5,9 @@ import json
 import pytest
 import torch
 
-from benchmarks import compare as module
 from benchmarks import measure
-from benchmarks.compare import answer, compare, measure_apart, reason_of
-from benchmarks.settings import PLAIN, Settings, Workload
+from benchmarks.measure import answer, compare, measure_apart, reason_of
+from benchmarks.training import PLAIN, TrainingSettings, Workload
 from mmseg.utils import InputError
 from tests.benchmarks.small_training import SIDE, result, small_config
 
@@ -17,8 +16,8 @@ CPU = torch.device("cpu")
 
 def test_ratios(monkeypatch):
     results = {"plain": result(3.0, 1500.0), "fast": result(2.0, 1000.0)}
-    monkeypatch.setattr(module, "measure_apart", lambda *args: results[args[-1]])
-    settings = {"plain": Settings(**PLAIN), "fast": Settings()}
+    monkeypatch.setattr(measure, "measure_apart", lambda *args: results[args[-1]])
+    settings = {"plain": TrainingSettings(**PLAIN), "fast": TrainingSettings()}
     compared = compare(small_config(), Workload(), settings, CPU)
     assert compared["ratios"] == {"time": 1.5, "memory": 1.5}
     assert compared["ratios_of"] == ["plain", "fast"]
@@ -33,10 +32,10 @@ def test_the_other_process(monkeypatch, tmp_path):
         answer(*command[-3:])
         return type("Process", (), {"returncode": 0, "stderr": ""})
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(measure.subprocess, "run", run)
     cfg = small_config()
     cfg.exp = 4
-    settings = Settings(channels_last=True)
+    settings = TrainingSettings(channels_last=True)
     work = Workload(crop=SIDE, iters=1, warmup=0)
     measured = measure_apart(cfg, work, settings, CPU, "fast")
     assert measured["settings"]["channels_last"] is True
@@ -49,7 +48,7 @@ def test_its_error_is_one_line():
     cfg = small_config()
     cfg.model.alpah = 1
     with pytest.raises(InputError) as error:
-        measure_apart(cfg, Workload(crop=SIDE), Settings(), CPU, "fast")
+        measure_apart(cfg, Workload(crop=SIDE), TrainingSettings(), CPU, "fast")
     assert str(error.value).startswith("the fast setting could not be measured: model")
     assert "alpah" in str(error.value) and "\n" not in str(error.value)
 

@@ -6,8 +6,8 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from benchmarks.measure import sized, synthetic_batches
-from benchmarks.settings import Settings, Workload
 from benchmarks.step import TrainingStep
+from benchmarks.training import TrainingSettings, Workload
 from tests.benchmarks.small_training import SIDE, small_config
 from tests.models.networks import TINY_TRANSFORMER
 
@@ -23,7 +23,7 @@ from tests.models.networks import TINY_TRANSFORMER
 def test_networks_are_captured_whole_and_once(capture_only, network, switches):
     options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     cfg = sized(small_config(**options), SIDE)
-    step = TrainingStep(cfg, Settings(compile=True, **switches), torch.device("cpu"))
+    step = TrainingStep(cfg, TrainingSettings(compile=True, **switches), torch.device("cpu"))
     work = Workload(crop=SIDE)
     batches = synthetic_batches(step.model, work)
     step(batches[0])

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.sh"
 INTERPRETER = """#!/usr/bin/env bash
 if [ "$1" = -c ]; then echo 3; exit; fi
-if [ "$2" = benchmarks.summary ]; then exec {python} "$@"; fi
+if [ "$2" = benchmarks.report ]; then exec {python} "$@"; fi
 echo "$*" >> {log}
 case "$*" in {failing}) echo "at work"; echo "error: too hot" >&2; exit 1;; esac
 echo "it took a second"

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks import evaluation
-from benchmarks.evaluation import Setting, images_to_evaluate, measure_evaluation
-from benchmarks.inference import evaluation_table
+from benchmarks.evaluation import EvaluationSettings, images_to_evaluate, measure_evaluation
+from benchmarks.report import evaluation_table
 from mmseg.utils import InputError
 from tools.benchmark import main
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 def test_the_data_of_the_config_if_they_are_there(toy_config):
     with images_to_evaluate(toy_config, 3, None) as cfg:
         assert cfg.test_dataloader.dataset.data_root == toy_config.val_dataloader.dataset.data_root
-        result = measure_evaluation(cfg, None, Setting(batch_size=2), CPU)
+        result = measure_evaluation(cfg, None, EvaluationSettings(batch_size=2), CPU)
     assert result["images"] == 3
     assert result["image_size"] == [256, 128] and result["test_size"] == [128, 64]
     assert set(result["parts"]) == {"waiting for images", "network", "classes", "metric", "rest"}
@@ -32,14 +32,14 @@ def test_the_data_of_the_config_if_they_are_there(toy_config):
 def test_images_are_drawn_at_the_size_asked_for(toy_config, monkeypatch):
     monkeypatch.setattr(evaluation, "FILES", 1)
     with images_to_evaluate(toy_config, 2, (160, 96)) as cfg:
-        result = measure_evaluation(cfg, None, Setting(), CPU)
+        result = measure_evaluation(cfg, None, EvaluationSettings(), CPU)
     assert result["images"] == 2 and result["image_size"] == [160, 96]
 
 
 def test_both_settings_and_their_ratio(toy_config, tmp_path, monkeypatch, capsys):
     toy_config.dump(tmp_path / "toy.py")
     monkeypatch.setattr("benchmarks.evaluation.measure_apart", measure_evaluation)
-    monkeypatch.setattr(evaluation, "fast_setting", lambda device: Setting(batch_size=2))
+    monkeypatch.setattr(evaluation, "fast_setting", lambda device: EvaluationSettings(batch_size=2))
     arguments = ["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu"]
     main([*arguments, "--images", "2", "--compare", "--json", str(tmp_path / "r.json")])
     printed = capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_the_memory_of_a_large_photo(toy_config, tmp_path, capsys, monkeypatch):
     def in_a_thread(workers, mp_context):
         return ThreadPoolExecutor(workers)
 
-    monkeypatch.setattr("benchmarks.photo.ProcessPoolExecutor", in_a_thread)
+    monkeypatch.setattr("benchmarks.evaluation.ProcessPoolExecutor", in_a_thread)
     toy_config.test_dataloader = toy_config.val_dataloader
     toy_config.dump(tmp_path / "toy.py")
     main(["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu", "--photo", "300"])
@@ -72,7 +72,7 @@ def test_the_memory_of_a_large_photo(toy_config, tmp_path, capsys, monkeypatch):
 
 def test_weights_of_a_checkpoint(toy_config, tmp_path):
     with pytest.raises(InputError, match="missing.pth"):
-        measure_evaluation(toy_config, str(tmp_path / "missing.pth"), Setting(), CPU)
+        measure_evaluation(toy_config, str(tmp_path / "missing.pth"), EvaluationSettings(), CPU)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from benchmarks import machine as machine_module
 from benchmarks import measure
 from benchmarks.machine import commit, machine, matmul_rate, peak_rate
-from benchmarks.settings import PLAIN, Settings, Workload
+from benchmarks.training import PLAIN, TrainingSettings, Workload
 from mmseg.engine.performance import fast_switches
 from mmseg.utils import InputError
 from tests.benchmarks.small_training import SIDE, small_config
@@ -24,7 +24,7 @@ def fast_peak(monkeypatch):
 
 def test_result(fast_peak):
     work = Workload(crop=SIDE, iters=3, warmup=1)
-    result = measure.measure_training(small_config(), work, Settings(), CPU)
+    result = measure.measure_training(small_config(), work, TrainingSettings(), CPU)
     seconds = result["seconds"]
     assert len(seconds["each"]) == 3
     assert seconds["median"] == np.median(seconds["each"])
@@ -41,7 +41,7 @@ def test_result(fast_peak):
 
 def test_source_only_has_one_domain(fast_peak):
     work = Workload(crop=SIDE, iters=1, warmup=0)
-    result = measure.measure_training(small_config("SourceOnly"), work, Settings(), CPU)
+    result = measure.measure_training(small_config("SourceOnly"), work, TrainingSettings(), CPU)
     assert result["images_per_second"] == 2 / result["seconds"]["median"]
     assert list(result["phases"]) == ["source", "optimizer", "rest"]
 
@@ -49,8 +49,8 @@ def test_source_only_has_one_domain(fast_peak):
 def test_night_learns_from_the_day_too(fast_peak):
     night = small_config("SePiCoDark", shift_insensitive_classes=[(0, 2)])
     work = Workload(crop=SIDE, iters=1, warmup=0)
-    result = measure.measure_training(night, work, Settings(), CPU)
-    by_day = measure.measure_training(small_config(), work, Settings(), CPU)
+    result = measure.measure_training(night, work, TrainingSettings(), CPU)
+    by_day = measure.measure_training(small_config(), work, TrainingSettings(), CPU)
     assert result["flops"]["step"] > by_day["flops"]["step"]
 
 
@@ -93,14 +93,14 @@ def test_machine():
 
 
 def test_settings():
-    assert Settings.of({"performance": {"precision": "bf16"}}, {"compile": True}) == Settings(
-        precision="bf16", compile=True
-    )
-    plain = Settings.of({"performance": {"channels_last": True}}, PLAIN)
+    assert TrainingSettings.of(
+        {"performance": {"precision": "bf16"}}, {"compile": True}
+    ) == TrainingSettings(precision="bf16", compile=True)
+    plain = TrainingSettings.of({"performance": {"channels_last": True}}, PLAIN)
     assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
     cuda = fast_switches("cuda")
-    assert Settings(**cuda).describe() == "bf16, compiled, channels last"
-    assert Settings.of({}, cuda, {"compile": False}).compile is False
+    assert TrainingSettings(**cuda).describe() == "bf16, compiled, channels last"
+    assert TrainingSettings.of({}, cuda, {"compile": False}).compile is False
 
 
 def test_mistakes():
@@ -125,7 +125,7 @@ def test_mistakes():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_a_gpu(precision):
     work = Workload(crop=SIDE, iters=3, warmup=1)
-    settings = Settings(precision=precision, channels_last=True)
+    settings = TrainingSettings(precision=precision, channels_last=True)
     result = measure.measure_training(small_config(), work, settings, torch.device("cuda"))
     memory = result["peak_memory_mib"]
     assert 0 < memory["allocated"] <= memory["reserved"]

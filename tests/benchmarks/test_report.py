@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.report import training_table, write_json
-from benchmarks.settings import PLAIN
-from benchmarks.summary import summary
+from benchmarks.report import summary, training_table, write_json
+from benchmarks.training import PLAIN
 from mmseg.utils import InputError
 from tests.benchmarks.small_training import result
 

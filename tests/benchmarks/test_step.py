@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from benchmarks.measure import mean_phases, sized, synthetic_batches
-from benchmarks.settings import Settings, Workload
 from benchmarks.step import TrainingStep, time_steps, watched_contrast
+from benchmarks.training import TrainingSettings, Workload
 from mmseg.utils.phases import PhaseClock
 from tests.benchmarks.small_training import SIDE, small_config
 
@@ -24,7 +24,7 @@ class Counter(PhaseClock):
         return self.time
 
 
-def step_and_batches(settings: Settings = Settings(), **workload: int):  # noqa: B008
+def step_and_batches(settings: TrainingSettings = TrainingSettings(), **workload: int):  # noqa: B008
     step = TrainingStep(sized(small_config(), SIDE), settings, CPU)
     work = Workload(crop=SIDE, **workload)
     return step, synthetic_batches(step.model, work), work
@@ -100,10 +100,10 @@ def test_steps_draw_as_training_does():
 
 
 def test_settings_reach_the_step():
-    plain, *_ = step_and_batches(Settings(attention="math", optimizer="unfused"))
+    plain, *_ = step_and_batches(TrainingSettings(attention="math", optimizer="unfused"))
     group = plain.optim_wrapper.param_groups[0]
     assert group["fused"] is False and group["foreach"] is False
-    fast, batches, _ = step_and_batches(Settings(precision="bf16", channels_last=True))
+    fast, batches, _ = step_and_batches(TrainingSettings(precision="bf16", channels_last=True))
     assert fast.optim_wrapper.param_groups[0]["fused"] is True
     assert fast.model.model.autocast_dtype == torch.bfloat16
     weight = fast.model.model.backbone.layer1[0].conv1.weight

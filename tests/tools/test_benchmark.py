@@ -33,7 +33,6 @@ def test_training(config, tmp_path, capsys, monkeypatch):
 
 
 def test_compare_refines_the_fast_setting(config, tmp_path, capsys, monkeypatch):
-    from benchmarks import compare
     from tests.benchmarks.small_training import result
 
     asked = {}
@@ -42,7 +41,7 @@ def test_compare_refines_the_fast_setting(config, tmp_path, capsys, monkeypatch)
         asked[name] = settings
         return result(precision=settings.precision)
 
-    monkeypatch.setattr(compare, "measure_apart", measure_apart)
+    monkeypatch.setattr(measure, "measure_apart", measure_apart)
     options = ["--device", "cpu", "--precision", "bf16", "--no-channels-last"]
     benchmark.main(["--config", config, "--compare", *options])
     assert asked["plain"].describe() == "fp32, eager, maths attention, unfused optimizer"

@@ -21,6 +21,8 @@ from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
 from mmseg.utils.setting_types import Fraction, LabelValue
 
+from ..utils.precision import without_autocast
+
 Variant = Literal["dist", "bank", "proto"]
 
 
@@ -213,7 +215,7 @@ class ContrastiveLoss(nn.Module):
                 f"{len(features)} feature levels need as many prototypes ({len(prototypes)}) "
                 f"and loss weights ({len(weights)})"
             )
-        with torch.autocast(label.device.type, enabled=False):
+        with without_autocast(label):
             levels = [
                 weight * self.level_loss(feature.float(), label, prototype)
                 for feature, prototype, weight in zip(features, prototypes, weights, strict=True)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from mmseg.registry import MODELS
 from mmseg.utils.setting_types import ClassFactors
 
+from ..utils.precision import without_autocast
+
 
 def pixel_cross_entropy(
     logits: Tensor,
@@ -30,7 +32,7 @@ def pixel_cross_entropy(
     Returns:
         Scalar tensor.
     """
-    with torch.autocast(logits.device.type, enabled=False):
+    with without_autocast(logits):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if class_weight is not None:
             class_weight = class_weight.to(logits.dtype)

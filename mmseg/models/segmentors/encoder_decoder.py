@@ -17,6 +17,7 @@ from mmseg.utils import InputError
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
+from ..utils.precision import without_autocast
 from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
 from .inference import (
@@ -205,8 +206,12 @@ class EncoderDecoder(BaseModel):
         )
 
     def _run(self, network: Callable[..., Tensor], inputs: Tensor, *arguments: Any) -> Tensor:
-        device, dtype = inputs.device.type, self.autocast_dtype
-        with phase("network"), torch.autocast(device, dtype, enabled=dtype is not None):
+        dtype = self.autocast_dtype
+        if dtype is None:
+            precision = without_autocast(inputs)
+        else:
+            precision = torch.autocast(inputs.device.type, dtype)
+        with phase("network"), precision:
             try:
                 return network(inputs, *arguments)
             except self._too_many_sizes as error:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from pydantic import Field
@@ -16,6 +15,8 @@ from mmseg.utils import InputError
 from mmseg.utils.distributed import average_batch_norm
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import Fraction, PartConfig
+
+from ..utils.precision import without_autocast
 
 # Hues are turned by at most half a circle.
 JitterStrength = Annotated[float, Field(ge=0, le=0.5)]
@@ -116,7 +117,7 @@ class UDADecorator(BaseModel):
 
     def jitter_and_blur(self, image: Tensor) -> Tensor:
         """Augment (B, 3, H, W) images as this iteration's draw says, with one sigma and order."""
-        with torch.autocast(image.device.type, enabled=False):  # half precision would round colours
+        with without_autocast(image):  # half precision would round colours
             return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
 
     def source_loss(self, image: Tensor, label: Tensor) -> Losses:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mmseg.utils import InputError
 
+from .precision import without_autocast
+
 
 def box_class_counts(label: Tensor, boxes: Tensor, num_classes: int) -> Tensor:
     """Pixels of each class in each box, without a pass over the label for every box.
@@ -29,7 +31,7 @@ def box_class_counts(label: Tensor, boxes: Tensor, num_classes: int) -> Tensor:
     columns = ((x >= boxes[:, 2:3]) & (x < boxes[:, 3:])).float()
     classes = torch.arange(num_classes, device=label.device)
     one_hot = (label == classes[:, None, None]).float()
-    with torch.autocast(label.device.type, enabled=False):  # half precision cannot count
+    with without_autocast(label):  # half precision cannot count
         return ((rows @ one_hot) * columns).sum(-1).t()
 
 

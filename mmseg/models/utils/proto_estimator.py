@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
 
+from .precision import without_autocast
+
 # Rows whose centred squares are made at a time: 2 MB at A = 512, which the cache of a CPU core
 # holds; on other devices few large kernels are better.
 _CPU_CHUNK, _CHUNK = 1024, 16384
@@ -95,7 +97,7 @@ class ProtoEstimator(nn.Module):
             features: (N, A); any float dtype, accumulated in float32.
             labels: (N,); values outside [0, C) are left out. N may be 0.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features):
             count, mean, variance = class_moments(features.float(), labels, self.num_classes)
             total = count + self.amount
             weight = (count / total.clamp(min=1))[:, None]

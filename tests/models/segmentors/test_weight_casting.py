@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.measure import sized, synthetic_batches
-from benchmarks.settings import Settings, Workload
 from benchmarks.step import TrainingStep
+from benchmarks.training import TrainingSettings, Workload
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.weight_casting import cast_weights
 from tests.benchmarks.small_training import SIDE, small_config
@@ -39,7 +39,7 @@ def trained(network: str, **switches: object) -> tuple[list[dict], list[Tensor],
     options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     torch.manual_seed(0)
     cfg = sized(small_config(**options), SIDE)
-    step = TrainingStep(cfg, Settings(**switches), torch.device("cpu"))
+    step = TrainingStep(cfg, TrainingSettings(**switches), torch.device("cpu"))
     batches = synthetic_batches(step.model, Workload(crop=SIDE))
     logs = []
     for iteration in range(STEPS):

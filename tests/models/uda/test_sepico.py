@@ -1,13 +1,12 @@
 """What one iteration does and leaves behind, on a tiny network."""
 
 import copy
-from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.batches import pinned
+from benchmarks.step import pinned
 from mmseg.datasets import CityscapesDataset
 from mmseg.models.uda import SePiCo
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
@@ -324,8 +323,6 @@ def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
     model.keep_visuals = True
     model.to("meta")
     optim_wrapper = optimizer_of(model)
-    # There is no autocast on that device to be switched off.
-    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
     # Both augmentations happen; their factors are drawn on the CPU.
     draw = {"jitter_now": True, "blur_now": True}
     monkeypatch.setattr(model.augmentation, "draw", lambda: vars(model.augmentation).update(draw))
