@@ -1,14 +1,12 @@
 """Drawn street scenes that try out everything without a download.
 
 Kept apart, so that each can change alone: where things stand (:mod:`.layout`, :mod:`.street`,
-:mod:`.objects`, :mod:`.vehicles`), how a domain looks (:mod:`.domains`, :mod:`.render`,
-:mod:`.lights`) and how it is stored (:mod:`.writers`). :mod:`.sets` makes data sets of them,
-:mod:`.generate` runs that.
+:mod:`.objects`, :mod:`.vehicles`), how a domain looks (:mod:`.domains`, :mod:`.render`) and how it
+is stored (:mod:`.writers`). :mod:`.sets` makes data sets of them.
 """
 
 from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain, Light, Night
-from .generate import has_toy_data, make_toy_data
-from .sets import TOY_SETS, ToySettings
+from .sets import TOY_SETS, ToySettings, has_toy_data, make_toy_data
 
 __all__ = [
     "CITY_MODEL",
