@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,7 +14,13 @@ from mmengine.config import Config
 from experiments import BASES, EXPERIMENTS, config_text, describe, generate_experiment_cfgs
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import Parser, run_main
-from tools import train as train_tool
+from mmseg.utils.options import (
+    add_choices,
+    add_training_options,
+    check_options,
+    choose_performance,
+    training_arguments,
+)
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
 TOY_ROOT = Path("data/toy")
@@ -63,7 +70,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--dry-run", action="store_true", help="print the config, which inherits, and exit")
     add("--flat", action="store_true", help="with --dry-run: print the whole config")
     add("--gpus", type=int, default=1, metavar="K", help="train by K processes, one GPU each (1)")
-    train_tool.add_training_options(parser)
+    add_training_options(parser)
     return parser.parse_args(argv)
 
 
@@ -75,7 +82,7 @@ def experiment(name: str) -> int | str:
 def main(argv: list[str] | None = None) -> None:
     """Generate, train, and if there are several runs compare them."""
     args = parse_args(argv)
-    train_tool.check_options(args)
+    check_options(args)
     if args.gpus != 1:
         from mmseg.engine.launch import check_processes
 
@@ -186,7 +193,7 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
     cfg = load_config(run.config)
     if args.debug and run.config != run.resolved:
         shrink(cfg, TOY_ROOT)
-    train_tool.add_choices(cfg, args)
+    add_choices(cfg, args)
     if is_data(run.resolved):
         check_data(cfg.to_dict(), run.config)
     cfg.work_dir = str(run.work_dir)
@@ -231,6 +238,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
     """Make toy data if the run is on it, and train."""
     from demo.toy import TOY_SETS, has_toy_data, make_toy_data
     from mmseg.apis.train import finished, latest_checkpoint
+    from mmseg.apis.train import train as train_config
 
     cfg = resolve(run, args)
     resume = args.resume and (run.start_from is None or any(run.work_dir.glob("iter_*.pth")))
@@ -247,13 +255,14 @@ def train(run: Run, args: argparse.Namespace) -> None:
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores it under this name.
     cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))
+    choose_performance(cfg, args)
+    start = partial(train_config, cfg, resume=resume, **training_arguments(args))
     if args.gpus == 1:
-        train_tool.run(cfg, args, resume)
+        start()
     else:
         from mmseg.engine.launch import launch
 
-        arguments = (cfg, args, resume, "pytorch")
-        launch(train_tool.run, *arguments, processes=args.gpus, device=args.device)
+        launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
 
 
 def report(runs: list[Run], device: str) -> None:

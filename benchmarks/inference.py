@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.utils import InputError, check_writable
-from mmseg.utils.cli import size_in_pixels
-from mmseg.utils.config import add_performance_options, chosen_performance
+from mmseg.utils.options import add_performance_options, chosen_performance, size_in_pixels
 
 # Measured, where nothing else is asked for.
 IMAGES = {"cuda": 200, "cpu": 20}

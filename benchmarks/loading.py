@@ -15,10 +15,10 @@ from mmengine.registry import init_default_scope
 from mmengine.utils.dl_utils import set_multi_processing
 from torch.utils.data import DataLoader
 
+from mmseg.config_check import check_config
 from mmseg.datasets import UDADataset
 from mmseg.datasets.loader import build_dataloader, loader_errors, tensors_of
 from mmseg.utils import built_from_config
-from mmseg.utils.config_check import check_config
 
 from .machine import machine
 from .measure import title

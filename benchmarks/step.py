@@ -19,12 +19,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg.apis.init_model import without_pretrained
+from mmseg.config_check import check_config
 from mmseg.engine.hooks import IterationSeedHook
 from mmseg.engine.performance import Performance
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import built_from_config
-from mmseg.utils.config_check import check_config
 from mmseg.utils.phases import PhaseClock
 
 from .training import TrainingSettings, Workload

@@ -134,7 +134,8 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(Path(args.json).parent, "--json")
     from mmseg.apis.init_model import select_device  # late: --help is fast
-    from mmseg.engine.performance import Performance, fast_switches
+    from mmseg.engine.performance import Performance
+    from mmseg.utils.options import fast_switches
 
     from .measure import compare, measure_training
     from .report import training_table, write_json

@@ -1,7 +1,6 @@
 """The experiments against the settings of the authors' release, and what they are made into."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from torch.optim import SGD
 
 import experiments
 from experiments import EXPERIMENTS, describe, generate_experiment_cfgs
+from mmseg.config_check import check_config
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config, without_variables
-from mmseg.utils.config_check import check_config
 from mmseg.utils.legacy_config import translate
 from tests.golden import DATA, load_golden
 from tests.old_configs import old_config

@@ -13,7 +13,8 @@ from mmengine.config import Config
 
 from experiments import config_text, generate_experiment_cfgs
 from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.config import add_cfg_options, load_config, override
+from mmseg.utils.config import load_config, override
+from mmseg.utils.options import add_cfg_options
 from run_experiments import experiment
 
 BASES = Path(__file__).resolve().parents[1] / "configs" / "_base_"

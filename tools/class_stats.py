@@ -77,8 +77,8 @@ def config_dataset(config: str) -> "BaseSegDataset":
 
     cfg = load_config(config)
 
+    from mmseg.config_check import check_config
     from mmseg.datasets.conversion import train_source
-    from mmseg.utils.config_check import check_config
 
     check_config(cfg, ["train_dataloader"])
     return train_source(cfg)

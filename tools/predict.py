@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.config import (
+from mmseg.utils.config import load_config
+from mmseg.utils.options import (
     add_cfg_options,
     add_class_weights_option,
     add_performance_options,
     chosen_performance,
-    load_config,
 )
 
 KINDS = ("ids", "color", "overlay", "confidence")

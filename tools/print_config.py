@@ -3,7 +3,8 @@
 import argparse
 
 from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.config import add_cfg_options, load_config
+from mmseg.utils.config import load_config
+from mmseg.utils.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

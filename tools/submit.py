@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main, size_in_pixels
-from mmseg.utils.config import (
+from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.config import load_config
+from mmseg.utils.options import (
     add_cfg_options,
     add_performance_options,
     add_testing_options,
     chosen_performance,
-    load_config,
+    size_in_pixels,
 )
 
 # Keys of mmseg.evaluation.submission.BENCHMARKS, whose import is slow.

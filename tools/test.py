@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
 from mmseg.utils.cli import Parser, run_main, told_once_a_machine
-from mmseg.utils.config import (
+from mmseg.utils.config import load_config
+from mmseg.utils.options import (
     KeyValues,
     add_cfg_options,
     add_performance_options,
     add_testing_options,
     chosen_performance,
-    load_config,
 )
 
 if TYPE_CHECKING:

@@ -3,16 +3,14 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmseg.utils import InputError
 from mmseg.utils.cli import Parser, run_main, told_once_a_machine
-from mmseg.utils.config import (
-    add_cfg_options,
-    add_performance_options,
+from mmseg.utils.config import load_config
+from mmseg.utils.options import (
+    add_choices,
+    add_training_options,
+    check_options,
     choose_performance,
-    load_config,
-    override,
+    training_arguments,
 )
 
 
@@ -29,46 +27,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """The options that ``run_experiments.py`` shares with this tool."""
-    add = parser.add_argument
-    add("--work-dir", metavar="DIR", help="where checkpoints and logs go")
-    add("--resume", action="store_true", help="go on exactly from the last checkpoint of the run")
-    add("--load-from", metavar="FILE", help="start a run with the student of this checkpoint")
-    add("--no-validate", action="store_true", help="train without evaluation")
-    add("--seed", type=int, metavar="S", help="of data, augmentation and initial weights")
-    add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add("--from-scratch", action="store_true", help="start without ImageNet weights")
-    add_performance_options(parser)
-    add_cfg_options(parser, "train_cfg.max_iters=100")
-
-
-def check_options(args: argparse.Namespace) -> None:
-    """Check the options of :func:`add_training_options` before anything is read or written.
-
-    Raises:
-        InputError: two of them contradict each other, or there is no file to load from.
-    """
-    if not args.load_from:
-        return
-    if args.resume:
-        raise InputError(
-            "--resume goes on with a run, --load-from starts one with other weights: leave out one"
-        )
-    if not Path(args.load_from).is_file():
-        raise InputError(f"--load-from {args.load_from}: no such file")
-
-
-def add_choices(cfg: Config, args: argparse.Namespace) -> None:
-    """Set in ``cfg`` what ``--cfg-options``, ``--load-from`` and ``--no-validate`` choose."""
-    override(cfg, args.cfg_options)
-    if args.load_from:
-        cfg.load_from = args.load_from
-    if args.no_validate:
-        cfg.validate = False
-
-
 def main(argv: list[str] | None = None) -> None:
     """Parse and train; a run that is resumed goes on with the config in its work dir."""
     args = parse_args(argv)
@@ -82,23 +40,10 @@ def main(argv: list[str] | None = None) -> None:
             cfg = load_config(stored)
         add_choices(cfg, args)
         cfg.work_dir = work_dir
-        run(cfg, args, args.resume, args.launcher)
+        choose_performance(cfg, args)
+        from mmseg.apis.train import train  # after parsing: --help is fast
 
-
-def run(cfg: Config, args: argparse.Namespace, resume: bool, launcher: str | None = None) -> None:
-    """Train ``cfg`` with the options of :func:`add_training_options`."""
-    from mmseg.apis.train import train  # after parsing: --help is fast
-
-    choose_performance(cfg, args)
-    train(
-        cfg,
-        device=args.device,
-        resume=resume,
-        from_scratch=args.from_scratch,
-        seed=args.seed,
-        deterministic=args.deterministic,
-        launcher=launcher,
-    )
+        train(cfg, resume=args.resume, launcher=args.launcher, **training_arguments(args))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.config import add_cfg_options, load_config
+from mmseg.utils.config import load_config
+from mmseg.utils.options import add_cfg_options
 
 EPILOG = """
 Labelled images of the source (the config's training data) and of the target (its validation data)
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, draw, print the table."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    from mmseg.analysis.visualize import pdd_table, visualize_features  # late: --help is fast
+    from mmseg.apis.visualize_features import pdd_table, visualize_features  # late: --help is fast
 
     result = visualize_features(
         cfg,

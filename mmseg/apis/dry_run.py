@@ -27,7 +27,7 @@ def check_together(cfg: Config) -> None:
     sizes of training go through it there, which takes a fraction of a second.
 
     Args:
-        cfg: a whole config that has passed :func:`~mmseg.utils.config_check.check_config`.
+        cfg: a whole config that has passed :func:`~mmseg.config_check.check.check_config`.
 
     Raises:
         InputError: samplers that do not fit their data, a best score that is not computed, sizes

@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg.config_check import check_config
 from mmseg.datasets.evaluation_sets import EvaluationSet, own_set
 from mmseg.engine.distributed import Launcher, failing_alone, process_group, raised_together
 from mmseg.engine.performance import Performance
@@ -28,7 +29,6 @@ from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
 from mmseg.utils.checkpoint import Role
-from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 

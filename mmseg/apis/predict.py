@@ -15,6 +15,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
 
+from mmseg.config_check import check_config
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
 from mmseg.datasets.image_files import image_size
 from mmseg.datasets.metainfo import distinct_palette
@@ -26,7 +27,6 @@ from mmseg.models.segmentors import segmentors_of
 from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
-from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.progress import with_progress
 from mmseg.utils.threads import map_ahead

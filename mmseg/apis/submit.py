@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg.config_check import check_config
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
 from mmseg.datasets.evaluation_sets import submission_set
 from mmseg.datasets.loader import loader_errors
@@ -37,7 +38,6 @@ from mmseg.models.segmentors.class_weights import ClassWeights
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
-from mmseg.utils.config_check import check_config
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.threads import map_ahead
 

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg.analysis.logs import drop_repeated
+from mmseg.config_check import check_config
 from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import (
     Launcher,
@@ -36,7 +37,6 @@ from mmseg.utils import (
     undone_on_error,
 )
 from mmseg.utils.config import store_config
-from mmseg.utils.config_check import check_config
 from mmseg.utils.legacy_config import check_trainable
 from mmseg.utils.lock import locked
 from mmseg.utils.revision import git_revision

@@ -3,10 +3,8 @@
 The ``performance`` of a config is a dict with the fields of :class:`Performance`.
 """
 
-import functools
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -19,31 +17,6 @@ from mmseg.utils import InputError
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def fast_switches(device_type: str) -> dict[str, Any]:
-    """Return the fields of :class:`Performance` that ``--fast`` sets on ``cuda`` or ``cpu``."""
-    if device_type == "cuda":
-        return {"precision": "bf16", "compile": True, "channels_last": True}
-    return {"precision": "bf16" if cpu_multiplies_bf16() else "fp32", "channels_last": True}
-
-
-@functools.cache
-def cpu_multiplies_bf16() -> bool:
-    """Check whether bf16 is faster than fp32 on this CPU, by a matrix product in each (0.1 s).
-
-    A CPU with instructions for it (AVX512_BF16, AMX) is several times as fast, others are slower.
-    """
-
-    def seconds(dtype: torch.dtype) -> float:
-        matrix, times = torch.ones(512, 512, dtype=dtype), []
-        for _ in range(6):
-            start = time.perf_counter()
-            matrix @ matrix
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return seconds(torch.bfloat16) < seconds(torch.float32)
 
 
 @dataclass(frozen=True)

@@ -98,14 +98,6 @@ def _close_unread() -> bool:
     return bool(unread)
 
 
-def size_in_pixels(text: str) -> tuple[int, int]:
-    """The type of an option WxH: width and height."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
 @contextmanager
 def told_once_a_machine(launcher: str | None = None) -> Iterator[None]:
     """Let one process of a machine print an error that comes before they know of each other.

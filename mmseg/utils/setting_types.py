@@ -1,6 +1,6 @@
 """Ranges of settings, for the signatures of classes that a config names.
 
-:func:`~mmseg.utils.config_check.check_config` holds the values of a config against them.
+:func:`~mmseg.config_check.check.check_config` holds the values of a config against them.
 """
 
 from collections.abc import Sequence

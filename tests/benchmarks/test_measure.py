@@ -10,8 +10,8 @@ from benchmarks import machine as machine_module
 from benchmarks import measure
 from benchmarks.machine import commit, machine, matmul_rate, peak_rate
 from benchmarks.training import PLAIN, TrainingSettings, Workload
-from mmseg.engine.performance import fast_switches
 from mmseg.utils import InputError
+from mmseg.utils.options import fast_switches
 from tests.benchmarks.small_training import SIDE, small_config
 
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmseg.engine import performance
-from mmseg.engine.performance import Performance, cpu_multiplies_bf16
+from mmseg.engine.performance import Performance
 from mmseg.utils import InputError
-from mmseg.utils.config import add_performance_options, chosen_performance
+from mmseg.utils.options import add_performance_options, chosen_performance, cpu_multiplies_bf16
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmseg.config_check import check_config
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
-from mmseg.utils.config_check import check_config
 from mmseg.utils.legacy_config import is_legacy, translate
 from tests.golden import DATA
 from tests.old_configs import old_config

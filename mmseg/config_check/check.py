@@ -13,10 +13,10 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 import mmseg.registry as mmseg_registries
+from mmseg.utils import InputError
 
-from .config_values import check_value, required, schema_of, settings_of, takes_object
-from .errors import InputError
-from .foreign_settings import UNTYPED, Common, TopLevel
+from .foreign import UNTYPED, Common, TopLevel
+from .values import check_value, required, schema_of, settings_of, takes_object
 
 # Configs of layers and their initialisation: others take keys out of these before a class sees it.
 _LOOSE_CONFIGS = {"norm_cfg", "act_cfg", "conv_cfg", "upsample_cfg", "override"}

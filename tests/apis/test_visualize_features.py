@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg.analysis import feature_samples
-from mmseg.analysis.visualize import pdd_table, visualize_features
+from mmseg.apis.visualize_features import pdd_table, visualize_features
 from mmseg.datasets.image_files import read_image
 from mmseg.utils import InputError
 from tests.apis.color_world import method_model, prefixed, weights, write_world

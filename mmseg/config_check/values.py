@@ -15,8 +15,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
-from .errors import InputError
-from .foreign_settings import FOREIGN
+from mmseg.utils import InputError
+
+from .foreign import FOREIGN
 
 _PYDANTIC = ConfigDict(arbitrary_types_allowed=True, strict=True)
 _NAMES = {

@@ -10,14 +10,19 @@ from typing import Any, Literal, get_args
 import torch
 from mmengine.config import Config
 
-from mmseg.apis.init_model import init_model
+from mmseg.analysis.feature_samples import (
+    DomainFeatures,
+    projector_of,
+    sample_features,
+    source_and_target,
+)
+from mmseg.analysis.features import check_tsne, pixel_discrimination_distance, sample_equally, tsne
 from mmseg.evaluation.report import align
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.visualization.charts import draw_bars, draw_clouds
 
-from .feature_samples import DomainFeatures, projector_of, sample_features, source_and_target
-from .features import check_tsne, pixel_discrimination_distance, sample_equally, tsne
+from .init_model import init_model
 
 Part = Literal["tsne", "pdd"]
 TSNE_FILE, PDD_FILE, JSON_FILE = "tsne.png", "pdd.png", "pdd.json"

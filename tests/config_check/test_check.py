@@ -3,9 +3,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg.apis.test_time_augmentation import with_tta
+from mmseg.config_check import check_config
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
-from mmseg.utils.config_check import check_config
 from tests.training import ROOT, small_config
 
 

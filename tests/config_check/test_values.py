@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from pydantic import PositiveInt
 
+from mmseg.config_check import check_config
+from mmseg.config_check.values import check_value, describe
 from mmseg.utils import InputError
-from mmseg.utils.config_check import check_config
-from mmseg.utils.config_values import check_value, describe
 from mmseg.utils.setting_types import Fraction, Size2d
 from tests.training import small_config
 

@@ -25,8 +25,7 @@ from typing_extensions import TypedDict
 from mmseg.datasets.rare_class_sampling import RareClassSampling
 from mmseg.engine.distributed import Launcher
 from mmseg.engine.performance import Performance
-
-from .setting_types import Fraction
+from mmseg.utils.setting_types import Fraction
 
 Never = Literal[-1]
 Beta = Annotated[float, Field(ge=0, lt=1)]

@@ -1,0 +1,225 @@
+"""Options that several command lines share, and what they choose."""
+
+import argparse
+import functools
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from .config import override
+from .errors import InputError
+
+
+def size_in_pixels(text: str) -> tuple[int, int]:
+    """The type of an option WxH: width and height."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+class KeyValues(DictAction):
+    """The values ``K=V`` of an option as a dict; what is none is a usage error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Parse ``values``."""
+        for value in values:
+            key, equals, _ = value.partition("=")
+            if not (equals and all(key.split("."))):
+                raise argparse.ArgumentError(self, f"expected KEY=VALUE, got {value!r}")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError) as error:  # brackets that do not match
+            raise argparse.ArgumentError(self, str(error)) from error
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) -> None:
+    """Add ``--cfg-options K=V ...``, for :func:`load_config` or :func:`override`.
+
+    Args:
+        example: of a setting that users of this tool override.
+        names: other names of the option.
+    """
+    parser.add_argument(
+        "--cfg-options",
+        *names,
+        nargs="+",
+        action=KeyValues,
+        default={},
+        metavar="K=V",
+        help=f"override settings of the config, for instance {example}",
+    )
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a training run, for ``tools.train`` and ``run_experiments.py``."""
+    add = parser.add_argument
+    add("--work-dir", metavar="DIR", help="where checkpoints and logs go")
+    add("--resume", action="store_true", help="go on exactly from the last checkpoint of the run")
+    add("--load-from", metavar="FILE", help="start a run with the student of this checkpoint")
+    add("--no-validate", action="store_true", help="train without evaluation")
+    add("--seed", type=int, metavar="S", help="of data, augmentation and initial weights")
+    add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add("--from-scratch", action="store_true", help="start without ImageNet weights")
+    add_performance_options(parser)
+    add_cfg_options(parser, "train_cfg.max_iters=100")
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Check the options of :func:`add_training_options` before anything is read or written.
+
+    Raises:
+        InputError: two of them contradict each other, or there is no file to load from.
+    """
+    if not args.load_from:
+        return
+    if args.resume:
+        raise InputError(
+            "--resume goes on with a run, --load-from starts one with other weights: leave out one"
+        )
+    if not Path(args.load_from).is_file():
+        raise InputError(f"--load-from {args.load_from}: no such file")
+
+
+def add_choices(cfg: Config, args: argparse.Namespace) -> None:
+    """Set in ``cfg`` what ``--cfg-options``, ``--load-from`` and ``--no-validate`` choose."""
+    override(cfg, args.cfg_options)
+    if args.load_from:
+        cfg.load_from = args.load_from
+    if args.no_validate:
+        cfg.validate = False
+
+
+def training_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options of :func:`add_training_options` give ``mmseg.apis.train.train``."""
+    return {
+        name: getattr(args, name) for name in ("device", "from_scratch", "seed", "deterministic")
+    }
+
+
+def add_testing_options(parser: argparse.ArgumentParser) -> None:
+    """``--aug-test``, ``--model``, ``--device`` and so on of tools that take a test set."""
+    add = parser.add_argument
+    add("--aug-test", action="store_true", help="average over six scales and two flips")
+    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="B",
+        help="images that a GPU predicts at once; changes no result (the config's; 1 with "
+        "--aug-test)",
+    )
+    add_class_weights_option(parser, "on Dark Zurich without --aug-test")
+
+
+def add_class_weights_option(parser: argparse.ArgumentParser, automatic: str) -> None:
+    """Add ``--class-weights``.
+
+    Args:
+        automatic: where the weights are used by default.
+    """
+    parser.add_argument(
+        "--class-weights",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="test-time class weights of a night model: on all images (on), on none (off), or as "
+        f"published: {automatic} (auto)",
+    )
+
+
+def add_performance_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
+    """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`.
+
+    Args:
+        training: whether to offer what is of use in training alone.
+    """
+    group = parser.add_argument_group("speed and memory")
+    add = group.add_argument
+    add(
+        "--fast",
+        action="store_true",
+        help="--amp bf16 --compile --channels-last; on a CPU --channels-last, and --amp bf16 where "
+        "the processor has instructions for it",
+    )
+    add(
+        "--amp",
+        nargs="?",
+        const="bf16",
+        choices=("bf16", "fp16"),
+        dest="precision",
+        help="mixed precision (bf16); losses, contrast and statistics stay in float32"
+        if training
+        else "mixed precision (bf16); without it float32, however the model was trained",
+    )
+    add(
+        "--tf32",
+        action="store_const",
+        const="tf32",
+        dest="precision",
+        help="products in TensorFloat-32",
+    )
+    add("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
+    always = "" if training else "; on a CPU always"
+    add("--channels-last", action="store_true", help=f"memory format of convolutions{always}")
+    if training:
+        add("--activation-checkpointing", action="store_true", help="less memory for more time")
+
+
+def choose_performance(cfg: Config, args: argparse.Namespace) -> None:
+    """Add what the options of :func:`add_performance_options` choose to ``cfg.performance``."""
+    cfg.performance = {**(cfg.get("performance") or {}), **chosen_performance(args)}
+
+
+def chosen_performance(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of :func:`add_performance_options` choose: fields of ``Performance``."""
+    chosen: dict[str, Any] = {}
+    if args.fast:
+        import torch  # late: --help is fast
+
+        on_cpu = args.device == "cpu" or not torch.cuda.is_available()
+        chosen |= fast_switches("cpu" if on_cpu else "cuda")
+    if args.precision:
+        chosen["precision"] = args.precision
+    for switch in ("compile", "channels_last", "activation_checkpointing"):
+        if getattr(args, switch, False):
+            chosen[switch] = True
+    return chosen
+
+
+def fast_switches(device_type: str) -> dict[str, Any]:
+    """Return the fields of ``Performance`` that ``--fast`` sets on ``cuda`` or ``cpu``."""
+    if device_type == "cuda":
+        return {"precision": "bf16", "compile": True, "channels_last": True}
+    return {"precision": "bf16" if cpu_multiplies_bf16() else "fp32", "channels_last": True}
+
+
+@functools.cache
+def cpu_multiplies_bf16() -> bool:
+    """Check whether bf16 is faster than fp32 on this CPU, by a matrix product in each (0.1 s).
+
+    A CPU with instructions for it (AVX512_BF16, AMX) is several times as fast, others are slower.
+    """
+
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        matrix, times = torch.ones(512, 512, dtype=dtype), []
+        for _ in range(6):
+            start = time.perf_counter()
+            matrix @ matrix
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)

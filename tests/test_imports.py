@@ -1,0 +1,75 @@
+"""The order of the layers: who may import whom, read from the sources, imports in functions too."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What a folder or file may import of the project, besides itself.
+LOWEST = {"mmseg.registry"}
+BASIC = LOWEST | {"mmseg.utils"}
+PARTS = BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets", "mmseg.models"}
+CHECKED = PARTS | {"mmseg.engine"}
+PACKAGE = CHECKED | {"mmseg.evaluation", "mmseg.analysis", "mmseg.config_check", "mmseg.apis"}
+LAYERS = {
+    "mmseg.registry": set(),
+    "mmseg.utils": LOWEST,
+    "mmseg.structures": BASIC,
+    "mmseg.visualization": BASIC,
+    "mmseg.datasets": BASIC | {"mmseg.structures"},
+    "mmseg.models": BASIC | {"mmseg.structures"},
+    "mmseg.evaluation": BASIC | {"mmseg.structures", "mmseg.datasets"},
+    "mmseg.analysis": PARTS,
+    "mmseg.engine": PARTS | {"mmseg.evaluation"},
+    "mmseg.config_check": CHECKED,
+    "mmseg.apis": PACKAGE,
+    "demo": PACKAGE,
+    "experiments": BASIC,
+    "run_experiments": PACKAGE | {"demo", "experiments"},
+    "benchmarks": PACKAGE | {"demo", "tools"},
+    "tools": PACKAGE | {"benchmarks", "demo", "experiments", "run_experiments"},
+}
+# The optimizer's step is cut into its backward passes by what knows the passes: the method.
+EXCEPTIONS = {("mmseg/models/uda/uda_decorator.py", "mmseg.engine.optim")}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Dotted names of everything that a file imports, at its top or later."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def sources_of(layer: str) -> Iterator[Path]:
+    path = ROOT.joinpath(*layer.split("."))
+    return path.rglob("*.py") if path.is_dir() else iter([path.with_suffix(".py")])
+
+
+def layer_of(module: str) -> str | None:
+    """The layer that a module, or something in it, belongs to; None for other packages."""
+    parts = module.split(".")
+    depth = 2 if parts[0] == "mmseg" else 1
+    name = ".".join(parts[:depth])
+    return name if name in LAYERS else None
+
+
+def test_nothing_imports_from_a_layer_above_it():
+    wrong = set()
+    for path in sorted(file for name in LAYERS for file in sources_of(name)):
+        name = path.relative_to(ROOT)
+        layer = layer_of(".".join(name.with_suffix("").parts))
+        for module in imported_modules(path):
+            if layer_of(module) not in {None, layer} | LAYERS[layer]:
+                wrong.add((str(name), module.rpartition(".")[0]))
+    assert wrong == EXCEPTIONS
+
+
+def test_every_folder_of_the_package_has_a_layer():
+    parts = {path.stem for path in (ROOT / "mmseg").glob("[a-z]*") if path.name != "py.typed"}
+    assert {f"mmseg.{part}" for part in parts} == {name for name in LAYERS if "." in name}
