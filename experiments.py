@@ -295,13 +295,13 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
     """The config of one run."""
     task, network, method = TASKS[row.task], NETWORKS[row.network], METHODS[method_name]
     bases = (
-        f"{task.runtime}.py",
-        f"models/{network.model}.py",
-        f"datasets/{task.dataset}.py",
-        f"uda/{method.config}.py",
-        f"schedules/{task.schedule}.py",
+        BASES / task.runtime,
+        BASES / "models" / network.model,
+        BASES / "datasets" / task.dataset,
+        BASES / "uda" / method.config,
+        BASES / "schedules" / task.schedule,
     )
-    config = ConfigDict({"_base_": [str(BASES / base) for base in bases], "exp": exp})
+    config = ConfigDict({"_base_": [f"{base}.py" for base in bases], "exp": exp})
     differences = [task.settings, network.settings, method.settings]
     differences.append(method.variants.get(row.variant, {}))
     if task.runtime == "demo_runtime":
@@ -317,12 +317,7 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
 
 def _run_name(row: Experiment, method: Method, config: dict) -> str:
     """The name of a run, as the authors' release forms it, from the whole config."""
-    from mmseg.utils.config import load_config
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.py"
-        path.write_text(config_text(config, path.parent))
-        cfg = load_config(path)
+    cfg = load(config)
     network, length = NETWORKS[row.network], cfg.train_cfg.max_iters
     iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
     lr, batch_size = cfg.optim_wrapper.optimizer.lr, cfg.train_dataloader.batch_size
@@ -331,6 +326,16 @@ def _run_name(row: Experiment, method: Method, config: dict) -> str:
         f"{network.decoder}_{network.encoder}_{method.name(cfg)}_{schedule}_{row.task}"
         f"_seed{cfg.randomness.seed}"
     )
+
+
+def load(config: dict) -> Config:
+    """A config of :func:`generate_experiment_cfgs` with all values of its bases."""
+    from mmseg.utils.config import load_config  # late: --help is fast
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.py"
+        path.write_text(config_text(config, path.parent))
+        return load_config(path)
 
 
 def config_text(config: dict, folder: Path) -> str:

@@ -166,7 +166,12 @@ def mean_phases(total: Mapping[str, float], seconds: list[float]) -> dict[str, f
 
     ``contrast``, if there is one, is a part of source and target, not beside them.
     """
-    phases = {words: total[name] / len(seconds) for name, words in PHASES.items() if name in total}
+    names = dict.fromkeys([*PHASES, *total])  # in this order
+    phases = {
+        PHASES.get(name, name): total[name] / len(seconds)
+        for name in names
+        if name in total and name != "contrast"
+    }
     phases["rest"] = max(0.0, float(np.mean(seconds)) - sum(phases.values()))
     if "contrast" in total:
         phases["contrast"] = total["contrast"] / len(seconds)

@@ -1,16 +1,23 @@
 """Launching, resuming and comparing the runs of an experiment."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+import experiments
 import run_experiments
+from experiments import EXPERIMENTS, Experiment, Method
+from mmseg.analysis.logs import read_run
 from mmseg.apis.train import finished
+from mmseg.models.uda import SelfTraining
+from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
 from tests.training import small_config
+from tools import benchmark
 
 
 @pytest.fixture
@@ -109,6 +116,53 @@ def test_a_resumed_run_keeps_its_settings_and_a_used_folder_is_refused(place):
     with pytest.raises(InputError, match="the run to resume has seed 7, not 8"):
         os.remove("mine/finished")
         run_experiments.main([*shared, "--resume", "--debug", "--device", "cpu", "--seed", "8"])
+
+
+@MODELS.register_module()
+class QuietTeacher(SelfTraining):
+    """A method of our own: no mixing, the student learns from the pseudo-labels themselves."""
+
+    def losses(self, batch):
+        target = (batch.target, batch.pseudo_label, batch.weight)
+        own = {"target": lambda: self.model.losses_of(*target)[1]}
+        return {"src": super().losses(batch)["src"], **own}
+
+
+@pytest.fixture
+def third_method(place, monkeypatch) -> Path:
+    """A method beside the two of the table, and its row; its config is a file of three lines."""
+    (place / "quiet.py").write_text(
+        f'_base_ = "{experiments.BASES}/uda/source_only.py"\n'
+        'model = dict(type="QuietTeacher", alpha=0.9, enable_self_training=False)\n'
+    )
+    method = Method("Quiet teacher", str(place / "quiet"), lambda cfg: f"quiet{cfg.model.alpha}")
+    monkeypatch.setitem(experiments.METHODS, "quiet", method)
+    monkeypatch.setitem(EXPERIMENTS, 99, Experiment("gta2cs", "dlv2", "quiet"))
+    return place
+
+
+@pytest.mark.slow
+def test_a_third_method_trains_and_is_named(third_method, capsys):
+    launch("--exp", "99")
+    (run,) = Path("work_dirs/local-exp99").iterdir()
+    name = "dlv2_proj_r101v1c_quiet0.9_adamw_6e-05_pmT_poly10warm_1x2_40k_gta2cs_seed76_debug"
+    assert run.name[12:-6] == name
+    cfg = load_config(run / f"{run.name}.json")
+    assert cfg.train_dataloader.dataset.target.type == "CityscapesDataset"
+    assert (cfg.model.type, cfg.model.segmentor.backbone.depth) == ("QuietTeacher", 18)
+    losses = {name for name in read_run(run) if name.endswith(".loss")}
+    assert losses == {"src.loss", "target.loss"}
+    assert list((run / "debug").glob("*.png"))
+
+
+def test_a_third_method_is_measured(third_method):
+    small = ["model.segmentor.backbone.depth=18"]
+    small += [f"model.segmentor.{head}_head.in_channels=512" for head in ("decode", "auxiliary")]
+    options = ["--exp", "99", "--crop", "64", "--batch", "1", "--iters", "1", "--warmup", "1"]
+    benchmark.main([*options, "--device", "cpu", "--json", "found.json", "--cfg-options", *small])
+    found = json.loads(Path("found.json").read_text())
+    assert {"teacher", "source", "target", "optimizer"} <= set(found["phases"])
+    assert found["images_per_second"] == pytest.approx(2 / found["seconds"]["median"])
 
 
 def test_dry_run_prints_a_config_and_leaves_nothing(place, capsys):

@@ -5,19 +5,16 @@
 
 import argparse
 import sys
-import tempfile
 from importlib import import_module
-from pathlib import Path
 
 from mmengine.config import Config
 
-from experiments import config_text, generate_experiment_cfgs
+from experiments import generate_experiment_cfgs, load
 from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import load_config, override
 from mmseg.utils.options import add_cfg_options
 from run_experiments import experiment
 
-BASES = Path(__file__).resolve().parents[1] / "configs" / "_base_"
 # The module of benchmarks that measures it: it has ``add_arguments(parser)`` and
 # ``main(args)``, whose ``args.cfg`` is the config that is measured.
 PARTS = {"training": "training", "data": "data", "inference": "inference"}
@@ -46,12 +43,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def experiment_config(exp: int | str, stage: int = -1) -> Config:
     """The config of an experiment's run, by default of its last one."""
-    config = generate_experiment_cfgs(exp)[stage]
-    config["_base_"] = [str(BASES / base.removeprefix("../_base_/")) for base in config["_base_"]]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.py"
-        path.write_text(config_text(config))
-        return load_config(path)
+    return load(generate_experiment_cfgs(exp)[stage])
 
 
 if __name__ == "__main__":

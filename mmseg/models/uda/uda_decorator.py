@@ -9,14 +9,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmseg.models.utils.dacs_transforms import StrongAugmentation
+from mmseg.models.utils.precision import without_autocast
 from mmseg.registry import MODELS
 from mmseg.structures import stack_labels
 from mmseg.utils import InputError
 from mmseg.utils.distributed import average_batch_norm
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import Fraction, PartConfig
-
-from ..utils.precision import without_autocast
 
 # Hues are turned by at most half a circle.
 JitterStrength = Annotated[float, Field(ge=0, le=0.5)]

@@ -1,11 +1,11 @@
-"""SePiCo and SourceOnly on a network of one or two ResNet-18 stages, and batches for them."""
+"""Methods on a network of one or two ResNet-18 stages, and batches for them."""
 
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 
 from mmseg.engine.optim import StudentOptimWrapperConstructor
-from mmseg.models.uda import SePiCo, SourceOnly, UDADecorator
+from mmseg.models.uda import SelfTraining, SePiCo, SourceOnly, UDADecorator
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from tests.models.networks import tiny
@@ -35,38 +35,40 @@ def projector(levels: int = 1) -> dict:
     return config
 
 
-def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **options) -> SePiCo:
-    """SePiCo with crops of 32 x 32, contrast from the first iteration on, and no augmentation."""
+def method_config(kind: str, levels: int = 1, **options) -> dict:
+    """Config of a method without augmentation."""
     config = {
-        "type": "SePiCo",
+        "type": kind,
         "segmentor": projector(levels),
         "data_preprocessor": PREPROCESSOR,
+        "augment_source_and_target": False,
+    }
+    return config | options
+
+
+def self_training(kind: str = "SelfTraining", **options) -> SelfTraining:
+    """Self-training in which some pseudo-labels are confident, without augmentation."""
+    options = {"pseudo_threshold": 0.2, "augment_mixed": False} | options
+    return MODELS.build(method_config(kind, **options))
+
+
+def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **options) -> SePiCo:
+    """SePiCo with crops of 32 x 32, contrast from the first iteration on, and no augmentation."""
+    prototypes = {"type": "ProtoEstimator", "num_classes": NUM_CLASSES, "feature_dim": 8}
+    settings = {
+        "levels": levels,
         "contrast": {"type": "ContrastiveLoss", "variant": variant, "temperature": 1.0},
-        "prototypes": {
-            "type": "ProtoEstimator",
-            "num_classes": NUM_CLASSES,
-            "feature_dim": 8,
-            "memory_length": memory_length,
-        },
+        "prototypes": prototypes | {"memory_length": memory_length},
         "num_levels": levels,
-        "pseudo_threshold": 0.2,
         "start_contrast_iter": 0,
         "crop_size": (32, 32),
-        "augment_source_and_target": False,
-        "augment_mixed": False,
     }
-    return MODELS.build(config | options)
+    return self_training(options.pop("type", "SePiCo"), **settings | options)
 
 
 def source_only(**options) -> SourceOnly:
     """The baseline on the same network, without augmentation."""
-    config = {
-        "type": "SourceOnly",
-        "segmentor": projector(),
-        "data_preprocessor": PREPROCESSOR,
-        "augment_source_and_target": False,
-    }
-    return MODELS.build(config | options)
+    return MODELS.build(method_config("SourceOnly", **options))
 
 
 def optimizer_of(model: UDADecorator, lr: float = 0.01) -> OptimWrapper:
@@ -81,12 +83,12 @@ def labelled(label: torch.Tensor) -> SegDataSample:
     return sample
 
 
-def batch(seed: int = 0) -> dict:
+def batch(seed: int = 0, width: int = 48) -> dict:
     """Two random source images of 32 x 32 with labels in blocks of 8, two targets of 32 x 48."""
     generator = torch.Generator().manual_seed(seed)
     images = [
-        torch.randint(0, 256, (2, 3, 32, width), generator=generator, dtype=torch.uint8)
-        for width in (32, 48)
+        torch.randint(0, 256, (2, 3, 32, side), generator=generator, dtype=torch.uint8)
+        for side in (32, width)
     ]
     blocks = torch.randint(0, NUM_CLASSES, (2, 4, 4), generator=generator)
     label = blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -95,3 +97,13 @@ def batch(seed: int = 0) -> dict:
         "source": {"inputs": list(images[0]), "data_samples": [labelled(one) for one in label]},
         "target": {"inputs": list(images[1]), "data_samples": [SegDataSample() for _ in "ab"]},
     }
+
+
+def batch_for(method: UDADecorator, seed: int = 0) -> dict:
+    """A batch with the views of the target that a method learns from, as large as it takes them."""
+    data = batch(seed, 48 if method.crops_target else 32)
+    views = {
+        name: batch(seed + 100 * number, 48 if method.crops_target else 32)["target"]
+        for number, name in enumerate(method.TARGET_VIEWS)
+    }
+    return {"source": data["source"], **views}

@@ -1,12 +1,9 @@
 """What one iteration does and leaves behind, on a tiny network."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.step import pinned
 from mmseg.datasets import CityscapesDataset
 from mmseg.models.uda import SePiCo
 from tests.models.uda.small_methods import batch, optimizer_of, sepico
@@ -172,35 +169,6 @@ def test_without_self_training_there_is_no_mixed_image():
     assert {"src.loss", "tgt.loss"} <= set(log)
 
 
-@pytest.mark.parametrize(("variant", "memory_length"), [("dist", 0), ("bank", 2), ("proto", 0)])
-def test_a_resumed_run_goes_on_as_the_first(variant, memory_length):
-    torch.manual_seed(0)
-    model = sepico(variant=variant, memory_length=memory_length)
-    optim_wrapper = optimizer_of(model)
-    for t in range(2):
-        model.train_step(batch(t), optim_wrapper)
-    state = copy.deepcopy(model.state_dict())
-    resumed = sepico(variant=variant, memory_length=memory_length)
-    resumed.load_state_dict(state)
-    assert resumed.iteration == 2
-    logs = []
-    for one in (model, resumed):
-        torch.manual_seed(7)
-        logs.append(one.train_step(batch(2), optimizer_of(one)))
-    assert logs[0].keys() == logs[1].keys()
-    assert all(torch.equal(value, logs[1][name]) for name, value in logs[0].items())
-    after = resumed.state_dict()
-    for name, value in model.state_dict().items():
-        same = value == after[name]
-        assert same if isinstance(same, bool) else same.all(), name
-    assert {name.split(".")[0] for name in state} == {
-        "model",
-        "ema_model",
-        "prototypes",
-        "_extra_state",
-    }
-
-
 def test_student_or_teacher_predicts_as_asked():
     torch.manual_seed(0)
     model = sepico()
@@ -314,40 +282,6 @@ def test_several_levels_have_statistics_of_their_own():
     heads = model.model.auxiliary_head.convs
     assert len(heads) == 2
     assert all(parameter.abs().max() > 0 for parameter in heads.parameters())
-
-
-@pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
-def test_a_step_asks_the_device_for_no_value(variant, monkeypatch):
-    """The meta device has no values: whatever would wait for one, or a size by values, raises."""
-    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), **AUGMENTED)
-    model.keep_visuals = True
-    model.to("meta")
-    optim_wrapper = optimizer_of(model)
-    # Both augmentations happen; their factors are drawn on the CPU.
-    draw = {"jitter_now": True, "blur_now": True}
-    monkeypatch.setattr(model.augmentation, "draw", lambda: vars(model.augmentation).update(draw))
-    log = model.train_step(batch(), optim_wrapper)
-    assert all(value.is_meta for value in log.values())
-    assert {"src.aux.loss_cl", "tgt.aux.loss_cl", "mix.decode.loss_seg"} <= set(log)
-    with pytest.raises(RuntimeError, match="meta"):
-        log["src.loss"].item()
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("variant", ["dist", "bank", "proto"])
-def test_a_step_does_not_wait_for_the_gpu(variant):
-    model = sepico(variant=variant, memory_length=2 * (variant == "bank"), **AUGMENTED)
-    vars(model.augmentation).update(jitter_threshold=-1.0, blur_threshold=-1.0)
-    model.cuda()
-    optim_wrapper = optimizer_of(model)
-    waiting = pinned(batch())
-    for _ in range(2):  # in the first ones libraries are loaded
-        model.train_step(waiting, optim_wrapper)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        model.train_step(waiting, optim_wrapper)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_bank_needs_a_length():

@@ -1,0 +1,75 @@
+"""All methods pass the base tester."""
+
+from typing import ClassVar
+
+import torch
+
+from mmseg.models.uda import LossTerm
+from mmseg.registry import MODELS
+from tests.models.uda.base_tester import MethodTester
+from tests.models.uda.small_methods import NUM_CLASSES, batch_for, method_config, optimizer_of
+
+
+def sepico_config(variant: str, kind: str = "SePiCo", **options) -> dict:
+    prototypes = {"type": "ProtoEstimator", "num_classes": NUM_CLASSES, "feature_dim": 8}
+    return method_config(
+        kind,
+        contrast={"type": "ContrastiveLoss", "variant": variant, "temperature": 1.0},
+        prototypes=prototypes | {"memory_length": 2 if variant == "bank" else 0},
+        start_contrast_iter=1,
+        pseudo_threshold=0.2,
+        crop_size=(32, 32),
+        **options,
+    )
+
+
+class TestSourceOnly(MethodTester):
+    config = method_config("SourceOnly")
+
+
+class TestSelfTraining(MethodTester):
+    config = method_config("SelfTraining", pseudo_threshold=0.2)
+
+
+class TestDistCL(MethodTester):
+    config = sepico_config("dist")
+
+
+class TestBankCL(MethodTester):
+    config = sepico_config("bank")
+
+
+class TestProtoCL(MethodTester):
+    config = sepico_config("proto")
+
+
+class TestSePiCoDark(MethodTester):
+    config = sepico_config("dist", "SePiCoDark", shift_insensitive_classes=((0, 2), (4, 5)))
+
+
+@MODELS.register_module()
+class MeanColour(LossTerm):
+    """The mean logit of the source, and a pass over the target with its pseudo-labels."""
+
+    def on_source(self, method, image, feats, label):
+        return {"loss_colour": 0.5 * feats[-1].mean()}
+
+    def losses(self, method, batch):
+        def second_pass():
+            return method.model.losses_of(batch.target, batch.pseudo_label, batch.weight)[1]
+
+        return {"again": second_pass}
+
+
+class TestTerms(MethodTester):
+    config: ClassVar[dict] = method_config("DACS", terms=[{"type": "MeanColour"}])
+
+    def test_a_term_adds_to_the_source_and_has_a_pass(self):
+        model = self.build()
+        optim_wrapper = optimizer_of(model)
+        log = model.train_step(batch_for(model), optim_wrapper)
+        parts = log["src.decode.loss_seg"] + log["src.loss_colour"]
+        torch.testing.assert_close(log["src.loss"], parts)
+        assert torch.equal(log["again.loss"], log["again.decode.loss_seg"])
+        passes = [name for name in log if name.endswith(".loss")]
+        assert passes == ["src.loss", "mix.loss", "again.loss"]
