@@ -1,5 +1,6 @@
 """Optimizer steps with several backward passes, and parameter groups of the student alone."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -55,6 +56,8 @@ class StudentOptimWrapper(OptimWrapper):
         self.on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
         self.ranks: DistributedDataParallel | None = None
         if student is not None and get_world_size() > 1:
+            # Of depthwise convolutions, whose gradients are as small as their copies are cheap.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             # Before contrast begins no gradient reaches the projection head.
             self.ranks = DistributedDataParallel(
                 _Pass(student), broadcast_buffers=False, find_unused_parameters=True
