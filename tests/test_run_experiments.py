@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 import experiments
 import run_experiments
@@ -16,6 +17,7 @@ from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
+from tests.golden import DATA
 from tests.training import small_config
 from tools import benchmark
 
@@ -165,15 +167,41 @@ def test_a_third_method_is_measured(third_method):
     assert found["images_per_second"] == pytest.approx(2 / found["seconds"]["median"])
 
 
-def test_dry_run_prints_a_config_and_leaves_nothing(place, capsys):
-    run_experiments.main(["--exp", "4", "--dry-run"])
-    text = capsys.readouterr().out
-    (place / "printed.py").write_text(text)
-    cfg = load_config(place / "printed.py")
-    assert cfg.model.segmentor.backbone.type == "mit_b5"
-    assert cfg.train_cfg.max_iters == 40000
+def printed(capsys, *options: str) -> Config:
+    """What --dry-run prints, read from a file in the current folder."""
+    run_experiments.main([*options, "--dry-run"])
+    Path("printed.py").write_text(capsys.readouterr().out)
+    return load_config("printed.py")
+
+
+def test_dry_run_prints_configs_and_leaves_nothing(place, capsys):
+    short = printed(capsys, "--exp", "4")
+    assert len(Path("printed.py").read_text().splitlines()) < 20
+    whole = printed(capsys, "--exp", "4", "--flat")
+    assert "_base_" not in Path("printed.py").read_text()
+    assert whole.model.segmentor.backbone.type == "mit_b5"
+    assert whole.train_cfg.max_iters == 40000
+    names = {"experiment_name", "work_dir"}  # those of this minute
+    settings = {k: v for k, v in whole.to_dict().items() if k not in names}
+    assert settings == {k: v for k, v in short.to_dict().items() if k in settings}
+    assert {k for k in short if k not in settings} - names == {
+        "source_pipeline",
+        "target_pipeline",
+        "test_pipeline",
+    }
+    changed = printed(capsys, "--exp", "4", "--cfg-options", "model.alpha=0.9")
+    assert changed.to_dict()["model"] == {**whole.to_dict()["model"], "alpha": 0.9}
     assert not list((place / "configs" / "generated").iterdir())
     assert not (place / "work_dirs").exists()
+
+
+def test_dry_run_prints_an_old_config_translated(place, capsys):
+    old = DATA / "original_configs" / "exp7.json"
+    found = printed(capsys, "--config", str(old), "--cfg-options", "model.alpha=0.5").to_dict()
+    expected = load_config(old).to_dict()
+    expected["model"]["alpha"] = 0.5
+    found.pop("work_dir")
+    assert found == expected
 
 
 def test_only_starts_with_a_checkpoint_are_resumed(place):

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from PIL import Image
 
 from mmseg.registry import MODELS
+from tests.models import fcn_head  # noqa: F401
 
 COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 CLASSES = ("red", "green", "blue")

@@ -90,7 +90,7 @@ def test_types_of_custom_imports_are_known(tmp_path):
     (tmp_path / "c.py").write_text(
         'custom_imports = dict(imports=["tests.apis.color_world"])\n'
         'model = dict(type="EncoderDecoder", backbone=dict(type="ThePixels"),\n'
-        'decode_head=dict(type="FCNHead", in_channels=3, channels=3, num_classes=3))\n'
+        'decode_head=dict(type="DLV2Head", in_channels=3, num_classes=3))\n'
     )
     check_config(load_config(tmp_path / "c.py"))
 

@@ -196,10 +196,13 @@ def test_wrong_values_are_named(config, path, value, takes):
         ),
         ({"type": "ResNetV1c", "style": "torch"}, "but it takes 'pytorch' or 'caffe'"),
         (
-            {"type": "FCNHead", "input_transform": "multiple_select"},
-            "'resize_concat' or None",
+            {"type": "DAFormerHead", "embed_dims": 0},
+            "model.embed_dims is 0, but it takes an integer > 0",
         ),
-        ({"type": "FCNHead", "num_convs": 0}, "model.num_convs is 0, but it takes an integer > 0"),
+        (
+            {"type": "DLV2Head", "num_classes": 0},
+            "model.num_classes is 0, but it takes an integer > 0",
+        ),
         ({"type": "ContrastiveLoss", "variant": "both"}, "takes 'dist' or 'bank' or 'proto'"),
         ({"type": "EncoderDecoder", "test_cfg": {"mode": "crop"}}, "takes 'whole' or 'slide'"),
         (

@@ -2,6 +2,8 @@
 
 import copy
 
+from tests.models import fcn_head  # noqa: F401
+
 DLV2 = {
     "type": "EncoderDecoderProjector",
     "backbone": {

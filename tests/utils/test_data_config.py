@@ -17,7 +17,6 @@ from tools import (
     class_stats,
     get_param_count,
     predict,
-    print_config,
     submit,
     visualize_features,
 )
@@ -152,7 +151,7 @@ DOORS = {
     ),
     "predict": (predict.main, ["c.json", "x.pth", "x.png", "--out", "out"]),
     "submit": (submit.main, ["acdc", "c.json", "x.pth", "x.zip"]),
-    "print": (print_config.main, ["c.json"]),
+    "print": (run_experiments.main, ["--config", "c.json", "--dry-run"]),
     "statistics": (class_stats.main, ["--config", "c.json"]),
     "parameters": (get_param_count.main, ["c.json"]),
     "features": (visualize_features.main, ["c.json", "x.pth", "--out", "x.png"]),

@@ -3,8 +3,7 @@
 from .daformer_head import DAFormerHead
 from .decode_head import BaseDecodeHead
 from .dlv2_head import DLV2Head
-from .fcn_head import FCNHead
 from .feature_select import resize
 from .proj_head import ProjHead
 
-__all__ = ["BaseDecodeHead", "DAFormerHead", "DLV2Head", "FCNHead", "ProjHead", "resize"]
+__all__ = ["BaseDecodeHead", "DAFormerHead", "DLV2Head", "ProjHead", "resize"]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from mmseg.models.backbones import MixVisionTransformer, ResNetV1c, load_pretrained
-from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from tests.models.fcn_head import FCNHead
 from tests.models.networks import tiny
 
 ONE_STAGE = {"num_stages": 1, "strides": (1,), "dilations": (1,), "out_indices": (0,)}

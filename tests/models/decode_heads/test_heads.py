@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmseg.models.decode_heads import BaseDecodeHead, DAFormerHead, FCNHead, ProjHead
+from mmseg.models.decode_heads import BaseDecodeHead, DAFormerHead, ProjHead
 from mmseg.models.decode_heads.daformer_head import DilatedConv2d
 from mmseg.registry import MODELS
+from tests.models.fcn_head import FCNHead
 
 BN = {"type": "BN"}
 

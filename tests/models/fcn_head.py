@@ -1,4 +1,4 @@
-"""Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015."""
+"""A small head for tests: Long et al., "Fully Convolutional Networks", CVPR 2015."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from mmseg.models.decode_heads import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils.setting_types import (
     Channels,
@@ -17,8 +18,6 @@ from mmseg.utils.setting_types import (
     MapIndex,
     PartConfig,
 )
-
-from .decode_head import BaseDecodeHead
 
 
 @MODELS.register_module()
