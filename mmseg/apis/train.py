@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.device import utils as device_utils
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -86,8 +85,6 @@ def train(
     cfg = cfg.copy()
     launcher = launcher or cfg.get("launcher") or "none"
     target = select_device(device)
-    # mmengine picks a device once for the whole process.
-    device_utils.DEVICE = target.type
     with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
         drawn = of_main(int(np.random.SeedSequence().generate_state(1)[0]))
         with raised_together():
@@ -112,7 +109,7 @@ def train(
                     _prepare(cfg, resume)
                 _choose_weights(cfg, resume)
             # Not stored: a run may be resumed in another way.
-            cfg.launcher = launcher
+            cfg.launcher, cfg.device = launcher, target.type
             with _saying_how_to_go_on(Path(cfg.work_dir)), loader_errors():
                 return _train(cfg, first_result)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -52,12 +52,14 @@ class TrainRunner(Runner):
         In a distributed run the optimizer's wrapper exchanges the gradients of the student, see
         :class:`~mmseg.engine.optim.StudentOptimWrapper`; the model itself is not wrapped.
         """
+        device = self.cfg.get("device") or get_device()
+        model = model.to(device)
         if self.distributed:
             if model_wrapper_cfg:
                 raise InputError("model_wrapper_cfg: models are trained without a wrapper here")
-            model = _with_sync_bn(model.to(get_device()), self.cfg.get("sync_bn"))
+            model = _with_sync_bn(model, self.cfg.get("sync_bn"), device)
         else:
-            model = super().wrap_model(model_wrapper_cfg, model)
+            model = revert_sync_batchnorm(model)
         Performance.of(self.cfg).apply(model)
         return model
 
@@ -145,7 +147,6 @@ class TrainRunner(Runner):
         with raised_together():
             checkpoint = self._read(Path(filename))
             self._put_into_model(checkpoint, filename)
-        self._has_loaded = True
         self.logger.info(f"loaded {filename}")
         return checkpoint
 
@@ -200,13 +201,13 @@ def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
             )
 
 
-def _with_sync_bn(model: nn.Module, sync_bn: str | None) -> nn.Module:
+def _with_sync_bn(model: nn.Module, sync_bn: str | None, device: str) -> nn.Module:
     """The model with every BatchNorm over all ranks if ``sync_bn`` is "torch"."""
     if sync_bn not in (None, "torch"):
         raise InputError(f"sync_bn must be None or 'torch', not {sync_bn!r}")
     if sync_bn:
         model = convert_sync_batchnorm(model, sync_bn)
-    if get_device() == "cpu" and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
+    if device == "cpu" and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
         raise InputError(
             "SyncBN needs GPUs: leave out sync_bn, and use norm_cfg=dict(type='BN') on a CPU"
         )

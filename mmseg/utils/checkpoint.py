@@ -72,10 +72,10 @@ def _allowed_globals() -> list[Any]:
 
     allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, slice]
     allowed += [(_history_statistic, "builtins.getattr")]
-    multiarray = np._core.multiarray
+    array, scalar = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # files of numpy 1 and 2
-        allowed += [(multiarray._reconstruct, f"{module}._reconstruct")]
-        allowed += [(multiarray.scalar, f"{module}.scalar")]
+        allowed += [(array, f"{module}._reconstruct")]
+        allowed += [(scalar, f"{module}.scalar")]
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
     return allowed + sorted(dtypes, key=lambda dtype: dtype.__name__)
 

@@ -6,7 +6,8 @@ import torch
 from mmengine.dist import all_reduce, all_reduce_params, get_world_size
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from .layers import BATCH_NORMS
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -47,7 +48,7 @@ def average_batch_norm(module: nn.Module) -> None:
         statistics = [
             value
             for layer in module.modules()
-            if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+            if isinstance(layer, BATCH_NORMS) and layer.running_mean is not None
             for value in (layer.running_mean, layer.running_var)
         ]
         all_reduce_params(statistics, op="mean")

@@ -36,15 +36,13 @@ def test_classes_are_counted_but_not_those_that_a_backbone_was_pretrained_on():
         (None, "torch", "SyncBN needs GPUs: leave out sync_bn"),
     ],
 )
-def test_what_a_model_in_several_processes_cannot_have(wrapper, sync_bn, line, monkeypatch):
-    monkeypatch.setattr("mmseg.engine.runner.get_device", lambda: "cpu")
-    runner = SimpleNamespace(distributed=True, cfg={"sync_bn": sync_bn})
+def test_what_a_model_in_several_processes_cannot_have(wrapper, sync_bn, line):
+    runner = SimpleNamespace(distributed=True, cfg={"sync_bn": sync_bn, "device": "cpu"})
     with pytest.raises(InputError, match=line):
         TrainRunner.wrap_model(runner, wrapper, nn.BatchNorm2d(1))
 
 
-def test_a_model_in_several_processes_is_not_wrapped(monkeypatch):
-    monkeypatch.setattr("mmseg.engine.runner.get_device", lambda: "cpu")
+def test_a_model_in_several_processes_is_not_wrapped():
     model = nn.Sequential(nn.BatchNorm2d(1))
-    runner = SimpleNamespace(distributed=True, cfg={})
+    runner = SimpleNamespace(distributed=True, cfg={"device": "cpu"})
     assert TrainRunner.wrap_model(runner, None, model) is model

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from mmcv.cnn import build_norm_layer
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
+from mmseg.utils.layers import BATCH_NORMS
 from mmseg.utils.setting_types import Indices, PartConfig, PositiveInts
 
 from .pretrained import Backbone
@@ -218,7 +218,7 @@ class ResNetV1c(Backbone):
         super().train(mode)
         if mode and self.norm_eval:
             for module in self.modules():
-                if isinstance(module, _BatchNorm):
+                if isinstance(module, BATCH_NORMS):
                     module.eval()
         return self
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.models.backbones import ResNetV1c
 from mmseg.models.decode_heads.daformer_head import DilatedConv2d
+from mmseg.utils.layers import BATCH_NORMS, CONVOLUTIONS
 
 # Others may do more with their weight than to convolve with it: mmcv's ConvWS standardises it.
-CONVOLUTIONS = (nn.Conv2d, DilatedConv2d)
+PLAIN_CONVOLUTIONS = (nn.Conv2d, DilatedConv2d)
 ORDER = ("conv", "norm", "act")
 
 
@@ -34,6 +34,6 @@ def fold_batch_norm(backbone: nn.Module, heads: Iterable[nn.Module]) -> None:
 
 def _foldable(layer: nn.Module) -> bool:
     """Whether a layer, if it is a convolution or BatchNorm at all, does what folding supposes."""
-    if isinstance(layer, _BatchNorm):
+    if isinstance(layer, BATCH_NORMS):
         return layer.affine and layer.track_running_stats
-    return not isinstance(layer, nn.modules.conv._ConvNd) or type(layer) in CONVOLUTIONS
+    return not isinstance(layer, CONVOLUTIONS) or type(layer) in PLAIN_CONVOLUTIONS

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .folding import CONVOLUTIONS
+from .folding import PLAIN_CONVOLUTIONS
 
 
 @contextmanager
@@ -25,22 +25,29 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         module: in which no weights are cast yet.
         dtype: bfloat16 or float16.
     """
+    layers = [
+        (layer, dict(layer.named_parameters(recurse=False)))
+        for layer in module.modules()
+        if type(layer) in (nn.Linear, *PLAIN_CONVOLUTIONS)
+    ]
+    # What autocast casts; others, such as those of weight normalisation, go into a weight.
     places = [
         (layer, name, parameter)
-        for layer in module.modules()
-        if type(layer) in (nn.Linear, *CONVOLUTIONS)
-        for name, parameter in layer.named_parameters(recurse=False)
-        # What autocast casts; others, such as those of weight normalisation, go into a weight.
+        for layer, parameters in layers
+        for name, parameter in parameters.items()
         if name in ("weight", "bias") and parameter.dtype == torch.float32
     ]
     cast = _CastAll.apply(dtype, *(parameter for _, _, parameter in places))
     try:
         for (layer, name, _), tensor in zip(places, cast, strict=True):
-            layer._parameters[name] = tensor
+            delattr(layer, name)  # a parameter's place takes no other tensor
+            setattr(layer, name, tensor)
         yield
     finally:
-        for layer, name, parameter in places:
-            layer._parameters[name] = parameter
+        for layer, parameters in layers:
+            for name, parameter in parameters.items():  # all, which keeps their order
+                delattr(layer, name)
+                setattr(layer, name, parameter)
 
 
 class _CastAll(torch.autograd.Function):

@@ -1,8 +1,9 @@
 """The moving-average teacher (Tarvainen and Valpola, NeurIPS 2017)."""
 
-import torch
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from mmseg.utils.layers import DROPOUTS
 
 
 def teacher_momentum(iteration: int, alpha: float) -> float:
@@ -10,16 +11,14 @@ def teacher_momentum(iteration: int, alpha: float) -> float:
     return min(1 - 1 / (iteration + 1), alpha)
 
 
-@torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher = m * teacher + (1 - m) * student, on parameters only, never on buffers."""
-    averaged = list(teacher.parameters())
-    current = [parameter.detach() for parameter in student.parameters()]
-    torch._foreach_lerp_(averaged, current, 1 - momentum)
+    average = get_ema_multi_avg_fn(momentum)
+    average(list(teacher.parameters()), list(student.parameters()), None)
 
 
 def switch_off_dropout(module: nn.Module) -> None:
     """Put every Dropout and DropPath in evaluation mode and leave the other layers as they are."""
     for layer in module.modules():
-        if isinstance(layer, _DropoutNd) or type(layer).__name__ == "DropPath":
+        if isinstance(layer, DROPOUTS) or type(layer).__name__ == "DropPath":
             layer.eval()

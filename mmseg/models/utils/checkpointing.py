@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from mmseg.utils.layers import BATCH_NORMS
 
 
 def run(block: nn.Module, *inputs: Any, with_cp: bool) -> Any:
@@ -31,7 +32,7 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContext
 @contextmanager
 def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
     """Running statistics keep their values: the new ones have no weight, and nothing is counted."""
-    layers = [layer for layer in block.modules() if isinstance(layer, _BatchNorm)]
+    layers = [layer for layer in block.modules() if isinstance(layer, BATCH_NORMS)]
     momenta = [layer.momentum for layer in layers]
     counts = [count.clone() for count in _counts(layers)]
     for layer in layers:
@@ -45,5 +46,5 @@ def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
             count.copy_(before)
 
 
-def _counts(layers: list[_BatchNorm]) -> list[torch.Tensor]:
+def _counts(layers: list[nn.Module]) -> list[torch.Tensor]:
     return [each.num_batches_tracked for each in layers if each.num_batches_tracked is not None]
