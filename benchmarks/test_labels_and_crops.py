@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmseg.models.utils import downscale_label
 from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
-from mmseg.models.utils.ours_transforms import RandomCrop
+from mmseg.models.utils.ours_transforms import ClassBalancedCrop
 
 C = 19
 
@@ -34,7 +34,7 @@ def unique_choice(label: Tensor, candidates: Tensor) -> Tensor:
 
 def test_class_balanced_crop(measure):
     label = blocks(2, 640, 1280)
-    crop = RandomCrop((640, 640), C)
+    crop = ClassBalancedCrop((640, 640), C)
     candidates = crop.draw(2, (640, 1280))
     assert torch.equal(crop.choose(label, candidates), unique_choice(label, candidates))
     measure(

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from torch import nn
 
 from mmseg.models.segmentors import EncoderDecoder, segmentors_of
-from mmseg.models.segmentors.class_weights import ClassWeights, are_used
+from mmseg.models.segmentors.prediction import ClassWeights, are_used
 from mmseg.utils import InputError
 
 

@@ -24,7 +24,7 @@ from mmseg.engine.performance import Performance
 from mmseg.evaluation import IoUMetric
 from mmseg.evaluation.cityscapes import cityscapes_scores, label_id_files
 from mmseg.evaluation.metrics.iou_metric import OTHER_SCORES
-from mmseg.models.segmentors.class_weights import ClassWeights
+from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable

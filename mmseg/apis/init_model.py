@@ -16,7 +16,7 @@ from torch import nn
 from mmseg.datasets.metainfo import distinct_palette
 from mmseg.engine.performance import Performance
 from mmseg.models.segmentors import segmentors_of
-from mmseg.models.segmentors.class_weights import ClassWeights
+from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of

@@ -24,7 +24,7 @@ from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.prediction_writer import PredictionWriter, prediction_name
 from mmseg.models.segmentors import segmentors_of
-from mmseg.models.segmentors.class_weights import ClassWeights
+from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.memory import freed_memory_kept

@@ -34,7 +34,7 @@ from mmseg.evaluation.submission import (
 )
 from mmseg.evaluation.submission_check import SubmissionReport, check_submission
 from mmseg.models.segmentors import segmentors_of
-from mmseg.models.segmentors.class_weights import ClassWeights
+from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role

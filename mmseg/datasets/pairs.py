@@ -9,8 +9,6 @@ from mmseg.utils import InputError
 from .basesegdataset import BaseSegDataset
 from .image_files import image_size, size_and_orientation
 
-Size = tuple[int, int]
-
 # Reading the head of a file is waiting, where the files lie on a server.
 _THREADS = 8
 _PAIRS_A_TASK = 256
@@ -29,7 +27,7 @@ class PairCheck:
     turned: str | None = None
 
 
-def check_pair(image: str, label: str, size: Size | None = None) -> PairCheck:
+def check_pair(image: str, label: str, size: tuple[int, int] | None = None) -> PairCheck:
     """Compare an image and its label map.
 
     What cannot be read is no concern here: its reader names it.
@@ -49,7 +47,9 @@ def check_pair(image: str, label: str, size: Size | None = None) -> PairCheck:
     return PairCheck(conflict, image if is_doubtful and conflict is None else None)
 
 
-def size_conflict(image: str, of_image: Size, label: str, of_label: Size) -> str | None:
+def size_conflict(
+    image: str, of_image: tuple[int, int], label: str, of_label: tuple[int, int]
+) -> str | None:
     """How the sizes (width, height) of an image and its label map differ; None if they agree.
 
     Args:

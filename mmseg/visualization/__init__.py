@@ -1,8 +1,7 @@
 """Pictures of labels, predictions and training."""
 
 from .colors import colorize, denormalize, heatmap, overlay
-from .comparison import comparison_picture
-from .layout import legend, panel, save_image, save_in_strips, stack
+from .panels import comparison_picture, legend, panel, save_image, save_in_strips, stack
 
 __all__ = [
     "colorize",

@@ -18,9 +18,10 @@ from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
 from ..utils.precision import without_autocast
-from .class_weights import ClassWeights, are_used, weighted_probabilities
 from .folding import fold_batch_norm
-from .inference import (
+from .prediction import (
+    ClassWeights,
+    are_used,
     class_dtype,
     confidence,
     groups_of_one_size,
@@ -29,10 +30,11 @@ from .inference import (
     row_strips,
     slide,
     unflip,
+    weighted_probabilities,
 )
 from .weight_casting import cast_weights
 
-Mode = Literal["tensor", "predict", "loss"]
+ForwardMode = Literal["tensor", "predict", "loss"]
 InferenceMode = Literal["whole", "slide"]
 
 
@@ -384,7 +386,7 @@ class EncoderDecoder(BaseModel):
         self,
         inputs: Tensor,
         data_samples: Sequence[SegDataSample] | None = None,
-        mode: Mode = "tensor",
+        mode: ForwardMode = "tensor",
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
         """The entry of mmengine's loops.
 
@@ -403,7 +405,7 @@ class EncoderDecoder(BaseModel):
             return self.predict(inputs, data_samples)
         if mode == "loss":
             return self.loss(inputs, data_samples)
-        raise ValueError(f"mode must be one of {list(get_args(Mode))}, got {mode!r}")
+        raise ValueError(f"mode must be one of {list(get_args(ForwardMode))}, got {mode!r}")
 
 
 def segmentors_of(module: nn.Module) -> list[EncoderDecoder]:

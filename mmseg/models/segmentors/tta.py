@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils.setting_types import PartConfig
 
 from .encoder_decoder import segmentors_of
-from .inference import confidence, predicted_classes
+from .prediction import confidence, predicted_classes
 
 
 @MODELS.register_module()

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.models.utils.label_downscale import downscale_label
-from mmseg.models.utils.ours_transforms import RandomCrop, crop_boxes
+from mmseg.models.utils.ours_transforms import ClassBalancedCrop, crop_boxes
 from mmseg.registry import MODELS
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import PartConfig, Size2d
@@ -30,8 +30,8 @@ class SePiCo(SelfTraining):
         prototypes: config of a :class:`ProtoEstimator`; one is made for each feature level.
         num_levels: feature levels that the projection head returns.
         start_contrast_iter: first iteration with contrastive losses.
-        pseudo_crop: whether the target is cropped by :class:`RandomCrop`, else it is used whole.
-        crop_size: (h, w) of that crop. cat_max_ratio: see :class:`RandomCrop`.
+        pseudo_crop: whether :class:`ClassBalancedCrop` crops the target, else it is used whole.
+        crop_size: (h, w) of that crop. cat_max_ratio: see :class:`ClassBalancedCrop`.
         regenerate_pseudo_label: pseudo-label the crop afresh rather than crop the pseudo-label.
         augment_source_and_target: see :class:`UDADecorator`.
         self_training: the other arguments of :class:`SelfTraining`.
@@ -64,7 +64,7 @@ class SePiCo(SelfTraining):
             raise ValueError(f"ignore_index {self.ignore_index} of the contrast is a class")
         self.start_contrast_iter = start_contrast_iter
         self.class_balanced_crop = (
-            RandomCrop(crop_size, num_classes, cat_max_ratio) if pseudo_crop else None
+            ClassBalancedCrop(crop_size, num_classes, cat_max_ratio) if pseudo_crop else None
         )
         self.crops_target = pseudo_crop
         self.regenerate_pseudo_label = regenerate_pseudo_label

@@ -69,7 +69,7 @@ def crop_boxes(images: Tensor, boxes: Tensor, crop_size: tuple[int, int]) -> Ten
     return torch.stack(crops)
 
 
-class RandomCrop:
+class ClassBalancedCrop:
     """The class-balanced crop of the paper: the best of several random boxes on the pseudo-label.
 
     Args:

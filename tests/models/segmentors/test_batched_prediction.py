@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg.models.segmentors.inference import groups_of_one_size, predicted_classes
+from mmseg.models.segmentors.prediction import groups_of_one_size, predicted_classes
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from tests.models.networks import tiny

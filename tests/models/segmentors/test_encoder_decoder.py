@@ -7,8 +7,13 @@ from mmengine.structures import PixelData
 from torch import nn
 
 from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
-from mmseg.models.segmentors.class_weights import weighted_probabilities
-from mmseg.models.segmentors.inference import predicted_classes, slide, unflip, window_starts
+from mmseg.models.segmentors.prediction import (
+    predicted_classes,
+    slide,
+    unflip,
+    weighted_probabilities,
+    window_starts,
+)
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError

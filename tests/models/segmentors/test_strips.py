@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg.models.decode_heads.feature_select import resize_rows
-from mmseg.models.segmentors.inference import slide
+from mmseg.models.segmentors.prediction import slide
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from tests.models.networks import tiny

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmseg.models.utils.ours_transforms import (
-    RandomCrop,
+    ClassBalancedCrop,
     box_class_counts,
     class_balance_score,
     crop_boxes,
@@ -22,7 +22,7 @@ def test_scores_and_choice_equal_the_release(case):
     torch.testing.assert_close(
         score.double(), torch.tensor(golden[f"scores_{case}"]), rtol=1e-5, atol=1e-6
     )
-    chosen = RandomCrop((64, 64), 19).choose(label[None], boxes[None])[0]
+    chosen = ClassBalancedCrop((64, 64), 19).choose(label[None], boxes[None])[0]
     assert chosen.tolist() == golden[f"chosen_{case}"].tolist()
 
 
@@ -36,12 +36,12 @@ def test_counts_are_exact_under_autocast():
 def test_the_first_of_equal_boxes_wins():
     label = torch.zeros(1, 8, 8).long()
     boxes = torch.tensor([[[0, 4, 0, 4], [2, 6, 2, 6]]])
-    assert RandomCrop((4, 4), 3).choose(label, boxes).tolist() == [[0, 4, 0, 4]]
+    assert ClassBalancedCrop((4, 4), 3).choose(label, boxes).tolist() == [[0, 4, 0, 4]]
 
 
 def test_boxes_cover_all_positions_and_fit():
     torch.manual_seed(0)
-    boxes = RandomCrop((4, 6), 3, num_candidates=500).draw(2, (6, 7)).flatten(0, 1)
+    boxes = ClassBalancedCrop((4, 6), 3, num_candidates=500).draw(2, (6, 7)).flatten(0, 1)
     assert {tuple(box) for box in boxes.tolist()} == {
         (y, y + 4, x, x + 6) for y in range(3) for x in range(2)
     }
@@ -58,4 +58,4 @@ def test_crop_boxes_cut_images_and_labels():
 
 def test_a_crop_larger_than_the_image_is_an_input_error():
     with pytest.raises(InputError, match=r"crop size \(8, 8\).*\(4, 16\)"):
-        RandomCrop((8, 8), 3)(torch.zeros(1, 4, 16).long())
+        ClassBalancedCrop((8, 8), 3)(torch.zeros(1, 4, 16).long())

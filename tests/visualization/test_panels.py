@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mmseg.visualization import comparison_picture, legend, panel, save_image
-from mmseg.visualization.layout import GAP
+from mmseg.visualization.panels import GAP
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -1,7 +1,7 @@
 """Pictures side by side, with titles and legends."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmseg.utils import atomic_path
 
-from .colors import Picture
+from .colors import Picture, colorize
 
 GAP = 8  # pixels between cells and around the whole
 STRIP_PIXELS = 2**20  # of a large picture made strip by strip
@@ -155,3 +155,42 @@ def _font_that_fits(text: str, width: int, size: int) -> ImageFont.FreeTypeFont:
     while font.getlength(text) > width and font.size > 8:
         font = ImageFont.load_default(font.size - 1)
     return font
+
+
+Label = NDArray[np.integer]  # (H, W) class indices
+
+
+def comparison_picture(
+    images: Sequence[Picture],
+    labels: Sequence[Label],
+    predictions: Mapping[str, Sequence[Label]],
+    scores: Mapping[str, float],
+    class_names: Sequence[str],
+    palette: Sequence[Sequence[int]],
+    cell_width: int = 400,
+) -> Picture:
+    """One row an image: the image, its ground truth, the prediction of every method; a legend.
+
+    Args:
+        images: N of (H, W, 3) uint8, RGB.
+        labels: N ground truths; pixels outside the classes are black.
+        predictions: method -> N predictions.
+        scores: method -> mIoU in percent over the whole data set, for the title.
+        class_names: C names for the legend.
+        palette: C (red, green, blue).
+        cell_width: width of one picture in pixels.
+
+    Returns:
+        (H, W, 3) uint8 on white.
+    """
+    titles = ["image", "ground truth"]
+    titles += [f"{name}: {scores[name]:.1f} mIoU" for name in predictions]
+    font_size = max(12, round(cell_width / 18))
+    rows = []
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        drawn = [label, *(values[i] for values in predictions.values())]
+        pictures = [image, *(colorize(each, palette) for each in drawn)]
+        rows.append(list(zip(titles if i == 0 else [""] * len(titles), pictures, strict=True)))
+    grid = panel(rows, cell_width, font_size)
+    key = legend(class_names, palette, grid.shape[1], font_size)
+    return stack([grid, key])

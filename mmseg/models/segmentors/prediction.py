@@ -1,11 +1,12 @@
-"""Pieces of inference that need no network."""
+"""From logits to predicted classes: windows, strips, flips, weights of classes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+ClassWeights = Literal["auto", "on", "off"]
 #: Axes of (..., H, W) that each flip direction reverses.
 FLIP_AXES = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
@@ -135,3 +136,24 @@ def confidence(logits: Tensor) -> Tensor:
     """Probability of the most probable class: (C, H, W) -> (1, H, W) float32 in [0, 1]."""
     logits = logits.float()
     return (logits.amax(0, keepdim=True) - logits.logsumexp(0, keepdim=True)).exp()
+
+
+def are_used(choice: ClassWeights, meta: Mapping[str, Any]) -> bool:
+    """Decide whether class weights are for an image.
+
+    Args:
+        choice: "on" and "off": for all images or none; "auto": where the data set says so.
+        meta: the image's metainfo, in which the data set says so by ``use_class_weight``.
+    """
+    return meta.get("use_class_weight", False) if choice == "auto" else choice == "on"
+
+
+def weighted_probabilities(logits: Tensor, weight: Sequence[float]) -> Tensor:
+    """Multiply the softmax of logits (C, H, W) by a factor for each class.
+
+    Returns:
+        (C, H, W) float32, which does not sum to 1.
+    """
+    probability = logits.float().softmax(0)  # half precision would round the weights
+    factors = torch.tensor(weight, dtype=probability.dtype).view(-1, 1, 1)
+    return probability * factors.to(probability.device, non_blocking=True)
