@@ -225,7 +225,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
     if len(runs) == 1:
         train(runs[0], args)
         return
-    from mmseg.utils.lock import locked
+    from mmseg.utils.work_dir import locked
 
     # Each run is locked while it is trained; this lock is for the time in between.
     with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):

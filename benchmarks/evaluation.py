@@ -27,10 +27,10 @@ from mmseg.engine.performance import Performance
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
+from mmseg.utils.jobs import end_with_parent
 from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.options import fast_switches
 from mmseg.utils.phases import PhaseClock, phase
-from mmseg.utils.workers import end_with_parent
 
 from .data_files import ENLARGED, FILES, STAND_INS
 from .inference import EvaluationSettings

@@ -23,8 +23,7 @@ from mmseg.datasets.conversion import (
     convert_synthia,
 )
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.progress import with_progress
-from mmseg.utils.workers import map_in_processes
+from mmseg.utils.jobs import map_in_processes, with_progress
 
 from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, PALETTE, Domain
 from .layout import another_day, random_scene, random_street

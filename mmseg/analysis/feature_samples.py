@@ -13,7 +13,7 @@ from mmseg.models.segmentors import EncoderDecoderProjector
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.progress import with_progress
+from mmseg.utils.jobs import with_progress
 
 from .features import sample_per_class
 

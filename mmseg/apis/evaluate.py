@@ -29,8 +29,8 @@ from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
 from mmseg.utils.checkpoint import Role
+from mmseg.utils.jobs import map_ahead
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.utils.threads import map_ahead
 
 from .class_weights import class_weights_used
 from .init_model import init_model, select_device

@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmseg.datasets.metainfo import distinct_palette
+from mmseg.datasets.class_names import distinct_palette
 from mmseg.engine.performance import Performance
 from mmseg.models.segmentors import segmentors_of
 from mmseg.models.segmentors.prediction import ClassWeights

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmseg.config_check import check_config
+from mmseg.datasets.class_names import distinct_palette
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
 from mmseg.datasets.image_files import image_size
-from mmseg.datasets.metainfo import distinct_palette
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
@@ -27,9 +27,8 @@ from mmseg.models.segmentors import segmentors_of
 from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
+from mmseg.utils.jobs import map_ahead, with_progress
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.utils.progress import with_progress
-from mmseg.utils.threads import map_ahead
 from mmseg.visualization import colorize, overlay, save_in_strips
 
 from .class_weights import class_weights_used

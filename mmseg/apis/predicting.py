@@ -14,7 +14,7 @@ from mmseg.datasets.evaluation_sets import TEST_SPLITS, is_labelled, name_of
 from mmseg.datasets.loader import build_dataloader
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.progress import with_progress
+from mmseg.utils.jobs import with_progress
 
 
 @torch.no_grad()

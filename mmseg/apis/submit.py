@@ -38,8 +38,8 @@ from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
+from mmseg.utils.jobs import map_ahead
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.utils.threads import map_ahead
 
 from .class_weights import class_weights_text, class_weights_used
 from .evaluate import DATA_PARTS, averaging

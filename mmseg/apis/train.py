@@ -37,9 +37,7 @@ from mmseg.utils import (
 )
 from mmseg.utils.config import store_config
 from mmseg.utils.legacy_config import check_trainable
-from mmseg.utils.lock import locked
-from mmseg.utils.revision import git_revision
-from mmseg.utils.work_dir import check_unused, latest_checkpoint
+from mmseg.utils.work_dir import check_unused, git_revision, latest_checkpoint, locked
 
 from .dry_run import check_together
 from .init_model import pretrained_files, select_device, without_pretrained

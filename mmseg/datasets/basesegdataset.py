@@ -10,8 +10,8 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction, Indices
 
+from .class_names import check_classes, check_palette, distinct_palette
 from .listing import list_files
-from .metainfo import check_classes, check_palette, distinct_palette
 
 
 @DATASETS.register_module()

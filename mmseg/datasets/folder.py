@@ -11,8 +11,8 @@ from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
+from .class_names import check_classes, check_palette
 from .image_files import IMAGE_SUFFIXES
-from .metainfo import check_classes, check_palette
 
 
 @DATASETS.register_module()

@@ -9,8 +9,20 @@ from PIL import ExifTags, Image, ImageOps
 
 from mmseg.utils import InputError
 
-from .file_checks import check_regular, check_whole, open_head, read_whole, undecodable
-from .plain_png import GREY, PALETTE, RGB, chunks_before_pixels, decode_plain_png, is_png, png_depth
+from .file_checks import (
+    GREY,
+    PALETTE,
+    RGB,
+    check_regular,
+    check_whole,
+    chunks_before_pixels,
+    decode_plain_png,
+    is_png,
+    open_head,
+    png_depth,
+    read_whole,
+    undecodable,
+)
 
 # Of the images that people have; cameras write them in capitals too.
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")

@@ -1,6 +1,5 @@
 """What the Runner needs beyond mmengine's own."""
 
-from .atomic_backend import AtomicBackend
 from .hooks import (
     CheckpointHook,
     DeferredRuntimeInfoHook,
@@ -8,6 +7,7 @@ from .hooks import (
     ResumeValidationHook,
     TrainingPanelHook,
 )
+from .hooks.checkpoint_hook import AtomicBackend
 from .optim import MixedPrecisionOptimWrapper, StudentOptimWrapperConstructor
 from .performance import Performance
 

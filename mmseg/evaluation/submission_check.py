@@ -15,7 +15,7 @@ from PIL import Image
 from mmseg.datasets.class_names import IGNORE_INDEX
 from mmseg.datasets.image_files import count_values, decode_label
 from mmseg.utils import InputError
-from mmseg.utils.progress import with_progress
+from mmseg.utils.jobs import with_progress
 
 from .submission import (
     ANYWHERE,

@@ -2,8 +2,7 @@ import pytest
 from mmengine.config import Config, ConfigDict
 
 from mmseg.apis.init_model import dataset_meta, without_pretrained
-from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.metainfo import distinct_palette
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, distinct_palette
 
 
 def test_pretrained_weights_are_left_out_everywhere():

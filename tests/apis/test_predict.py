@@ -15,7 +15,7 @@ from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.utils import InputError
-from mmseg.utils.threads import map_ahead
+from mmseg.utils.jobs import map_ahead
 from tests.apis.color_world import (
     COLORS,
     PAINTED,

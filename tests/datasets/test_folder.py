@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmseg.datasets import BaseSegDataset, FolderDataset
-from mmseg.datasets.metainfo import distinct_palette
+from mmseg.datasets.class_names import distinct_palette
 from mmseg.utils import InputError
 from tests.datasets.small_data import LABELLED, write_image, write_label, write_palette_label
 

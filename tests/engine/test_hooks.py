@@ -35,10 +35,9 @@ def test_every_seed_will_do(seed):
 
 
 def test_ranks_draw_different_numbers(monkeypatch):
-    from mmseg.engine.hooks import iteration_seed_hook
 
     first = draws(3, 10)
-    monkeypatch.setattr(iteration_seed_hook, "get_rank", lambda: 1)
+    monkeypatch.setattr("mmseg.engine.hooks.resume_hooks.get_rank", lambda: 1)
     assert not set(draws(3, 10)) & set(first)
 
 

@@ -9,7 +9,7 @@ import torch
 import run_experiments
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
-from mmseg.utils.revision import git_revision
+from mmseg.utils.work_dir import git_revision
 from tests.old_configs import old_config
 from tests.tools.failing import error_of, train_error
 from tools import train as train_tool

@@ -18,7 +18,7 @@ from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
 from mmseg.utils.config import load_config
-from mmseg.utils.lock import locked
+from mmseg.utils.work_dir import locked
 from tests.campaigns.kills import fastest_config, logged
 from tests.tools.failing import error_of
 from tools import train as train_tool

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from mmseg.utils import InputError
-from mmseg.utils.lock import locked
+from mmseg.utils.work_dir import locked
 
 
 def forked(function) -> int:

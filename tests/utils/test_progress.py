@@ -1,6 +1,6 @@
 import sys
 
-from mmseg.utils.progress import with_progress
+from mmseg.utils.jobs import with_progress
 
 
 def test_nothing_is_drawn_where_stderr_is_no_terminal(capsys):

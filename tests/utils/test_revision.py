@@ -1,7 +1,7 @@
 import re
 import subprocess
 
-from mmseg.utils.revision import git_revision
+from mmseg.utils.work_dir import git_revision
 
 
 def git(folder, *arguments):

@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmseg.utils.threads import map_ahead
+from mmseg.utils.jobs import map_ahead
 
 
 def test_order_is_kept_and_items_are_taken_as_needed():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.utils import InputError
-from mmseg.utils.workers import map_in_processes
+from mmseg.utils.jobs import map_in_processes
 
 
 def write(folder: Path, number: int) -> int:

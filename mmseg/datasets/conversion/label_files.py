@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.progress import with_progress
-from mmseg.utils.workers import map_in_processes
+from mmseg.utils.jobs import map_in_processes, with_progress
 
 from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
 from ..image_files import UnfitLabel, count_values, read_label

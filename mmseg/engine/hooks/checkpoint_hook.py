@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
 from mmseg.registry import HOOKS
+from mmseg.utils import atomic_path
 
 ATOMIC = {"backend": "atomic"}
 # In the message hub: names of the checkpoints that the one being saved makes superfluous.
@@ -59,3 +61,33 @@ class CheckpointHook(MMEngineCheckpointHook):
         """Save if the score is the best so far, then remove what is superfluous."""
         super().after_val_epoch(runner, metrics)
         self.file_backend.remove_outdated()
+
+
+@register_backend("atomic")
+class AtomicBackend(LocalBackend):
+    """Local files, of which a process killed while writing leaves the previous version.
+
+    Used by ``CheckpointHook(backend_args=dict(backend="atomic"))``, which asks for the removal of
+    an old checkpoint before it writes the new one: removing is put off.
+
+    Attributes:
+        outdated: files that are to be removed.
+    """
+
+    def __init__(self) -> None:
+        self.outdated: list[Path] = []
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write ``obj`` beside ``filepath`` and move it there."""
+        with atomic_path(filepath) as temporary:
+            temporary.write_bytes(obj)
+
+    def remove(self, filepath: str | Path) -> None:
+        """Remove a file when :meth:`remove_outdated` is called."""
+        self.outdated.append(Path(filepath))
+
+    def remove_outdated(self) -> None:
+        """Remove the files that :meth:`remove` was called for."""
+        for path in self.outdated:
+            path.unlink(missing_ok=True)
+        self.outdated.clear()

@@ -7,10 +7,8 @@ from typing import Any
 
 from mmseg.utils.errors import InputError
 
-from .data import test_loaders, train_loader, worker_settings
-from .method import test_class_weight, uda_model
-from .network import segmentor
-from .pipelines import Preprocessing
+from .data import Preprocessing, test_loaders, train_loader, worker_settings
+from .model import segmentor, test_class_weight, uda_model
 from .section import Section
 from .training import metrics_of, training_settings
 
