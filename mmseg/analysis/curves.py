@@ -56,54 +56,32 @@ def plot_runs(
     names = [run.resolve().name for run in runs]
     members = groups_of_seeds(names) if group else {str(i): [i] for i in range(len(runs))}
     if labels is None:
-        labels = [_cut(label) for label in short_names(list(members) if group else names)]
+        labels = [
+            label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 3]}..."
+            for label in short_names(list(members) if group else names)
+        ]
     if len(labels) != len(members) or len(set(labels)) < len(labels):
         raise InputError(f"--labels: {len(members)} different ones are needed, got {labels}")
     indices = dict(zip(labels, members.values(), strict=True))
     curves = [read_run(run) for run in runs]
     panels = choose_keys(curves, keys)
-    drawn = {_with_count(label, own): [curves[i] for i in own] for label, own in indices.items()}
+    drawn = {}
+    for label, own in indices.items():
+        count = f" (mean of {len(own)} seeds)" if len(own) > 1 else ""
+        drawn[label + count] = [curves[i] for i in own]
     several = len(drawn) > 1
     check_writable(out.parent, "--out")
     if title is None and not several:
         title = names[0]
-    draw_curves(
-        out,
-        _panel_each(panels, drawn, smoothing) if several else _shared(panels, drawn, smoothing),
-        title or "",
-        shared_legend=several,
-    )
-    return {label: [runs[i] for i in own] for label, own in indices.items()}
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 3]}..."
-
-
-def _with_count(label: str, members: list[int]) -> str:
-    return f"{label} (mean of {len(members)} seeds)" if len(members) > 1 else label
-
-
-def _shared(
-    panels: Mapping[str, Sequence[str]], drawn: Mapping[str, Sequence[Curves]], smoothing: float
-) -> list[Panel]:
-    """One panel a kind, one line a curve."""
-    result = []
-    for kind, names in panels.items():
-        found = [
-            _lines(drawn, name, smoothing, label=name, color=i) for i, name in enumerate(names)
+    if several:
+        charts = [Panel(n, _lines(drawn, n, smoothing)) for own in panels.values() for n in own]
+    else:
+        charts = [
+            Panel(kind, [_lines(drawn, n, smoothing, n, i)[0] for i, n in enumerate(own)])
+            for kind, own in panels.items()
         ]
-        result.append(Panel(kind, [line for lines in found for line in lines]))
-    return result
-
-
-def _panel_each(
-    panels: Mapping[str, Sequence[str]], drawn: Mapping[str, Sequence[Curves]], smoothing: float
-) -> list[Panel]:
-    """One panel a curve, one line a run."""
-    return [
-        Panel(name, _lines(drawn, name, smoothing)) for names in panels.values() for name in names
-    ]
+    draw_curves(out, charts, title or "", shared_legend=several)
+    return {label: [runs[i] for i in own] for label, own in indices.items()}
 
 
 def _lines(

@@ -199,25 +199,22 @@ def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str,
     known = list(dict.fromkeys(name for curves in runs for name in curves))
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        shown = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
-        raise InputError(f"--keys {unknown[0]}: not in the logs; there are {shown}")
+        there = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
+        raise InputError(f"--keys {unknown[0]}: not in the logs; there are {there}")
+    shown = {title: default for title, _, default in PANELS}
     panels: dict[str, list[str]] = {}
-    for name in wanted or (name for name in known if _is_default(name)):
-        panels.setdefault(panel_of(name), []).append(name)
+    for name in wanted or known:
+        panel = panel_of(name)
+        if wanted or re.fullmatch(shown.get(panel, r"(?!)"), name):
+            panels.setdefault(panel, []).append(name)
     if not panels:
         raise InputError(f"no losses, mIoU, confidence or lr in the logs: name --keys of {known}")
-    order = [title for title, _, _ in PANELS]
-    return dict(sorted(panels.items(), key=lambda p: (*order, p[0]).index(p[0])))
+    return dict(sorted(panels.items(), key=lambda p: (*shown, p[0]).index(p[0])))
 
 
 def panel_of(name: str) -> str:
     """The title of the panel that a curve belongs to; its own name if there is none."""
     return next((title for title, every, _ in PANELS if re.fullmatch(every, name)), name)
-
-
-def _is_default(name: str) -> bool:
-    first = next((default for _, every, default in PANELS if re.fullmatch(every, name)), r"(?!)")
-    return bool(re.fullmatch(first, name))
 
 
 def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:

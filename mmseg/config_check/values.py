@@ -110,16 +110,12 @@ def check_value(value: Any, annotation: Any, path: str) -> None:
     if is_typeddict(annotation):
         annotation = dict
     try:
-        _adapter(annotation).validate_python(_plain(value))
+        TypeAdapter(annotation, config=_PYDANTIC).validate_python(_plain(value))
     except ValidationError as error:
         shown = repr(value)
         if len(shown) > _MOST_CHARACTERS:
             shown = f"{shown[: _MOST_CHARACTERS - 3]}..."
         raise InputError(f"{path} is {shown}, but it takes {describe(annotation)}") from error
-
-
-def _adapter(annotation: Any) -> TypeAdapter:
-    return TypeAdapter(annotation, config=_PYDANTIC)
 
 
 def _plain(value: Any) -> Any:

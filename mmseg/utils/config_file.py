@@ -70,7 +70,8 @@ class _Files:
             mmengine runs.
         """
         if path.resolve() in (each.resolve() for each in chain):
-            raise _unreadable(chain[0], "_base_ leads in a circle: " + _arrows(*chain, path))
+            circle = " -> ".join(each.name for each in (*chain, path))
+            raise _unreadable(chain[0], f"_base_ leads in a circle: {circle}")
         if len(chain) > MAX_BASES:
             raise _unreadable(chain[0], f"more than {MAX_BASES} levels of _base_ files")
         if path.resolve() not in self.contents:
@@ -188,10 +189,6 @@ def _literal(bases: ast.Assign) -> list[str]:
 
 def _unreadable(path: Path, reason: str) -> InputError:
     return InputError(f"{path} cannot be read: {' '.join(reason.split())}")
-
-
-def _arrows(*paths: Path) -> str:
-    return " -> ".join(path.name for path in paths)
 
 
 def _or(suffixes: tuple[str, ...]) -> str:

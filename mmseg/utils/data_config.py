@@ -86,13 +86,11 @@ def _problem(where: str, key: str, value: Any, known: set[str]) -> str | None:
             meant = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {meant[0]!r}?" if meant else _WAY_OUT
             return f"{found}, which is not registered: {hint}"
-    if key in _WRITTEN and (key == "save_dir" or _leads_out(value)):
+    if key in _WRITTEN and (
+        key == "save_dir" or PurePath(value).is_absolute() or ".." in PurePath(value).parts
+    ):
         return f"{found}, not a name in the folder of the run: {_WAY_OUT}"
     return None
-
-
-def _leads_out(path: str) -> bool:
-    return PurePath(path).is_absolute() or ".." in PurePath(path).parts
 
 
 def _registered() -> set[str]:

@@ -173,6 +173,7 @@ def draw_clouds(
         palette: C (red, green, blue), 0 to 255.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     figure = Figure((13, 7.2), layout="constrained")
     by_class, by_domain = figure.subplots(1, 2)
@@ -180,7 +181,9 @@ def draw_clouds(
         own = points[label == index]
         color = np.array(palette[index]) / 255
         by_class.scatter(*own.T, s=6, color=color, linewidths=0, label=class_names[index])
-        _write_over(by_class, _densest(own), class_names[index])
+        outline = [withStroke(linewidth=2, foreground="white")]
+        centred = {"ha": "center", "va": "center", "fontsize": 8}
+        by_class.annotate(class_names[index], _densest(own), path_effects=outline, **centred)
     domains = np.array(domain)
     # Neither domain lies over the other.
     order = np.random.default_rng(0).permutation(len(points))
@@ -210,13 +213,6 @@ def _densest(points: NDArray[np.floating]) -> NDArray[np.floating]:
     """The point (2,) of (N, 2) that is nearest to its neighbours: where a name says most."""
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     return points[np.sort(distance, axis=1)[:, :NEIGHBOURS].sum(1).argmin()]
-
-
-def _write_over(axis: "Axes", place: NDArray[np.floating], text: str) -> None:
-    from matplotlib.patheffects import withStroke
-
-    outline = [withStroke(linewidth=2, foreground="white")]
-    axis.annotate(text, place, ha="center", va="center", fontsize=8, path_effects=outline)
 
 
 def _colors() -> Sequence[tuple[float, float, float]]:

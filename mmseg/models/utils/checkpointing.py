@@ -1,8 +1,7 @@
 """Computing activations again in the backward pass instead of keeping them."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,12 +20,12 @@ def run(block: nn.Module, *inputs: Any, with_cp: bool) -> Any:
         return block(*inputs)
     if torch.compiler.is_compiling():  # its graph updates the statistics once by itself
         return checkpoint(block, *inputs, use_reentrant=False)
-    contexts = partial(_contexts, block)
-    return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
-
-
-def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), _statistics_at_rest(block)
+    return checkpoint(
+        block,
+        *inputs,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), _statistics_at_rest(block)),
+    )
 
 
 @contextmanager

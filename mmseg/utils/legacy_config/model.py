@@ -36,11 +36,15 @@ def segmentor(model: Section) -> dict[str, Any]:
             f"{model.where('type')} is {name!r}; known are EncoderDecoderProjector and "
             "EncoderDecoder"
         )
+    test_cfg = model.section("test_cfg")
     translated = {
         "type": "EncoderDecoder",
         "backbone": _backbone(model.section("backbone")),
         "decode_head": _decode_head(model.section("decode_head")),
-        "test_cfg": _test_cfg(model.section("test_cfg")),
+        "test_cfg": {
+            "mode": test_cfg.take("mode", str),
+            **test_cfg.take_all("crop_size", "stride"),
+        },
     }
     projection = None
     if name == "EncoderDecoderProjector":
@@ -135,10 +139,6 @@ def _projection(head: Section) -> dict[str, Any]:
         "num_convs": head.take("num_convs", int),
         **head.take_all("input_transform", "norm_cfg", "align_corners"),
     }
-
-
-def _test_cfg(test_cfg: Section) -> dict[str, Any]:
-    return {"mode": test_cfg.take("mode", str), **test_cfg.take_all("crop_size", "stride")}
 
 
 METHODS = ("SePiCo", "SePiCoDark")
