@@ -8,14 +8,16 @@ BIN := .venv/bin
 STAMP := .venv/installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench venv clean
+.PHONY: help demo test lint bench docs venv lock clean
 
 help:
 	@echo "make demo    train on toy data without and with adaptation, and compare (CPU, minutes)"
 	@echo "make test    run the tests (JOBS=2 processes)"
 	@echo "make lint    ruff check, ruff format --check"
 	@echo "make bench   time the costly parts (benchmarks/); whole steps: python -m tools.benchmark"
+	@echo "make docs    build the documentation into site/; a broken link is an error"
 	@echo "make venv    set up .venv from requirements.lock (PYTHON=python3)"
+	@echo "make lock    bring requirements.lock up to date with requirements*.txt"
 	@echo "make clean   remove .venv and caches; data, weights and work_dirs stay"
 
 demo: $(STAMP)
@@ -31,11 +33,21 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks --timeout 1500
 
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+
+# Locked versions stay as long as they fit; `make lock UPGRADE=--upgrade` renews all of them.
+# The index that packages come from is not written into the file.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-annotate \
+		--no-emit-index-url --custom-compile-command "make lock" --quiet $(UPGRADE) \
+		requirements.txt requirements-*.txt -o requirements.lock
+
 venv: $(STAMP)
 
 # pip leaves alone what is there in the right version, so running this again downloads nothing.
 # Debian's python3 without its venv package cannot put pip into the new environment: pip itself can.
-$(STAMP): requirements.lock setup.py
+$(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || \
 		{ echo "error: no $(PYTHON) here: install Python 3.10 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -43,10 +55,10 @@ $(STAMP): requirements.lock setup.py
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
 		echo "no venv with pip from $(PYTHON): trying without" >&2; \
 		$(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install pip; }
-	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .benchmarks build sepico_mmseg.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .benchmarks build site sepico_mmseg.egg-info
 	find mmseg tools tests benchmarks demo configs -name __pycache__ -type d -prune -exec rm -rf {} +
