@@ -34,7 +34,7 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks --timeout 1500
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Locked versions stay as long as they fit; `make lock UPGRADE=--upgrade` renews all of them.
 # The index that packages come from is not written into the file.

@@ -1,4 +1,4 @@
-"""What is read as an image or a label map: each row of the two tables of data/README.md."""
+"""What is read as an image or a label map: each row of the two tables of docs/data.md."""
 
 import io
 import os
