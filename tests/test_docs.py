@@ -23,14 +23,14 @@ FILE = re.compile(
     r"|[\w-]+\.(?:py|md|toml|cff|lock)|requirements[\w-]*\.txt|pretrained/README\.md)`"
 )
 COMMAND = re.compile(
-    r"(?:python |-m )(?:-m )?(tools[./][\w./]*\w|run_experiments\.py)((?:[^\n`#|;&\\]|\\\n)*)"
+    r"(?:python |-m )(?:-m )?((?:tools|tests)[./][\w./]*\w|run_experiments\.py)((?:[^\n`#|;&\\]|\\\n)*)"
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-# Options of other programs: torchrun, srun and sbatch, Docker, TensorBoard, uv.
+# Options of other programs: torchrun, srun and sbatch, Docker, TensorBoard, uv, ruff.
 FOREIGN = {
     *("--standalone", "--nproc_per_node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"),
     *("--job-name", "--nodes", "--ntasks-per-node", "--gres", "--cpus-per-task", "--time"),
-    *("--gpus-per-task", "--kill-on-bad-exit", "--shm-size", "--logdir", "--upgrade"),
+    *("--gpus-per-task", "--kill-on-bad-exit", "--shm-size", "--logdir", "--upgrade", "--check"),
 }
 USERS_FILES = {"mine.py"}
 
@@ -79,4 +79,5 @@ def test_options_in_the_text_exist(page):
     known = FOREIGN | options("run_experiments").union(*map(options, TOOLS))
     known |= options("tools.submit", "dark_zurich") | options("tools.submit", "check")
     known |= options("tools.benchmark", "inference") | options("tools.benchmark", "data")
+    known |= options("tests.campaigns.kills")
     assert set(OPTION.findall(PAGES[page])) <= known
