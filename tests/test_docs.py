@@ -23,7 +23,8 @@ FILE = re.compile(
     r"|[\w-]+\.(?:py|md|toml|cff|lock)|requirements[\w-]*\.txt|pretrained/README\.md)`"
 )
 COMMAND = re.compile(
-    r"(?:python |-m )(?:-m )?((?:tools|tests)[./][\w./]*\w|run_experiments\.py)((?:[^\n`#|;&\\]|\\\n)*)"
+    r"(?:python |-m )(?:-m )?((?:tools|tests)[./][\w./]*\w|run_experiments\.py)"
+    r"((?:[^\n`#|;&\\]|\\\n)*)"
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 # Options of other programs: torchrun, srun and sbatch, Docker, TensorBoard, uv, ruff.
@@ -32,7 +33,7 @@ FOREIGN = {
     *("--job-name", "--nodes", "--ntasks-per-node", "--gres", "--cpus-per-task", "--time"),
     *("--gpus-per-task", "--kill-on-bad-exit", "--shm-size", "--logdir", "--upgrade", "--check"),
 }
-USERS_FILES = {"mine.py"}
+USERS_FILES = {"mine.py", "whole.py"}
 
 
 @cache
