@@ -1,8 +1,10 @@
 """What the pages name exists: links, files, commands and their options."""
 
+import ast
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -82,3 +84,27 @@ def test_options_in_the_text_exist(page):
     known |= options("tools.benchmark", "inference") | options("tools.benchmark", "data")
     known |= options("tests.campaigns.kills")
     assert set(OPTION.findall(PAGES[page])) <= known
+
+
+def test_messages_to_look_up_are_printed_by_the_code():
+    sources = [*ROOT.glob("mmseg/**/*.py"), *ROOT.glob("tools/*.py")]
+    texts = [string for path in sources for string in strings(ast.parse(path.read_text()))]
+    texts.append((ROOT / "Makefile").read_text())
+    rows = re.findall(r"^\| (.*?) \|", PAGES["docs/troubleshooting.md"], re.M)
+    messages = [m for row in rows for m in re.findall(r"`([^`]+ [^`]+)`", row)]
+    ours = [m for m in messages if m.split()[0] not in ("THESE", "ModuleNotFoundError:", "out")]
+    for message in ours:
+        pattern = re.escape(message).replace(re.escape("..."), ".+")
+        assert any(re.search(pattern, text) for text in texts), message
+    assert len(ours) > 15
+
+
+def strings(tree: ast.AST) -> Iterator[str]:
+    """The strings of a module; what an f-string computes is an ellipsis."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(
+                part.value if isinstance(part, ast.Constant) else "..." for part in node.values
+            )
