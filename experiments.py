@@ -246,6 +246,11 @@ EXPERIMENTS: dict[int | str, Experiment] = {
 }
 
 
+def experiment(name: str) -> int | str:
+    """The key of an experiment: a number, or the name of a demo."""
+    return int(name) if name.lstrip("-").isdigit() else name
+
+
 def describe(exp: int | str) -> str:
     """One line on an experiment for people."""
     row = EXPERIMENTS[exp]
@@ -336,6 +341,11 @@ def load(config: dict) -> Config:
         path = Path(folder) / "config.py"
         path.write_text(config_text(config, path.parent))
         return load_config(path)
+
+
+def experiment_config(exp: int | str, stage: int = -1) -> Config:
+    """The config of an experiment's run, by default of its last one."""
+    return load(generate_experiment_cfgs(exp)[stage])
 
 
 def config_text(config: dict, folder: Path) -> str:

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from experiments import BASES, EXPERIMENTS, config_text, describe, generate_experiment_cfgs
+from experiments import (
+    BASES,
+    EXPERIMENTS,
+    config_text,
+    describe,
+    experiment,
+    generate_experiment_cfgs,
+)
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.options import (
@@ -72,11 +79,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--gpus", type=int, default=1, metavar="K", help="train by K processes, one GPU each (1)")
     add_training_options(parser)
     return parser.parse_args(argv)
-
-
-def experiment(name: str) -> int | str:
-    """The key of an experiment: a number, or the name of a demo."""
-    return int(name) if name.lstrip("-").isdigit() else name
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -25,8 +25,8 @@ from demo.toy.writers import (
     write_night,
     write_synthia,
 )
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.utils import InputError
+from tools.convert_datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 
 from .step import note
 

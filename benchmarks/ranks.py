@@ -15,13 +15,12 @@ from mmengine.dist import all_reduce_params, get_rank
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import distributed
 
-from experiments import generate_experiment_cfgs, load
+from experiments import experiment, experiment_config
 from mmseg.engine.distributed import process_group
 from mmseg.engine.launch import launch
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.phases import PhaseClock
-from run_experiments import experiment
 
 from .measure import sized, spread, synthetic_batches
 from .step import TrainingStep, time_steps
@@ -88,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--rounds", type=int, default=3, metavar="K", help="rounds of all ways in turn (3)")
     args = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    cfg = sized(load(generate_experiment_cfgs(args.exp)[-1]), args.crop)
+    cfg = sized(experiment_config(args.exp), args.crop)
     workload = Workload(args.crop, batch=1, iters=args.iters, warmup=1)
     launch(work, cfg, workload, args.rounds, processes=args.processes, device="cpu")
 

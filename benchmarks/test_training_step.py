@@ -7,7 +7,7 @@ import torch
 from benchmarks.measure import sized, synthetic_batches
 from benchmarks.step import TrainingStep
 from benchmarks.training import TrainingSettings, Workload
-from tools.benchmark import experiment_config
+from experiments import experiment_config
 
 
 def training_step(stage: int) -> Callable[[], dict]:

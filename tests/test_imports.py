@@ -24,11 +24,13 @@ LAYERS = {
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,
     "mmseg.apis": PACKAGE,
-    "demo": PACKAGE,
+    "tools.convert_datasets": PACKAGE,
+    "demo": PACKAGE | {"tools.convert_datasets"},
     "experiments": BASIC,
     "run_experiments": PACKAGE | {"demo", "experiments"},
-    "benchmarks": PACKAGE | {"demo", "tools"},
-    "tools": PACKAGE | {"benchmarks", "demo", "experiments", "run_experiments"},
+    "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets"},
+    "tools": PACKAGE
+    | {"benchmarks", "demo", "experiments", "run_experiments", "tools.convert_datasets"},
 }
 
 
@@ -52,9 +54,8 @@ def sources_of(layer: str) -> Iterator[Path]:
 def layer_of(module: str) -> str | None:
     """The layer that a module, or something in it, belongs to; None for other packages."""
     parts = module.split(".")
-    depth = 2 if parts[0] == "mmseg" else 1
-    name = ".".join(parts[:depth])
-    return name if name in LAYERS else None
+    names = (".".join(parts[:depth]) for depth in (2, 1))
+    return next((name for name in names if name in LAYERS), None)
 
 
 def test_nothing_imports_from_a_layer_above_it():
@@ -70,4 +71,6 @@ def test_nothing_imports_from_a_layer_above_it():
 
 def test_every_folder_of_the_package_has_a_layer():
     parts = {path.stem for path in (ROOT / "mmseg").glob("[a-z]*") if path.name != "py.typed"}
-    assert {f"mmseg.{part}" for part in parts} == {name for name in LAYERS if "." in name}
+    assert {f"mmseg.{part}" for part in parts} == {
+        name for name in LAYERS if name.startswith("mmseg.")
+    }

@@ -7,13 +7,10 @@ import argparse
 import sys
 from importlib import import_module
 
-from mmengine.config import Config
-
-from experiments import generate_experiment_cfgs, load
+from experiments import experiment, experiment_config
 from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import load_config, override
 from mmseg.utils.options import add_cfg_options
-from run_experiments import experiment
 
 # The module of benchmarks that measures it: it has ``add_arguments(parser)`` and
 # ``main(args)``, whose ``args.cfg`` is the config that is measured.
@@ -39,11 +36,6 @@ def main(argv: list[str] | None = None) -> None:
     args.cfg = load_config(args.config) if args.config else experiment_config(args.exp)
     override(args.cfg, args.cfg_options)
     part.main(args)
-
-
-def experiment_config(exp: int | str, stage: int = -1) -> Config:
-    """The config of an experiment's run, by default of its last one."""
-    return load(generate_experiment_cfgs(exp)[stage])
 
 
 if __name__ == "__main__":

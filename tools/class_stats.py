@@ -15,7 +15,7 @@ from tools.convert_datasets import failures, print_findings
 
 if TYPE_CHECKING:
     from mmseg.datasets import BaseSegDataset
-    from mmseg.datasets.conversion import ClassStatistics
+    from tools.convert_datasets.conversion import ClassStatistics
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,7 +78,7 @@ def config_dataset(config: str) -> "BaseSegDataset":
     cfg = load_config(config)
 
     from mmseg.config_check import check_config
-    from mmseg.datasets.conversion import train_source
+    from tools.convert_datasets.conversion import train_source
 
     check_config(cfg, ["train_dataloader"])
     return train_source(cfg)
@@ -88,7 +88,7 @@ def count(
     args: argparse.Namespace, dataset: "BaseSegDataset | None"
 ) -> tuple["ClassStatistics", Sequence[str], str]:
     """The statistics, the names of the classes and the data root."""
-    from mmseg.datasets.conversion import count_dataset, count_folder
+    from tools.convert_datasets.conversion import count_dataset, count_folder
 
     if dataset is None:
         found = count_folder(args.data_root, args.labels, args.suffix, args.num_classes, args.nproc)

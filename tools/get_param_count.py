@@ -8,11 +8,10 @@ from typing import Any
 # Run as a file, Python looks for modules beside it instead of in the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import EXPERIMENTS, generate_experiment_cfgs
+from experiments import EXPERIMENTS, experiment, generate_experiment_cfgs
 from mmseg.utils import InputError
 from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import load_config
-from run_experiments import experiment
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 

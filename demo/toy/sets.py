@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg.datasets.conversion import (
+from mmseg.utils import InputError, atomic_path
+from mmseg.utils.jobs import map_in_processes, with_progress
+from tools.convert_datasets.conversion import (
     ConversionReport,
     convert_cityscapes,
     convert_gta,
     convert_synthia,
 )
-from mmseg.utils import InputError, atomic_path
-from mmseg.utils.jobs import map_in_processes, with_progress
 
 from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, PALETTE, Domain
 from .layout import another_day, random_scene, random_street

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks import data_files
 from benchmarks.data_files import with_data
 from benchmarks.loading import build_loader, tensors_of, time_stages, time_workers
+from experiments import experiment_config
 from mmseg.utils import InputError
 from tests.tools.failing import error_of
 from tools import benchmark
@@ -30,9 +31,9 @@ class SlowDataset(Dataset):
 
 def _config(root: str, source: str = "GTADataset", target: str = "CityscapesDataset") -> Config:
     """The loader of the demo; ``root`` need not hold its data."""
-    cfg = benchmark.experiment_config({"SynthiaDataset": "synthia-demo"}.get(source, 0))
+    cfg = experiment_config({"SynthiaDataset": "synthia-demo"}.get(source, 0))
     if target == "DarkZurichDataset":
-        cfg = benchmark.experiment_config("night-demo")
+        cfg = experiment_config("night-demo")
     for domain in (cfg.train_dataloader.dataset.source, cfg.train_dataloader.dataset.target):
         domain.data_root = f"{root}/{domain.type}"
     return cfg
@@ -55,7 +56,7 @@ def test_report_of_toy_data(toy_root, tmp_path, capsys):
 
 
 def test_stages_are_timed_from_outside(toy_root, monkeypatch):
-    with with_data(benchmark.experiment_config(0), str(toy_root)) as (cfg, _):
+    with with_data(experiment_config(0), str(toy_root)) as (cfg, _):
         loader = build_loader(cfg)
     pipeline = loader.dataset.target.pipeline
     before, resize = list(pipeline.transforms), pipeline.transforms[1]

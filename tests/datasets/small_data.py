@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmseg.datasets.conversion import convert_gta
+from tools.convert_datasets.conversion import convert_gta
 
 SOURCE_PIPELINE = [
     {"type": "LoadImageFromFile"},

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mmseg.datasets import BaseSegDataset, CityscapesDataset, GTADataset
-from mmseg.datasets.conversion import convert_cityscapes
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
@@ -15,6 +14,7 @@ from tests.datasets.small_data import (
     make_gta,
     write_image,
 )
+from tools.convert_datasets.conversion import convert_cityscapes
 
 PACK = {"type": "PackSegInputs"}
 

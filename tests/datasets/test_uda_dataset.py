@@ -15,7 +15,6 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmseg.datasets import UDADataset, UDASampler
-from mmseg.datasets.conversion import convert_gta
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
@@ -25,6 +24,7 @@ from tests.datasets.small_data import (
     make_gta,
     write_image,
 )
+from tools.convert_datasets.conversion import convert_gta
 
 RARE = {"min_pixels": 100, "class_temp": 0.01, "min_crop_ratio": 0.5}
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import measure
+from experiments import experiment_config
 from tests.benchmarks.small_training import small_config
 from tests.tools.failing import error_of
 from tools import benchmark
@@ -65,8 +66,8 @@ def test_other_benchmarks_are_modules(monkeypatch):
 
 
 def test_night_experiments_are_configs_too():
-    assert benchmark.experiment_config(8).model.type == "SePiCoDark"
-    assert benchmark.experiment_config(0, 0).model.type == "SourceOnly"
+    assert experiment_config(8).model.type == "SePiCoDark"
+    assert experiment_config(0, 0).model.type == "SourceOnly"
 
 
 def test_help_is_fast():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mmseg.datasets import FolderDataset, GTADataset
-from mmseg.datasets.conversion import count_dataset
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
     LABELLED,
@@ -21,6 +20,7 @@ from tests.datasets.small_data import (
 from tests.tools.failing import error_of
 from tests.training import ROOT
 from tools.class_stats import main
+from tools.convert_datasets.conversion import count_dataset
 
 STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")
 COUNT = ("--labels", "labels", "--suffix", "_ids.png", "--num-classes", "3", "--nproc", "1")

@@ -16,7 +16,6 @@ from mmseg.datasets import (
     LABEL_ID_TO_TRAIN_ID,
     SynthiaDataset,
 )
-from mmseg.datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
     annotation,
@@ -28,6 +27,7 @@ from tests.datasets.small_data import (
     write_synthia_label,
 )
 from tools.convert_datasets import convert
+from tools.convert_datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
 
 ROOT = Path(__file__).parents[2]
 STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")

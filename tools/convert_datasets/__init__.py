@@ -1,4 +1,4 @@
-"""Command lines that prepare data sets; the work is done by ``mmseg.datasets.conversion``."""
+"""Command lines that prepare data sets; :mod:`.conversion` does the work."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from mmseg.utils.cli import Parser
 
 if TYPE_CHECKING:
-    from mmseg.datasets.conversion import ConversionReport
+    from tools.convert_datasets.conversion import ConversionReport
 
 
 def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
-    """Parse the command line, run ``mmseg.datasets.conversion.convert_<name>``, print its report.
+    """Parse the command line, run ``conversion.convert_<name>``, print its report.
 
     Returns the exit status: 1 if some files were damaged or unfit.
     """
@@ -25,7 +25,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
     # Imported late, so that --help is quick.
-    from mmseg.datasets import conversion
+    from . import conversion
 
     report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
     print_findings(report)

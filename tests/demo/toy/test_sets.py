@@ -19,7 +19,7 @@ from mmseg.datasets.class_names import (
     SYNTHIA_ID_TO_TRAIN_ID,
     train_id_table,
 )
-from mmseg.datasets.conversion import draw_train_ids
+from tools.convert_datasets.conversion import draw_train_ids
 
 SMALL = ToySettings(num_source=5, num_target_train=4, num_val=3, num_test=2, seed=7)
 

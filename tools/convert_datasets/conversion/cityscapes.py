@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg.datasets.listing import list_files
 from mmseg.utils import InputError, atomic_path
 
-from ..listing import list_files
 from .label_files import (
     TRAIN_ID_SUFFIX,
     ConversionReport,

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from mmseg.datasets.basesegdataset import BaseSegDataset
+from mmseg.datasets.class_names import IGNORE_INDEX
+from mmseg.datasets.listing import list_files
+from mmseg.datasets.rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError, atomic_path, built_from_config
 
-from ..basesegdataset import BaseSegDataset
-from ..class_names import IGNORE_INDEX
-from ..listing import list_files
-from ..rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
 from .label_files import (
     ConversionReport,
     Converted,

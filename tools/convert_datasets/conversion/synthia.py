@@ -5,8 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..class_names import NUM_SYNTHIA_IDS, SYNTHIA_ID_TO_TRAIN_ID, train_id_table
-from ..image_files import UnfitLabel, read_16_bit_image
+from mmseg.datasets.class_names import NUM_SYNTHIA_IDS, SYNTHIA_ID_TO_TRAIN_ID, train_id_table
+from mmseg.datasets.image_files import UnfitLabel, read_16_bit_image
+
 from .label_files import ConversionReport, convert_images
 from .statistics import report_and_statistics
 

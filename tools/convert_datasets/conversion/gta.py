@@ -5,8 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..class_names import IGNORE_INDEX, NUM_LABEL_IDS, train_id_table
-from ..image_files import UnfitLabel, count_values, read_label
+from mmseg.datasets.class_names import IGNORE_INDEX, NUM_LABEL_IDS, train_id_table
+from mmseg.datasets.image_files import UnfitLabel, count_values, read_label
+
 from .label_files import ConversionReport, convert_images
 from .statistics import report_and_statistics
 

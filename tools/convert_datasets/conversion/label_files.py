@@ -9,14 +9,13 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
+from mmseg.datasets.image_files import UnfitLabel, count_values, read_label
+from mmseg.datasets.listing import list_files
+from mmseg.datasets.pairs import PairCheck, check_pair, pair_lines
+from mmseg.datasets.transforms.loading import check_label_values
 from mmseg.utils import InputError, atomic_path
 from mmseg.utils.jobs import map_in_processes, with_progress
-
-from ..class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
-from ..image_files import UnfitLabel, count_values, read_label
-from ..listing import list_files
-from ..pairs import PairCheck, check_pair, pair_lines
-from ..transforms.loading import check_label_values
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"
 
