@@ -6,6 +6,7 @@ import pytest
 
 from mmseg.datasets import UDASampler
 from mmseg.registry import DATA_SAMPLERS
+from tests.ranks import as_rank
 
 
 def test_positions_count_up_for_ever():
@@ -15,21 +16,21 @@ def test_positions_count_up_for_ever():
     assert list(islice(sampler, 1)) == [(7, 0)]
 
 
-def test_ranks_share_the_positions(monkeypatch):
+def test_ranks_share_the_positions():
     streams = []
     for rank in range(3):
-        monkeypatch.setattr("mmseg.datasets.samplers.get_dist_info", lambda rank=rank: (rank, 3))
-        sampler = UDASampler(range(10), seed=1)
+        with as_rank(rank, 3):
+            sampler = UDASampler(range(10), seed=1)
         streams.append([position for _, position in islice(sampler, 3)])
         sampler.skip(2)
         assert next(iter(sampler)) == (1, 6 + rank)
     assert streams == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
-def test_ranks_together_see_the_batches_of_one_process(monkeypatch):
+def test_ranks_together_see_the_batches_of_one_process():
     def batches(rank: int, ranks: int, size: int) -> list[set[tuple[int, int]]]:
-        monkeypatch.setattr("mmseg.datasets.samplers.get_dist_info", lambda: (rank, ranks))
-        stream = iter(UDASampler(range(10), seed=1))
+        with as_rank(rank, ranks):
+            stream = iter(UDASampler(range(10), seed=1))
         return [set(islice(stream, size)) for _ in range(3)]
 
     together = zip(batches(0, 2, 2), batches(1, 2, 2), strict=True)

@@ -3,7 +3,6 @@
 import json
 import logging
 import random
-import sys
 from itertools import islice
 
 import numpy as np
@@ -14,7 +13,7 @@ from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmseg.datasets import UDADataset, UDASampler
+from mmseg.datasets import GTADataset, UDADataset, UDASampler
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from tests.datasets.small_data import (
@@ -24,6 +23,7 @@ from tests.datasets.small_data import (
     make_gta,
     write_image,
 )
+from tests.files import opened_files
 from tools.convert_datasets.conversion import convert_gta
 
 RARE = {"min_pixels": 100, "class_temp": 0.01, "min_crop_ratio": 0.5}
@@ -37,7 +37,7 @@ def root(tmp_path_factory):
     return folder
 
 
-def _dataset(root, **arguments) -> UDADataset:
+def _dataset(root, source_pipeline=SOURCE_PIPELINE, **arguments) -> UDADataset:
     source, target = (
         {
             "type": "GTADataset",
@@ -46,7 +46,7 @@ def _dataset(root, **arguments) -> UDADataset:
             "pipeline": pipeline,
         }
         for domain, prefix, pipeline in (
-            ("source", LABELLED, SOURCE_PIPELINE),
+            ("source", LABELLED, source_pipeline),
             ("target", {"img_path": "images"}, TARGET_PIPELINE),
         )
     )
@@ -107,9 +107,8 @@ def test_global_generators_are_left_alone(root):
     assert _equal(before, dataset[5, 1])
 
 
-def test_generators_are_restored_after_an_error(root, monkeypatch):
-    dataset = _dataset(root)
-    monkeypatch.setattr(dataset.source, "pipeline", lambda info: 1 / 0)
+def test_generators_are_restored_after_an_error(root):
+    dataset = _dataset(root, [lambda info: 1 / 0])
     state = np.random.get_state()[1].copy()
     with pytest.raises(ZeroDivisionError):
         dataset[0, 0]
@@ -134,74 +133,67 @@ def test_workers_do_not_matter(root):
     assert _equal(resumed, batches[0][2])
 
 
-def test_rare_class_is_in_the_crop(root, monkeypatch):
-    dataset = _dataset(root)
-    pipeline = dataset.source.pipeline
-    enough = {"wanted": 0, "plain": 0}
+def _crops_with_enough(root, told: bool) -> int:
+    """Of 60 crops those that show enough of the class they were drawn for, told of it or not."""
+    infos = []
 
-    def spy(info):
-        plain = {key: value for key, value in info.items() if not key.startswith("rare_class")}
-        for name, results in (("plain", plain), ("wanted", dict(info))):
-            sample = pipeline(results)
-            found = (sample["data_samples"].gt_sem_seg.data == info["rare_class"]).sum()
-            enough[name] += int(found > info["rare_class_min_pixels"])
-        return sample
+    def note(info):
+        infos.append(dict(info))
+        return {key: value for key, value in info.items() if told or "rare_class" not in key}
 
-    monkeypatch.setattr(dataset.source, "pipeline", spy)
-    for position in range(60):
-        dataset[0, position]
-    assert enough["wanted"] > 50
-    assert enough["plain"] < 40
+    dataset = _dataset(root, [note, *SOURCE_PIPELINE])
+    labels = [dataset[0, i]["source"]["data_samples"].gt_sem_seg.data for i in range(60)]
+    found = zip(labels, infos, strict=True)
+    return sum(
+        int((label == info["rare_class"]).sum() > info["rare_class_min_pixels"])
+        for label, info in found
+    )
 
 
-def test_retries_do_not_decode_again(root, monkeypatch):
-    import mmseg.datasets.transforms.crop as crop
-    import mmseg.datasets.transforms.loading as loading
+def test_rare_class_is_in_the_crop(root):
+    assert _crops_with_enough(root, told=True) > 50
+    assert _crops_with_enough(root, told=False) < 40
 
-    calls = {"read_image": 0, "read_label": 0, "count_values": 0}
 
-    def counting(module, name):
-        original = getattr(module, name)
+class Watched(np.ndarray):
+    """A label map that counts the crops of it."""
 
-        def counted(argument):
-            calls[name] += 1
-            return original(argument)
+    crops = 0
 
-        monkeypatch.setattr(module, name, counted)
+    def __getitem__(self, box):
+        Watched.crops += 1
+        return super().__getitem__(box)
 
-    counting(loading, "read_image")
-    counting(loading, "read_label")
-    counting(crop, "count_values")
-    source = _dataset(root).source
+
+def _watch(results):
+    results["gt_seg_map"] = results["gt_seg_map"].view(Watched)
+    return results
+
+
+def test_retries_do_not_decode_again(root):
+    source = _dataset(root, [*SOURCE_PIPELINE[:3], _watch, *SOURCE_PIPELINE[3:]]).source
     info = source.get_data_info(0)
-    source.pipeline({**info, "rare_class": 3, "rare_class_min_pixels": 10_000})
-    assert calls["read_image"] == calls["read_label"] == 1
-    assert calls["count_values"] >= 10
+    before = Watched.crops
+    with opened_files() as opened:
+        source.pipeline({**info, "rare_class": 3, "rare_class_min_pixels": 10_000})
+    assert opened == [info["img_path"], info["seg_map_path"]]
+    assert Watched.crops - before > 20
 
 
-def test_crop_is_told_the_class_and_minimum(root, monkeypatch):
-    dataset = _dataset(root)
-    monkeypatch.setattr(dataset.source, "pipeline", lambda info: info)
+def test_crop_is_told_the_class_and_minimum(root):
+    dataset = _dataset(root, [])
     info = dataset[0, 0]["source"]
     assert info["rare_class"] in dataset.rare_classes.classes
     assert info["rare_class_min_pixels"] == 50
-    dataset = _dataset(root, rare_class_sampling={**RARE, "min_crop_ratio": 0})
-    monkeypatch.setattr(dataset.source, "pipeline", lambda info: info)
+    dataset = _dataset(root, [], rare_class_sampling={**RARE, "min_crop_ratio": 0})
     assert "rare_class" not in dataset[0, 0]["source"]
 
 
 def test_target_labels_are_never_opened(root):
     dataset = _dataset(root)
-    opened: list[str] | None = []
-
-    def spy(event, args):
-        if event == "open" and opened is not None:
-            opened.append(str(args[0]))
-
-    sys.addaudithook(spy)  # for the rest of the process: there is no way to remove one
-    for position in range(6):
-        dataset[0, position]
-    paths, opened = opened, None
+    with opened_files() as paths:
+        for position in range(6):
+            dataset[0, position]
     assert any("target/images" in path for path in paths)
     assert any("source/labels" in path for path in paths)
     assert not any("target/labels" in path for path in paths)
@@ -228,12 +220,19 @@ def test_input_errors(root):
         _dataset(root, rare_class_sampling={"temperature": 1})
 
 
-def _with_days(root, day_of=lambda path: path) -> UDADataset:
-    """A target whose samples name a day image: by default the night image itself."""
-    dataset = _dataset(root)
-    info = dataset.target.get_data_info
-    dataset.target.get_data_info = lambda i: info(i) | {"day_img_path": day_of(info(i)["img_path"])}
-    return dataset
+class NightDataset(GTADataset):
+    """Samples name a day image: the night image itself, or ``DAY``."""
+
+    DAY = ""
+
+    def get_data_info(self, idx: int) -> dict:
+        info = super().get_data_info(idx)
+        return info | {"day_img_path": self.DAY or info["img_path"]}
+
+
+def _with_days(root, kind: type[GTADataset] = NightDataset) -> UDADataset:
+    prefix = {"img_path": "images"}
+    return _dataset(root, target=kind(str(root / "target"), prefix, pipeline=TARGET_PIPELINE))
 
 
 def test_the_day_image_is_flipped_and_resized_like_the_night_image(root):
@@ -250,7 +249,7 @@ def test_the_day_image_is_flipped_and_resized_like_the_night_image(root):
 def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
     other = tmp_path / "day.png"
     write_image(other, (48, 90), np.random.default_rng(0))
-    dataset = _with_days(root, lambda path: str(other))
+    dataset = _with_days(root, type("OtherNight", (NightDataset,), {"DAY": str(other)}))
     with pytest.raises(InputError, match=rf"png and {other} show one place but differ in size"):
         dataset[0, 0]
 

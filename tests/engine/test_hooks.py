@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 
 from mmseg.engine.hooks import DeferredRuntimeInfoHook, IterationSeedHook, ResumeValidationHook
+from tests.ranks import as_rank
 
 
 def draws(seed: int, iteration: int) -> tuple[float, ...]:
@@ -34,11 +35,10 @@ def test_every_seed_will_do(seed):
     assert draws(seed, 40000) != draws(seed, 39999)
 
 
-def test_ranks_draw_different_numbers(monkeypatch):
-
+def test_ranks_draw_different_numbers():
     first = draws(3, 10)
-    monkeypatch.setattr("mmseg.engine.hooks.resume_hooks.get_rank", lambda: 1)
-    assert not set(draws(3, 10)) & set(first)
+    with as_rank(1, 2):
+        assert not set(draws(3, 10)) & set(first)
 
 
 def logging_runner(name: str, max_iters: int = 8) -> SimpleNamespace:

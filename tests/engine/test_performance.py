@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmseg.engine import performance
 from mmseg.engine.performance import Performance
 from mmseg.utils import InputError
 from mmseg.utils.options import add_performance_options, chosen_performance, cpu_multiplies_bf16
@@ -21,11 +20,13 @@ def on_a_gpu():
         return nn.Linear(1, 1, device="cuda")
 
 
-def test_compiling_for_a_gpu_needs_a_compiler(on_a_gpu, monkeypatch):
+def test_compiling_for_a_gpu_needs_a_compiler(on_a_gpu, monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(performance.shutil, "which", lambda program: program == "clang" or None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    compiler = tmp_path / "clang"
+    compiler.touch(0o755)
     Performance(compile=True).apply(on_a_gpu)
-    monkeypatch.setattr(performance.shutil, "which", lambda program: None)
+    compiler.unlink()
     with pytest.raises(InputError, match="needs a C compiler.* leave out --compile"):
         Performance(compile=True).apply(on_a_gpu)
     Performance().apply(on_a_gpu)
