@@ -52,15 +52,27 @@ class StandIn:
     draw: Callable[[Path, int, tuple[int, int], np.random.Generator], None]
     finish: Callable[[Path, int], object]
 
+    def drawn(self, folder: Path, size: tuple[int, int], files: int) -> str:
+        """Draw so many images of this width and height into a folder; return its path."""
+        width, height = size
+        for index in range(files):
+            rng = np.random.default_rng(index)
+            self.draw(folder, index, (width // ENLARGED, height // ENLARGED), rng)
+        self.finish(folder, files)
+        return str(folder)
+
 
 @contextmanager
-def with_data(cfg: Config, root: str | None = None) -> Iterator[tuple[Config, dict[str, str]]]:
+def with_data(
+    cfg: Config, root: str | None = None, files: int = FILES
+) -> Iterator[tuple[Config, dict[str, str]]]:
     """Yield a config whose training data are there, and where those of each domain are.
 
     Args:
         cfg: a whole training config; it is not changed.
         root: folder of folders with the last names of the config's ``data_root``; without it, what
             is missing is drawn, and removed in the end.
+        files: images that are drawn of each domain.
 
     Raises:
         InputError: the config has no ``train_dataloader`` of a domain-adaptation data set.
@@ -81,19 +93,10 @@ def with_data(cfg: Config, root: str | None = None) -> Iterator[tuple[Config, di
             stand_in = STAND_INS.get(domain.type)
             if stand_in and not root and not Path(domain.get("data_root", "")).is_dir():
                 width, height = stand_in.size
-                places[name] = f"{domain.type}, {FILES} drawn images of {width}x{height}"
+                places[name] = f"{domain.type}, {files} drawn images of {width}x{height}"
                 note(f"drawing in the place of {domain.data_root}, which is not there")
-                domain.data_root = _drawn(Path(folder) / domain.type, stand_in)
+                domain.data_root = stand_in.drawn(Path(folder) / domain.type, stand_in.size, files)
         yield cfg, places
-
-
-def _drawn(folder: Path, stand_in: StandIn) -> str:
-    width, height = stand_in.size
-    for index in range(FILES):
-        rng = np.random.default_rng(index)
-        stand_in.draw(folder, index, (width // ENLARGED, height // ENLARGED), rng)
-    stand_in.finish(folder, FILES)
-    return str(folder)
 
 
 def _picture(scene: Scene, domain: Domain, rng: np.random.Generator) -> tuple[np.ndarray, Polygons]:

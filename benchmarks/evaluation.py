@@ -32,7 +32,7 @@ from mmseg.utils.memory import freed_memory_kept
 from mmseg.utils.options import fast_switches
 from mmseg.utils.phases import PhaseClock, phase
 
-from .data_files import ENLARGED, FILES, STAND_INS
+from .data_files import FILES, STAND_INS
 from .inference import EvaluationSettings
 from .machine import machine
 from .measure import peak_memory, title
@@ -59,7 +59,9 @@ def fast_setting(device_type: str) -> EvaluationSettings:
 
 
 @contextmanager
-def images_to_evaluate(cfg: Config, count: int, size: tuple[int, int] | None) -> Iterator[Config]:
+def images_to_evaluate(
+    cfg: Config, count: int, size: tuple[int, int] | None, files: int = FILES
+) -> Iterator[Config]:
     """Yield a config with ``test_dataloader`` of that many labelled images.
 
     Args:
@@ -67,6 +69,7 @@ def images_to_evaluate(cfg: Config, count: int, size: tuple[int, int] | None) ->
         count: how many; of a smaller data set all.
         size: (width, height); if given, or if there are no data, street scenes are drawn in the
             format of Cityscapes, by default of its size. They are few, and read repeatedly.
+        files: how many are drawn.
 
     Raises:
         InputError: the config has no data to test on.
@@ -80,16 +83,13 @@ def images_to_evaluate(cfg: Config, count: int, size: tuple[int, int] | None) ->
     stand_in = STAND_INS["CityscapesDataset"]
     width, height = size or stand_in.size
     with tempfile.TemporaryDirectory() as folder:
-        note(f"drawing {FILES} images of {width}x{height}")
-        for index in range(FILES):
-            rng = np.random.default_rng(index)
-            stand_in.draw(Path(folder), index, (width // ENLARGED, height // ENLARGED), rng)
-        stand_in.finish(Path(folder), FILES)
+        note(f"drawing {files} images of {width}x{height}")
+        stand_in.drawn(Path(folder), (width, height), files)
         cfg.test_dataloader.dataset = {
             "type": "CityscapesDataset",
             "data_root": folder,
             "data_prefix": {"img_path": "leftImg8bit/train", "seg_map_path": "gtFine/train"},
-            "indices": [index % FILES for index in range(count)],
+            "indices": [index % files for index in range(count)],
             "pipeline": dataset.get("pipeline", []),
             "test_mode": True,
         }

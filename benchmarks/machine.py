@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +66,27 @@ def commit() -> str:
 
 def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
     """FLOP/s that the device can do at most, and how it is known: "data sheet" or "measured"."""
-    known = _data_sheet(hardware(device)) if device.type == "cuda" else {}
-    for kind in (precision, "half") if precision in _DTYPES else (precision,):
-        if kind in known:
-            return known[kind] * 1e12, "data sheet"
+    known = data_sheet_rate(hardware(device), precision) if device.type == "cuda" else None
+    if known is not None:
+        return known, "data sheet"
     return matmul_rate(device, _DTYPES.get(precision, torch.float32)), "measured"
 
 
-def _data_sheet(name: str) -> dict[str, float]:
-    """The peaks of a device; none for laptops' chips and for parts of a GPU, which are slower."""
+def data_sheet_rate(name: str, precision: str) -> float | None:
+    """Look up the FLOP/s of a GPU; None for what is not in ``PEAKS``.
+
+    Laptops' chips and parts of a GPU are not: they are slower than their names say.
+    """
     if re.search(r"Laptop|MIG|Max-Q|4090 D|\bTi\b|-\d+[QC]\b", name):
-        return {}
-    return next((peaks for part, peaks in PEAKS if re.search(rf"\b{part}\b", name)), {})
+        return None
+    known = next((peaks for part, peaks in PEAKS if re.search(rf"\b{part}\b", name)), {})
+    kinds = (precision, "half") if precision in _DTYPES else (precision,)
+    return next((known[kind] * 1e12 for kind in kinds if kind in known), None)
 
 
+@cache
 def matmul_rate(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
-    """FLOP/s of the fastest of some products of large square matrices."""
+    """Measure the FLOP/s of the fastest of some products of large square matrices, once."""
     side = 8192 if device.type == "cuda" else 1536
     a, b = torch.randn(2, side, side, device=device).to(dtype)
     fastest = float("inf")

@@ -26,7 +26,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?")
     parser.add_argument("checkpoint", nargs="?")
-    parser.add_argument("--out", default=DEFAULT_OUT, help="(default: %(default)s)")
+    add = parser.add_argument
+    add("--out", default=DEFAULT_OUT, help="(default: %(default)s)")
+    add("--images", type=Path, default=IMAGES, metavar="DIR", help="where they are (toy data)")
+    add("--runs", type=Path, default=RUNS, metavar="DIR", help="of the demo (local-exp0)")
     args = parser.parse_args(argv)
     if args.config and not args.checkpoint:
         parser.error("give CONFIG and CHECKPOINT, or neither")
@@ -35,11 +38,11 @@ def main(argv: list[str] | None = None) -> None:
     from mmseg.datasets.image_files import read_image
     from mmseg.visualization import colorize, heatmap, legend, overlay, panel, save_image, stack
 
-    config, checkpoint = (args.config, args.checkpoint) if args.config else newest_run()
-    every = sorted(IMAGES.rglob("*.png"))
+    config, checkpoint = (args.config, args.checkpoint) if args.config else newest_run(args.runs)
+    every = sorted(args.images.rglob("*.png"))
     paths = every[:: max(1, len(every) // SHOWN_IMAGES)][:SHOWN_IMAGES]
     if not paths:
-        raise InputError(f"no images in {IMAGES}: run `python tools/make_toy_data.py`")
+        raise InputError(f"no images in {args.images}: run `python tools/make_toy_data.py`")
 
     model = init_model(config, checkpoint)
     samples = inference_model(model, paths, confidence=True)
@@ -64,15 +67,15 @@ def main(argv: list[str] | None = None) -> None:
     print(f"model: {checkpoint}\nwrote {args.out}")
 
 
-def newest_run() -> tuple[Path, Path]:
+def newest_run(folder: Path) -> tuple[Path, Path]:
     """Config and checkpoint of the SePiCo run of the demo that was trained last."""
     from mmseg.apis.train import latest_checkpoint
 
-    runs = {path.parent for path in RUNS.glob("*_sepico_*/iter_*.pth")}
+    runs = {path.parent for path in folder.glob("*_sepico_*/iter_*.pth")}
     if not runs:
         raise InputError(
-            f"the demo has left no checkpoint in {RUNS}: run `make demo`, or, for a poor model in "
-            "a minute, `python run_experiments.py --exp 0 --debug`"
+            f"the demo has left no checkpoint in {folder}: run `make demo`, or, for a poor model "
+            "in a minute, `python run_experiments.py --exp 0 --debug`"
         )
     checkpoint = max(map(latest_checkpoint, runs), key=lambda path: path.stat().st_mtime)
     return checkpoint.parent / f"{checkpoint.parent.name}.json", checkpoint

@@ -1,10 +1,12 @@
 """What tests of the tools share: a small set of toy scenes and a training config on it."""
 
+import logging
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 
@@ -51,6 +53,26 @@ def toy_config(toy_root, tmp_path) -> Config:
     from tests.training import small_config
 
     return small_config(toy_root, tmp_path)
+
+
+class Listener(logging.Handler):
+    """Keeps the messages that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def logged():
+    """Messages of mmengine's current logger."""
+    listener, logger = Listener(), MMLogger.get_current_instance()
+    logger.addHandler(listener)
+    yield listener.messages
+    logger.removeHandler(listener)
 
 
 @pytest.fixture

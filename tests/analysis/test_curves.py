@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mmseg.analysis.curves import plot_runs
 from mmseg.datasets.image_files import read_image
@@ -19,53 +22,65 @@ def runs(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What is asked of the chart."""
-    calls = []
+    """The figures that are saved."""
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    return figures
 
-    def draw_curves(path, panels, title, shared_legend):
-        calls.append((panels, title, shared_legend))
 
-    monkeypatch.setattr("mmseg.analysis.curves.draw_curves", draw_curves)
-    return calls
+def lines_by_title(figure: Figure) -> dict[str, dict[str, Line2D]]:
+    """The lines of each panel by their labels; those behind have none."""
+    return {
+        axis.get_ylabel(): {
+            line.get_label(): line for line in axis.lines if line.get_alpha() is None
+        }
+        for axis in figure.axes
+    }
 
 
 def test_of_one_run_curves_of_a_kind_share_a_panel(runs, drawn):
     plot_runs([str(runs / "dist_seed0")], runs / "c.png", smoothing=0.5)
-    ((panels, title, shared_legend),) = drawn
-    assert (title, shared_legend) == ("dist_seed0", False)
-    assert {p.title: [line.label for line in p.lines] for p in panels} == {
+    (figure,) = drawn
+    assert (figure.get_suptitle(), figure.legends) == ("dist_seed0", [])
+    panels = lines_by_title(figure)
+    assert {title: list(lines) for title, lines in panels.items()} == {
         "segmentation loss": ["loss_seg"],
         "mIoU [%]": ["mIoU"],
         "lr": ["lr"],
     }
-    loss, miou, _ = (panel.lines[0] for panel in panels)
-    np.testing.assert_allclose(loss.y, [1, 2.5 / 1.5, 4.25 / 1.75])
-    np.testing.assert_allclose(loss.faint, [1, 2, 3])
-    assert miou.y.tolist() == [40] and miou.faint is None  # scores count each for itself
+    loss, miou, _ = figure.axes
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), [1, 2, 3])
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), [1, 2.5 / 1.5, 4.25 / 1.75])
+    assert loss.lines[1] is panels["segmentation loss"]["loss_seg"]
+    (score,) = miou.lines  # scores count each for itself
+    assert score.get_ydata().tolist() == [40]
 
 
 def test_of_several_runs_each_curve_has_a_panel(runs, drawn):
     result = plot_runs([str(runs)], runs / "c.png", keys=["mIoU", "loss_seg"])
-    ((panels, title, shared_legend),) = drawn
-    assert (title, shared_legend) == ("", True)
+    (figure,) = drawn
+    assert figure.get_suptitle() == ""
     assert list(result) == ["bank seed0", "dist seed0", "dist seed1"]
-    by_title = {panel.title: panel.lines for panel in panels}
-    assert [line.label for line in by_title["loss_seg"]] == list(result)
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.texts) == list(result)
+    panels = lines_by_title(figure)
+    assert list(panels["loss_seg"]) == list(result)
     # The colour is the run's, also where another has no such curve.
-    assert [(line.label, line.color) for line in by_title["mIoU"]] == [
-        ("dist seed0", 1),
-        ("dist seed1", 2),
-    ]
+    colors = {label: to_hex(line.get_color()) for label, line in panels["mIoU"].items()}
+    assert colors == {"dist seed0": "#ff7f0e", "dist seed1": "#2ca02c"}
 
 
 def test_groups_are_drawn_as_mean_and_spread(runs, drawn):
     plot_runs([str(runs)], runs / "c.png", keys=["loss_seg"], group=True, labels=["B", "D"])
-    (((panel,), _, _),) = drawn
-    bank, dist = panel.lines
-    assert (bank.label, dist.label) == ("B", "D (mean of 2 seeds)")
-    assert bank.spread is None
-    np.testing.assert_allclose(dist.y, [2, 3, 4])
-    np.testing.assert_allclose(dist.spread, [2**0.5] * 3)
+    (axis,) = drawn[0].axes
+    bank, dist = axis.lines
+    assert (bank.get_label(), dist.get_label()) == ("B", "D (mean of 2 seeds)")
+    np.testing.assert_allclose(dist.get_ydata(), [2, 3, 4])
+    (band,) = axis.collections  # of one of them
+    corners = band.get_paths()[0].vertices
+    for step, mean in ((10, 2), (20, 3), (30, 4)):
+        heights = corners[corners[:, 0] == step, 1]
+        np.testing.assert_allclose((heights.min(), heights.max()), (mean - 2**0.5, mean + 2**0.5))
 
 
 @pytest.mark.parametrize("group", [False, True])

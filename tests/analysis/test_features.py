@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import pytest
 import torch
@@ -82,14 +82,7 @@ def test_the_plane_keeps_neighbours_and_is_the_same_for_a_seed():
 
 
 def test_without_scikit_learn(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args):
-        if name == "sklearn":
-            raise ImportError
-        return real(name, *args)
-
     check_tsne()
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match="pip install scikit-learn, or leave it out with --what"):
         check_tsne()

@@ -5,34 +5,37 @@ import json
 import pytest
 import torch
 
-from benchmarks import measure
-from benchmarks.measure import answer, compare, measure_apart, reason_of
-from benchmarks.training import PLAIN, TrainingSettings, Workload
+from benchmarks.measure import measure_apart, reason_of
+from benchmarks.report import ratios
+from benchmarks.training import TrainingSettings, Workload
 from mmseg.utils import InputError
 from tests.benchmarks.small_training import SIDE, result, small_config
+from tools import benchmark
 
 CPU = torch.device("cpu")
 
 
-def test_ratios(monkeypatch):
-    results = {"plain": result(3.0, 1500.0), "fast": result(2.0, 1000.0)}
-    monkeypatch.setattr(measure, "measure_apart", lambda *args: results[args[-1]])
-    settings = {"plain": TrainingSettings(**PLAIN), "fast": TrainingSettings()}
-    compared = compare(small_config(), Workload(), settings, CPU)
-    assert compared["ratios"] == {"time": 1.5, "memory": 1.5}
+def test_ratios():
+    assert ratios(result(3.0, 1500.0), result(2.0, 1000.0)) == {"time": 1.5, "memory": 1.5}
+
+
+def test_compare_refines_the_fast_setting(no_processes, tmp_path, capsys):
+    small_config().dump(tmp_path / "c.json")
+    options = ["--config", str(tmp_path / "c.json"), "--device", "cpu", "--compare"]
+    options += ["--crop", str(SIDE), "--iters", "1", "--warmup", "0"]
+    options += ["--precision", "bf16", "--no-channels-last", "--json", str(tmp_path / "r.json")]
+    benchmark.main(options)
+    compared = json.loads((tmp_path / "r.json").read_text())
+    plain, fast = (TrainingSettings(**compared[name]["settings"]) for name in ("plain", "fast"))
+    assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
+    assert (fast.precision, fast.channels_last) == ("bf16", False)
     assert compared["ratios_of"] == ["plain", "fast"]
-    assert compared["fast"] is results["fast"]
+    assert compared["ratios"] == ratios(compared["plain"], compared["fast"])
+    assert "plain / fast" in capsys.readouterr().out
 
 
-def test_the_other_process(monkeypatch, tmp_path):
+def test_the_other_process(no_processes):
     """It measures what was asked for; here in this process."""
-    monkeypatch.setattr(measure, "peak_rate", lambda *_: (1e12, "measured"))
-
-    def run(command, **options):
-        answer(*command[-3:])
-        return type("Process", (), {"returncode": 0, "stderr": ""})
-
-    monkeypatch.setattr(measure.subprocess, "run", run)
     cfg = small_config()
     cfg.exp = 4
     settings = TrainingSettings(channels_last=True)

@@ -33,7 +33,7 @@ def test_networks_are_captured_whole_and_once(capture_only, network, switches):
     augmentation = step.model.augmentation
     with torch._dynamo.config.patch(error_on_recompile=True):
         for blur in (True, False):
-            augmentation.draw = lambda blur=blur: setattr(augmentation, "blur_now", blur)
+            augmentation.blur_threshold = -1.0 if blur else 1.0
             log = step(batches[1])
         step.model.eval()
         step.model.train()

@@ -24,8 +24,20 @@ class Counter(PhaseClock):
         return self.time
 
 
+class Recorded(TrainingStep):
+    """Keeps what each step logs."""
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.logs = []
+
+    def __call__(self, batch):
+        self.logs.append(super().__call__(batch))
+        return self.logs[-1]
+
+
 def step_and_batches(settings: TrainingSettings = TrainingSettings(), **workload: int):  # noqa: B008
-    step = TrainingStep(sized(small_config(), SIDE), settings, CPU)
+    step = Recorded(sized(small_config(), SIDE), settings, CPU)
     work = Workload(crop=SIDE, **workload)
     return step, synthetic_batches(step.model, work), work
 
@@ -57,9 +69,13 @@ def test_phases_are_parts_of_the_step():
 def test_contrast_begins_with_the_measured_step_that_was_asked_for():
     step, batches, work = step_and_batches(iters=3, warmup=1, start_contrast=2)
     names = []
-    clock = PhaseClock(CPU)
-    read = clock.seconds
-    clock.seconds = lambda: names.extend(name for name, *_ in clock.spans) or read()
+
+    class Kept(PhaseClock):
+        def seconds(self):
+            names.extend(name for name, *_ in self.spans)
+            return super().seconds()
+
+    clock = Kept(CPU)
     time_steps(step, batches, work, clock)
     assert names.count("src") == 3
     assert names.count("tgt") == 1
@@ -84,17 +100,12 @@ def test_steps_draw_as_training_does():
     logs = []
     for _ in range(2):
         step, batches, work = step_and_batches(iters=2, warmup=0)
-        seen = []
-        train = step.model.train_step
-        step.model.train_step = lambda *args, train=train, seen=seen: (
-            seen.append(train(*args)) or seen[-1]
-        )
         torch.manual_seed(0)
         step.model.model.load_state_dict(
             {k: torch.ones_like(v) for k, v in step.model.model.state_dict().items()}
         )
         time_steps(step, batches, work, PhaseClock(CPU))
-        logs.append([log["src.loss"].item() for log in seen])
+        logs.append([log["src.loss"].item() for log in step.logs])
     assert logs[0] == logs[1]
     assert logs[0][0] != logs[0][1]
 

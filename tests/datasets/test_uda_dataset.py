@@ -1,7 +1,6 @@
 """Pairs of source and target images."""
 
 import json
-import logging
 import random
 from itertools import islice
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -252,18 +250,6 @@ def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
     dataset = _with_days(root, type("OtherNight", (NightDataset,), {"DAY": str(other)}))
     with pytest.raises(InputError, match=rf"png and {other} show one place but differ in size"):
         dataset[0, 0]
-
-
-@pytest.fixture
-def logged():
-    """Messages of warnings."""
-    messages = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 def _mismatch(folder, name: str = "00001") -> None:

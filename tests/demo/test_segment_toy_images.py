@@ -11,7 +11,7 @@ from tests.apis.color_world import method_model, prefixed, weights, write_world
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch) -> Path:
+def run(tmp_path) -> Path:
     """A run of the demo on the colour world, and an older one."""
     cfg = write_world(tmp_path, method_model(), scale=16)
     for age, name in enumerate(("a_sepico_DistCL_seed1", "b_sepico_DistCL_seed0")):
@@ -22,14 +22,17 @@ def run(tmp_path, monkeypatch) -> Path:
             checkpoint = folder / f"iter_{iteration}.pth"
             torch.save(prefixed("model", weights()), checkpoint)
             os.utime(checkpoint, (1e9 - age, 1e9 - age))
-    monkeypatch.setattr(script, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(script, "IMAGES", tmp_path / "images")
     return tmp_path / "runs" / "a_sepico_DistCL_seed1"
+
+
+def segment(folder: Path, *arguments: str | Path) -> None:
+    """Call the script with the images of the colour world in ``folder``."""
+    script.main([*map(str, arguments), "--images", str(folder / "images")])
 
 
 def test_it_draws_what_the_newest_model_of_the_demo_sees(run, tmp_path, capsys):
     out = tmp_path / "seen.png"
-    script.main(["--out", str(out)])
+    segment(tmp_path, "--runs", tmp_path / "runs", "--out", out)
     assert capsys.readouterr().out.splitlines() == [
         f"model: {run / 'iter_400.pth'}",
         f"wrote {out}",
@@ -39,15 +42,12 @@ def test_it_draws_what_the_newest_model_of_the_demo_sees(run, tmp_path, capsys):
 
 def test_a_model_may_be_named(run, tmp_path, capsys):
     checkpoint = run / "iter_100.pth"
-    out = ["--out", str(tmp_path / "seen.png")]
-    script.main([str(run / f"{run.name}.json"), str(checkpoint), *out])
+    segment(tmp_path, run / f"{run.name}.json", checkpoint, "--out", tmp_path / "seen.png")
     assert f"model: {checkpoint}" in capsys.readouterr().out
 
 
-def test_it_says_what_to_run_first(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "IMAGES", tmp_path / "nowhere")
+def test_it_says_what_to_run_first(run, tmp_path):
     with pytest.raises(InputError, match="run `python tools/make_toy_data.py`"):
-        script.main([])
-    monkeypatch.setattr(script, "RUNS", tmp_path)
+        segment(tmp_path / "nowhere", "--runs", tmp_path / "runs")
     with pytest.raises(InputError, match="run `make demo`, or, .* --exp 0 --debug`"):
-        script.main([])
+        segment(tmp_path, "--runs", tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mmseg.datasets.evaluation_sets import EVALUATION_SETS
 from mmseg.utils import InputError
@@ -120,19 +121,17 @@ def test_overrides(paths, flag, capsys):
         (["--amp", "fp16", "--channels-last", "--batch-size", "1"], torch.float16),
     ],
 )
-def test_precision_is_chosen_on_the_command_line_and_scores_stay(
-    paths, arguments, dtype, monkeypatch, capsys
-):
+def test_precision_is_chosen_on_the_command_line_and_scores_stay(paths, arguments, dtype, capsys):
     seen = set()
-    forward = ThePixels.forward
 
-    def watched(self, inputs):
-        seen.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
-        return forward(self, inputs)
+    def watch(module, inputs):
+        if isinstance(module, ThePixels):
+            seen.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
 
-    monkeypatch.setattr(ThePixels, "forward", watched)
+    handle = register_module_forward_pre_hook(watch)
     options = ["--cfg-options", "performance.precision=bf16"]
     main([*paths, "--eval", "mIoU", *arguments, *options])
+    handle.remove()
     assert "mIoU       45.00" in capsys.readouterr().out.splitlines()
     assert seen == {dtype}
 

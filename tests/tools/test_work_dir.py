@@ -1,8 +1,8 @@
 """What training leaves of a work dir when it fails, and who may work in one."""
 
+import builtins
 import hashlib
 import itertools
-import resource
 import shutil
 import signal
 import subprocess
@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 
 from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
+from mmseg.registry import HOOKS
 from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
 from mmseg.utils.config import load_config
 from mmseg.utils.work_dir import locked
 from tests.campaigns.kills import fastest_config, logged
+from tests.files import full_disk
 from tests.tools.failing import error_of
 from tools import train as train_tool
 
@@ -96,13 +99,29 @@ def test_a_refused_option_changes_no_file(run, option, message):
     assert hashes(run.parent) == before
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-@pytest.mark.parametrize("place", ["build_optim_wrapper", "load_or_resume"])
-def test_neither_does_another_end_before_the_first_iteration(run, monkeypatch, error, place):
-    def end(*args):
-        raise error
+@HOOKS.register_module()
+class Ending(Hook):
+    """Ends a run at a place, by an error of this name."""
 
-    monkeypatch.setattr(f"mmseg.engine.runner.TrainRunner.{place}", end)
+    def __init__(self, place: str, error: str) -> None:
+        self.place, self.error = place, getattr(builtins, error)
+
+    def before_run(self, runner) -> None:
+        if self.place == "before_run":
+            raise self.error
+
+    def before_train(self, runner) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("place", ["before_run", "before_train"])
+def test_neither_does_another_end_before_the_first_iteration(run, error, place):
+    config = run.parent / "c.json"
+    cfg = load_config(config)
+    ending = {"type": "Ending", "place": place, "error": error.__name__, "priority": "LOWEST"}
+    cfg.custom_hooks = [*cfg.get("custom_hooks", ()), ending]
+    cfg.dump(config)
     before = hashes(run.parent)
     new = arguments(run)
     new[new.index(str(run))] = str(run.parent / "a" / "b")
@@ -196,13 +215,9 @@ def test_a_damaged_last_checkpoint_names_the_one_to_go_on_from(run):
 
 def test_a_full_disk_is_one_line_that_says_how_to_go_on(run):
     size = (run / "iter_4.pth").stat().st_size
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
-    try:
+    with full_disk(size // 2):
         message = resume(run, "train_cfg.max_iters=6")
         new = error_of(train_tool.main, *arguments(run.parent / "new"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     way = "(File too large): make space, and"
     assert message == f"cannot write {run}/iter_6.pth {way} --resume goes on from iter_4.pth"
     assert new == f"cannot write {run.parent}/new/iter_2.pth {way} start again"

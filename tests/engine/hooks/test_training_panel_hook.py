@@ -7,10 +7,11 @@ from PIL import Image
 from torch import nn
 
 from mmseg.engine.hooks import TrainingPanelHook
-from mmseg.engine.hooks import training_panel_hook as module
 from mmseg.engine.hooks.training_panel_hook import label_of_crop, training_panel
 from mmseg.models.uda import SePiCo
 from mmseg.structures import SegDataSample
+from mmseg.visualization.layout import GAP
+from tests.files import opened_files
 
 PALETTE = [[255, 0, 0], [0, 0, 255]]
 META = {"classes": ("red", "blue"), "palette": PALETTE}
@@ -118,28 +119,24 @@ def test_a_model_without_visuals_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("in_validation", [False, True])
-def test_ground_truth_only_of_validation_images(tmp_path, monkeypatch, in_validation):
+def test_ground_truth_only_of_validation_images(tmp_path, in_validation):
     """The label lies beside the target, but is opened only if it is a validation label."""
     image, label = tmp_path / "city" / "one.png", tmp_path / "city" / "one_labelTrainIds.png"
     label.parent.mkdir()
     Image.fromarray(np.zeros((16, 32), np.uint8)).save(label)
-    opened, drawn = [], []
-    read = module.read_label
-    monkeypatch.setattr(module, "read_label", lambda path: opened.append(path) or read(path))
-    monkeypatch.setattr(
-        module,
-        "training_panel",
-        lambda layout, _, truth, *rest: drawn.append(truth) or np.zeros((8, 400, 3), np.uint8),
-    )
     other = tmp_path / "city" / "other.png"
     validation = Validation(image if in_validation else other, label)
     run = runner(tmp_path, Model(), validation=validation)
     path = tmp_path / "city" / ".." / "city" / "one.png"  # the same file, spelt another way
-    iterate(TrainingPanelHook(interval=1, max_images=1), run, target_batch(path))
-    if in_validation:
-        assert opened == [str(label)] and drawn[0].shape == (16, 16) and not drawn[0].any()
-    else:
-        assert opened == [] and drawn == [None]
+    with opened_files() as opened:
+        iterate(TrainingPanelHook(interval=1, max_images=1), run, target_batch(path))
+    assert opened.count(str(label)) == int(in_validation)
+    shown = {name: value[0] for name, value in visuals().items()}
+    truth = np.zeros((16, 16), np.uint8) if in_validation else None
+    expected = training_panel(SePiCo.PANEL, shown, truth, PALETTE, MEAN, STD)
+    picture = np.asarray(Image.open(tmp_path / "debug" / "iter_000001_0.png"))
+    height, width = expected.shape[:2]
+    assert (picture[GAP : GAP + height, :width] == expected).all()
 
 
 def test_the_label_of_a_crop_follows_its_image(tmp_path):

@@ -10,7 +10,6 @@ from mmseg.models.backbones import (
     ResNetV1c,
     load_pretrained,
     mit_b0,
-    pretrained,
 )
 from mmseg.models.backbones.convert import LAYOUTS, convert, obstacle, recognise
 from mmseg.utils import InputError
@@ -206,16 +205,14 @@ def test_why_a_resnet_does_not_fit(name, reason):
     assert obstacle(mit_b0().state_dict(), weights) == ""
 
 
-def test_loading_reports_what_was_recognised(tmp_path, monkeypatch):
-    lines = []
-    monkeypatch.setattr(pretrained, "print_log", lambda line, logger: lines.append(line))
+def test_loading_reports_what_was_recognised(tmp_path, logged):
     state_dict = OpenMMLabMiT(**SMALL).state_dict() | {"head.bias": torch.zeros(1)}
     torch.save({"state_dict": state_dict}, tmp_path / "mit.pth")
     backbone = MixVisionTransformer(**SMALL, out_indices=(1,))
     load_pretrained(backbone, tmp_path / "mit.pth")
     weight = state_dict["layers.1.1.1.ffn.layers.4.weight"][:, :, 0, 0]
     assert torch.equal(backbone.block2[1].mlp.fc2.weight, weight)
-    assert lines == [
+    assert logged == [
         f"pretrained weights: {tmp_path / 'mit.pth'} (OpenMMLab's MiT), "
         f"{len(backbone.state_dict())} entries; left out: head"
     ]

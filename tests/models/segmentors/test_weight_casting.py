@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.measure import sized, synthetic_batches
 from benchmarks.step import TrainingStep
 from benchmarks.training import TrainingSettings, Workload
-from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.segmentors import EncoderDecoderProjector
 from mmseg.models.segmentors.weight_casting import cast_weights
+from mmseg.registry import MODELS
 from tests.benchmarks.small_training import SIDE, small_config
 from tests.models.networks import TINY_TRANSFORMER
 
@@ -34,11 +35,22 @@ class CountedCasts(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def trained(network: str, **switches: object) -> tuple[list[dict], list[Tensor], CountedCasts]:
+@MODELS.register_module()
+class CastByAutocast(EncoderDecoderProjector):
+    """Leaves the casting of weights to autocast."""
+
+    def weights_cast(self):
+        return nullcontext()
+
+
+def trained(
+    network: str, segmentor: str = "EncoderDecoderProjector", **switches: object
+) -> tuple[list[dict], list[Tensor], CountedCasts]:
     """Logs of some steps, the weights after them, and the casts of weights in the last step."""
     options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     torch.manual_seed(0)
     cfg = sized(small_config(**options), SIDE)
+    cfg.model.segmentor.type = segmentor
     step = TrainingStep(cfg, TrainingSettings(**switches), torch.device("cpu"))
     batches = synthetic_batches(step.model, Workload(crop=SIDE))
     logs = []
@@ -59,10 +71,9 @@ def trained(network: str, **switches: object) -> tuple[list[dict], list[Tensor],
     ],
     ids=["bf16", "fp16"],
 )
-def test_steps_are_those_of_autocast_bit_by_bit(network, switches, monkeypatch):
+def test_steps_are_those_of_autocast_bit_by_bit(network, switches):
     logs, weights, casts = trained(network, **switches)
-    monkeypatch.setattr(EncoderDecoder, "weights_cast", lambda self: nullcontext())
-    expected_logs, expected_weights, expected_casts = trained(network, **switches)
+    expected_logs, expected_weights, expected_casts = trained(network, "CastByAutocast", **switches)
     assert logs == expected_logs
     assert all(map(torch.equal, weights, expected_weights))
     # Teacher and student once; and the student's gradients, of each of the three losses.

@@ -54,6 +54,7 @@ def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -
     """What five iterations compute, all of which has to be the same in one process and in two."""
     torch.manual_seed(0)
     model = sepico(
+        type="GivenMask",
         segmentor=network(norm_cfg),
         variant=variant,
         memory_length=3 if variant == "bank" else 0,
@@ -73,9 +74,8 @@ def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -
     records = []
     for t in range(ITERATIONS):
         data, mask = images(t)
-        mask = mask.to(device)
-        with mock.patch.object(model, "mix_mask", lambda label, mask=mask: mask):
-            log = model.train_step(data, optim_wrapper)
+        model.mask = mask
+        log = model.train_step(data, optim_wrapper)
         record = {f"log of {name}": value for name, value in log.items()}
         record |= {f"{name} of classes": v for name, v in model.prototypes[0].named_buffers()}
         record["gradient"] = gradients.pop()
