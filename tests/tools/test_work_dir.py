@@ -117,11 +117,11 @@ class Ending(Hook):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 @pytest.mark.parametrize("place", ["before_run", "before_train"])
 def test_neither_does_another_end_before_the_first_iteration(run, error, place):
-    config = run.parent / "c.json"
-    cfg = load_config(config)
+    cfg = load_config(run / "c.json")
     ending = {"type": "Ending", "place": place, "error": error.__name__, "priority": "LOWEST"}
     cfg.custom_hooks = [*cfg.get("custom_hooks", ()), ending]
-    cfg.dump(config)
+    for config in (run / "c.json", run.parent / "c.json"):  # of the run to resume, of a new one
+        cfg.dump(config)
     before = hashes(run.parent)
     new = arguments(run)
     new[new.index(str(run))] = str(run.parent / "a" / "b")
