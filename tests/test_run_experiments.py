@@ -96,7 +96,7 @@ def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, row
     assert (table.parent / "debug" / "iter_000001_0.png").is_file()
 
 
-def test_a_resumed_run_keeps_its_settings_and_a_used_folder_is_refused(place):
+def test_a_resumed_run_keeps_settings_a_used_folder_is_refused(place):
     shared = ["--exp", "2", "--work-dir", "mine"]
     run_experiments.main(
         [*shared, "--seed", "7", "--debug", "--device", "cpu", "--cfg-options", "model.alpha=0.5"]

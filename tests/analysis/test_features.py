@@ -55,7 +55,7 @@ def test_discrimination_distance_by_hand():
     torch.testing.assert_close(result, expected, equal_nan=True)
 
 
-def test_discrimination_distance_is_the_mean_over_pixels_not_of_the_mean():
+def test_the_distance_is_the_mean_over_pixels_not_of_the_mean():
     """Class 0 has pixels at 0 and 60 degrees, its centroid at 30; class 1 is at 90."""
     angle = torch.deg2rad(torch.tensor([0.0, 60, 90]))
     features = torch.stack([angle.cos(), angle.sin()], 1)

@@ -49,7 +49,7 @@ def test_a_run_with_lines_of_training_and_of_scores(tmp_path):
     }
 
 
-def test_the_logs_of_a_resumed_run_are_joined_and_the_later_wins(tmp_path):
+def test_logs_of_a_resumed_run_are_joined_and_the_later_wins(tmp_path):
     """Killed at 40, resumed from 20: what was logged at 30 and 40 belongs to no weights."""
     lost = [training(30, a=8.0), training(40, a=9.0)]
     write_log(

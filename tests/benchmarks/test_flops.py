@@ -28,7 +28,7 @@ def flops_of(layer: nn.Module, *shape: int, needs_gradient: bool = True) -> int:
     ],
     ids=["depth-wise", "two groups", "plain", "transposed"],
 )
-def test_each_gradient_of_a_convolution_costs_what_its_output_does(layer, multiplications):
+def test_each_gradient_of_a_convolution_costs_as_its_output(layer, multiplications):
     assert flops_of(layer, 2, 8, 6, 7) == 3 * 2 * multiplications
     assert flops_of(layer, 2, 8, 6, 7, needs_gradient=False) == 2 * 2 * multiplications
 
@@ -37,7 +37,7 @@ def step_flops(cfg: Config) -> int:
     return count_step_flops(sized(cfg, SIDE), synthetic_batch(5, SIDE, 2))
 
 
-def test_source_only_is_three_forward_passes_of_which_the_image_needs_no_gradient():
+def test_source_only_is_three_passes_but_the_images_gradient():
     model = small_config("SourceOnly").model
     backbone, head, _ = count_cost(model, (SIDE, SIDE))
     first = 2 * 9 * 3 * 32 * (SIDE // 2) ** 2

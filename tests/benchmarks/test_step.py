@@ -66,7 +66,7 @@ def test_phases_are_parts_of_the_step():
     assert step.model.iteration == 4
 
 
-def test_contrast_begins_with_the_measured_step_that_was_asked_for():
+def test_contrast_begins_with_the_step_that_was_asked_for():
     step, batches, work = step_and_batches(iters=3, warmup=1, start_contrast=2)
     names = []
 

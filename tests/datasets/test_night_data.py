@@ -70,7 +70,7 @@ def test_dark_zurich_day_images_reach_training(dark_zurich):
     assert sample["target_day"]["inputs"].shape == sample["target"]["inputs"].shape == (3, 36, 64)
 
 
-def test_dark_zurich_of_several_rows_the_last_counts_and_others_may_be_there(dark_zurich):
+def test_the_last_of_several_rows_counts_others_may_be_there(dark_zurich):
     night = next(iter(DAY_OF))
     other = "GOPR0345/GOPR0345_frame_000002"
     path = dark_zurich / "corresp/train/night/GOPR0351/GOPR0351.csv"

@@ -28,7 +28,7 @@ def test_a_second_class_drawn_as_255_is_refused(counted, tmp_path):
         check_occurring(dataset, counted)
 
 
-def test_a_third_class_drawn_as_255_is_refused_unless_it_is_meant_so(tmp_path):
+def test_a_third_class_drawn_as_255_is_refused_unless_meant_so(tmp_path):
     root = data(tmp_path, [[0, 255], [0, 1]])
     with pytest.raises(InputError, match=r"class 2 \(c\); .* absent_classes of the data set"):
         check_occurring(own(root, ["a", "b", "c"]))

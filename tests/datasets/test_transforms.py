@@ -192,7 +192,7 @@ def test_share_of_unbalanced_crops_is_that_of_eleven_draws():
     assert unbalanced == pytest.approx((30 / 33) ** 11, abs=0.015)  # 0.351; ten draws: 0.386
 
 
-def test_share_of_crops_without_the_rare_class_is_that_of_eleven_draws():
+def test_the_rare_class_is_missed_as_often_as_by_eleven_draws():
     # Every box is balanced; those of 5 of 33 columns hold all 32 pixels of class 2.
     label = np.tile(np.array([[0, 1]], np.uint8), (8, 20))
     label[:, 12:16] = 2

@@ -233,7 +233,7 @@ def _with_days(root, kind: type[GTADataset] = NightDataset) -> UDADataset:
     return _dataset(root, target=kind(str(root / "target"), prefix, pipeline=TARGET_PIPELINE))
 
 
-def test_the_day_image_is_flipped_and_resized_like_the_night_image(root):
+def test_the_day_image_is_flipped_and_resized_like_the_night(root):
     dataset = _with_days(root)
     flips = set()
     for position in range(12):

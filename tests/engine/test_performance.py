@@ -58,7 +58,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 @pytest.mark.skipif(not CPU_INFO.is_file(), reason="asks Linux what the processor can do")
-def test_bf16_is_faster_where_the_processor_has_instructions_for_it():
+def test_bf16_is_faster_where_there_are_instructions_for_it():
     flags = set(CPU_INFO.read_text().split())
     if {"avx512_bf16", "amx_bf16"} & flags:
         assert cpu_multiplies_bf16()

@@ -16,7 +16,7 @@ def counting(num_classes: int, **parts: nn.Module) -> nn.Module:
     return module
 
 
-def test_classes_are_counted_but_not_those_that_a_backbone_was_pretrained_on():
+def test_classes_are_counted_but_not_those_of_pretraining():
     loop = SimpleNamespace(
         dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={"classes": ("soil", "crop")}))
     )

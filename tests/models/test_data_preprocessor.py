@@ -65,7 +65,7 @@ def test_padding_makes_small_training_images_equal():
     assert (batch["data_samples"][1].gt_sem_seg.data == 255).sum() == 6
 
 
-def test_training_images_of_two_sizes_are_an_error_that_names_them():
+def test_training_images_of_two_sizes_are_named_in_an_error():
     data = {
         "inputs": [image(0, 0, 0, 2, 2), image(0, 0, 0, 4, 2)],
         "data_samples": [sample(2, 2, "first.png"), sample(4, 2, "second.png")],

@@ -121,7 +121,7 @@ def test_overrides(paths, flag, capsys):
         (["--amp", "fp16", "--channels-last", "--batch-size", "1"], torch.float16),
     ],
 )
-def test_precision_is_chosen_on_the_command_line_and_scores_stay(paths, arguments, dtype, capsys):
+def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtype, capsys):
     seen = set()
 
     def watch(module, inputs):

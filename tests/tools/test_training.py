@@ -64,7 +64,7 @@ def assert_same_state(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted_and_a_second_time(toy_config, tmp_path):
+def test_killed_and_resumed_equals_uninterrupted_twice(toy_config, tmp_path):
     cfg = toy_config
     cfg.train_cfg.update(max_iters=20, val_interval=10)
     cfg.param_scheduler[0].end = 21
@@ -106,7 +106,7 @@ def trained(toy_root, tmp_path_factory) -> Path:
     return Path(cfg.work_dir)
 
 
-def test_a_run_leaves_last_and_best_checkpoints_logs_config_and_panels(trained):
+def test_a_run_leaves_checkpoints_logs_config_and_panels(trained):
     assert {path.name for path in trained.glob("*.pth")} == {
         "iter_5.pth",
         "iter_10.pth",

@@ -140,7 +140,7 @@ def test_an_option_that_fits_is_stored_with_the_first_iteration(run):
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
 
 
-def test_scores_of_a_run_killed_in_its_last_evaluation_are_logged_once(run):
+def test_scores_of_a_run_killed_in_evaluation_are_logged_once(run):
     """They were logged, but no checkpoint knows of them; the second time is no better."""
     checkpoint = load_checkpoint(run / "iter_4.pth")
     checkpoint["message_hub"]["runtime_info"]["evaluated_iter"] = 2
@@ -152,7 +152,7 @@ def test_scores_of_a_run_killed_in_its_last_evaluation_are_logged_once(run):
     assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
 
 
-def test_a_run_that_begins_again_leaves_the_log_of_its_first_try(run):
+def test_a_run_that_begins_again_leaves_the_log_of_its_first(run):
     """A try that has no checkpoint, as one that has diverged: its curves are not lost."""
     for path in run.glob("*.pth"):
         path.unlink()

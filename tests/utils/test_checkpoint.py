@@ -116,7 +116,7 @@ def test_files_of_mmcv_are_loaded_in_both_formats_of_torch(tmp_path, zipped):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_trust_loads_anything_and_leaves_out_what_is_not_installed(tmp_path, monkeypatch, zipped):
+def test_trust_loads_anything_but_what_is_not_installed(tmp_path, monkeypatch, zipped):
     config = types.ModuleType("old_mmcv.config")
     config.ConfigDict = type("ConfigDict", (dict,), {"__module__": "old_mmcv.config"})
     config.Names = type("Names", (list,), {"__module__": "old_mmcv.config"})
@@ -177,7 +177,7 @@ def test_one_changed_bit_is_found_wherever_it_is(tmp_path, mapped):
     assert load_checkpoint(path, mapped=mapped)["epoch"] == 3
 
 
-def test_checkpoints_without_checksums_and_compressed_ones_are_read(tmp_path):
+def test_compressed_checkpoints_and_those_without_sums_are_read(tmp_path):
     content = {"state_dict": {"a": torch.arange(1000)}}
     torch.serialization.set_crc32_options(False)
     try:

@@ -44,7 +44,7 @@ def test_files_depend_on_the_seed_alone(made: dict[str, bytes], tmp_path: Path) 
         "dark_zurich/rgb_anon/test/night/TOYN0355/TOYN0355_frame_000001_rgb_anon.png",
     ],
 )
-def test_images_depend_on_the_seed_and_not_on_how_many_there_are(
+def test_images_depend_on_the_seed_not_on_how_many_there_are(
     made: dict[str, bytes], tmp_path: Path, image: str
 ) -> None:
     name = image.split("/")[0]

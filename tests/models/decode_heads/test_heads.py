@@ -120,7 +120,7 @@ def test_daformer_head_keeps_maps_channels_last(images):
     assert fused[0].stride() == (8 * 8 * 16, 1, 8 * 16, 8)
 
 
-def test_daformer_head_resizes_in_float32_and_fuses_in_half_precision():
+def test_daformer_head_resizes_in_float32_and_fuses_in_half():
     """Autocast would leave the joined map in float32, and every branch would cast it again."""
     head = DAFormerHead((8, 12), 6, 3, in_index=(0, 1), embed_dims=4, norm_cfg=BN).eval()
     fused = []

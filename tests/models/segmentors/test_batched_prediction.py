@@ -35,7 +35,7 @@ def batch(places):
 OWN_SIZES_OF = [(f"{place}.png", size) for place, size in enumerate(OWN_SIZES)]
 
 
-def test_a_batch_of_several_sizes_equals_one_image_after_the_other(model):
+def test_a_batch_of_several_sizes_equals_image_after_image(model):
     with torch.no_grad():
         together = model.test_step(batch(range(len(SIZES))))
         alone = [model.test_step(batch([place]))[0] for place in range(len(SIZES))]

@@ -35,7 +35,7 @@ def values(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 
-def test_the_teacher_is_the_student_of_the_first_iteration_then_its_average():
+def test_the_teacher_is_the_first_student_then_its_average():
     torch.manual_seed(0)
     model = sepico(alpha=0.6)
     perturb(model.ema_model)
@@ -75,7 +75,7 @@ def test_buffers_of_the_teacher_are_its_own():
     assert student.num_batches_tracked == 3  # source, target, mixed
 
 
-def test_the_teacher_in_training_drops_nothing_and_normalises_by_the_batch():
+def test_the_teacher_drops_nothing_and_normalises_by_the_batch():
     model = sepico()
     model.eval()
     assert not any(module.training for module in model.modules())
@@ -252,7 +252,7 @@ def sigmas_of_points(**options) -> dict[str, list[float]]:
     return sigmas
 
 
-def test_each_mixed_image_is_augmented_on_its_own_and_a_domain_as_one():
+def test_mixed_images_are_augmented_singly_and_a_domain_as_one():
     sigmas = sigmas_of_points(**AUGMENTED)
     for name in ("source", "target"):
         assert sigmas[name][0] == pytest.approx(sigmas[name][1], abs=1e-3)

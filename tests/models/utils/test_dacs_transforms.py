@@ -75,7 +75,7 @@ def test_blur_equals_the_release(case):
     torch.testing.assert_close(out, torch.tensor(GOLDEN[f"blur_out_{case}"]), rtol=1e-5, atol=1e-5)
 
 
-def test_jitter_moves_colours_within_the_strength_and_differs_by_image():
+def test_jitter_is_within_the_strength_and_differs_by_image():
     torch.manual_seed(0)
     mean, std = torch.full((3, 1, 1), 120.0), torch.full((3, 1, 1), 60.0)
     grey = torch.zeros(4, 3, 8, 8)

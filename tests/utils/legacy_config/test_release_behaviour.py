@@ -37,7 +37,7 @@ def test_without_strong_augmentation_mixed_images_are_augmented():
     assert (mixed - image).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
 
-def test_a_plain_segmentor_is_tested_with_the_scales_of_its_config(toy_root, tmp_path, capsys):
+def test_a_plain_segmentor_is_tested_with_its_configs_scales(toy_root, tmp_path, capsys):
     old = old_config(4)
     old["uda"] = {"type": "DACS"}
     old["model"] |= {"type": "EncoderDecoder", "pretrained": None}

@@ -178,7 +178,7 @@ def test_what_cannot_be_trained_can_be_tested(setting, value, reason):
     assert reasons_of(1, uda="SePiCo") == ["uda is no dict"]
 
 
-def test_a_loss_or_an_augmentation_that_is_not_here_can_be_tested():
+def test_an_unknown_loss_or_augmentation_can_be_tested():
     old = old_config(1)
     old["model"]["decode_head"]["loss_decode"] = [{"type": "DiceLoss"}]
     old["model"]["auxiliary_head"]["loss_decode"]["use_avg_pool"] = False
@@ -228,7 +228,7 @@ def test_data_that_testing_does_not_need_may_lack():
     assert translated["model"]["type"] == "SePiCo"
 
 
-def test_the_class_balanced_crop_has_the_defaults_of_the_release():
+def test_the_balanced_crop_has_the_defaults_of_the_release():
     old = old_config(1)
     for key in ("pseudo_random_crop", "cat_max_ratio", "crop_size", "regen_pseudo"):
         del old["uda"][key]
@@ -239,7 +239,7 @@ def test_the_class_balanced_crop_has_the_defaults_of_the_release():
     assert (model["crop_size"], model["cat_max_ratio"]) == ([640, 640], 0.75)
 
 
-def test_activations_are_computed_again_where_the_old_backbone_does_it():
+def test_activations_are_recomputed_where_the_old_backbone_did():
     for exp in (1, 4):
         model = with_changes(exp, model__backbone__with_cp=True)["model"]
         assert model["segmentor"]["backbone"]["with_cp"] is True
