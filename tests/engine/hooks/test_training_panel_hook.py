@@ -10,7 +10,7 @@ from mmseg.engine.hooks import TrainingPanelHook
 from mmseg.engine.hooks.training_panel_hook import label_of_crop, training_panel
 from mmseg.models.uda import SePiCo
 from mmseg.structures import SegDataSample
-from mmseg.visualization.layout import GAP
+from mmseg.visualization.panels import GAP
 from tests.files import opened_files
 
 PALETTE = [[255, 0, 0], [0, 0, 255]]
