@@ -56,22 +56,26 @@ def toy_config(toy_root, tmp_path) -> Config:
 
 
 class Listener(logging.Handler):
-    """Keeps the messages that are logged."""
+    """Keeps what is logged."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.messages: list[str] = []
+        self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+        self.records.append(record)
+
+    def messages(self, level: int) -> list[str]:
+        """Those of this level, in order."""
+        return [record.getMessage() for record in self.records if record.levelno == level]
 
 
 @pytest.fixture
 def logged():
-    """Messages of mmengine's current logger."""
+    """A listener to mmengine's current logger."""
     listener, logger = Listener(), MMLogger.get_current_instance()
     logger.addHandler(listener)
-    yield listener.messages
+    yield listener
     logger.removeHandler(listener)
 
 

@@ -118,7 +118,7 @@ class Ending(Hook):
 @pytest.mark.parametrize("place", ["before_run", "before_train"])
 def test_neither_does_another_end_before_the_first_iteration(run, error, place):
     cfg = load_config(run / "c.json")
-    ending = {"type": "Ending", "place": place, "error": error.__name__, "priority": "LOWEST"}
+    ending = {"type": "Ending", "place": place, "error": error.__name__, "priority": "HIGHEST"}
     cfg.custom_hooks = [*cfg.get("custom_hooks", ()), ending]
     for config in (run / "c.json", run.parent / "c.json"):  # of the run to resume, of a new one
         cfg.dump(config)

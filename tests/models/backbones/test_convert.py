@@ -1,5 +1,7 @@
 """Weights of other libraries: our backbones compute the same features with them."""
 
+import logging
+
 import pytest
 import timm
 import torch
@@ -212,7 +214,7 @@ def test_loading_reports_what_was_recognised(tmp_path, logged):
     load_pretrained(backbone, tmp_path / "mit.pth")
     weight = state_dict["layers.1.1.1.ffn.layers.4.weight"][:, :, 0, 0]
     assert torch.equal(backbone.block2[1].mlp.fc2.weight, weight)
-    assert logged == [
+    assert logged.messages(logging.INFO) == [
         f"pretrained weights: {tmp_path / 'mit.pth'} (OpenMMLab's MiT), "
         f"{len(backbone.state_dict())} entries; left out: head"
     ]

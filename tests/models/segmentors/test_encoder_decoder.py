@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from torch import nn
 
+from mmseg.models.decode_heads import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector
 from mmseg.models.segmentors.prediction import (
     predicted_classes,
@@ -17,15 +18,29 @@ from mmseg.models.segmentors.prediction import (
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
+from tests.apis import color_world  # noqa: F401 (registers ThePixels)
 from tests.models.networks import TINY_TRANSFORMER, tiny
 
 
-def pixelwise(**test_cfg: object) -> EncoderDecoder:
+@MODELS.register_module()
+class TwoChannels(BaseDecodeHead):
+    """A head whose logits are the two first channels of every ``step``-th pixel."""
+
+    def __init__(self, step: int = 1) -> None:
+        super().__init__(in_channels=3, channels=None, num_classes=2)
+        self.step = step
+
+    def forward(self, feats: list[torch.Tensor]) -> torch.Tensor:
+        return feats[0][:, :2, :: self.step, :: self.step]
+
+
+def pixelwise(step: int = 1, **test_cfg: object) -> EncoderDecoder:
     """A segmentor whose logits of a pixel are its two first channels, whatever is around it."""
-    segmentor = MODELS.build(tiny(test_cfg=test_cfg or None))
-    segmentor.extract_feat = lambda inputs: [inputs[:, :2]]
-    segmentor.decode_head.forward = lambda feats: feats[0]
-    return segmentor.eval()
+    parts = {
+        "backbone": {"type": "ThePixels"},
+        "decode_head": {"type": "TwoChannels", "step": step},
+    }
+    return MODELS.build(tiny(**parts, test_cfg=test_cfg or None)).eval()
 
 
 def sample(**meta: object) -> SegDataSample:
@@ -56,8 +71,7 @@ def test_slide_averages_overlaps():
 
 
 def test_whole_upsamples_the_head():
-    model = pixelwise()
-    model.decode_head.forward = lambda feats: feats[0][:, :, ::2, ::2]
+    model = pixelwise(step=2)
     image = torch.rand(1, 3, 4, 6)
     expected = F.interpolate(image[:, :2, ::2, ::2], (4, 6), mode="bilinear", align_corners=False)
     torch.testing.assert_close(model.inference(image), expected)

@@ -6,7 +6,7 @@ from mmcv.transforms import to_tensor
 from mmengine.dataset import pseudo_collate
 from torch import nn
 
-from mmseg.models.segmentors import SegTTAModel
+from mmseg.models.segmentors import EncoderDecoder, SegTTAModel
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from tests.models.networks import tiny
@@ -31,16 +31,17 @@ def views() -> dict:
     return pseudo_collate([augment(results)])
 
 
-def segmentor() -> nn.Module:
+@MODELS.register_module()
+class Brightness(EncoderDecoder):
     """Logits: (0, brightness + column), so that the two views disagree off the middle."""
-    model = MODELS.build(tiny(data_preprocessor=PREPROCESSOR)).eval()
 
-    def logits(inputs: torch.Tensor, metas: object = None) -> torch.Tensor:
+    def inference(self, inputs: torch.Tensor, metas: object = None) -> torch.Tensor:
         bright = inputs[:, :1] + torch.arange(4.0)
         return torch.cat([torch.zeros_like(bright), bright - 3.6], dim=1)
 
-    model.inference = logits
-    return model
+
+def segmentor() -> nn.Module:
+    return MODELS.build(tiny(type="Brightness", data_preprocessor=PREPROCESSOR)).eval()
 
 
 def test_average_of_probabilities():
