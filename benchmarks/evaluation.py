@@ -18,9 +18,9 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg.apis import predictions, test_loader
 from mmseg.apis.init_model import get_ready, load_model, without_pretrained
 from mmseg.apis.predict import PredictionFiles, predict
-from mmseg.apis.predicting import predictions, test_loader
 from mmseg.config_check import check_config
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.engine.performance import Performance

@@ -19,7 +19,7 @@ LAYERS = {
     "mmseg.visualization": BASIC,
     "mmseg.datasets": BASIC | {"mmseg.structures"},
     "mmseg.models": BASIC | {"mmseg.structures"},
-    "mmseg.evaluation": BASIC | {"mmseg.structures", "mmseg.datasets"},
+    "mmseg.evaluation": BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets"},
     "mmseg.analysis": PARTS,
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,

@@ -73,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     # Late: --help and bad configs are fast.
-    from mmseg.apis.class_weights import class_weights_text
     from mmseg.apis.inference import with_mode
     from mmseg.apis.predict import PredictionFiles, predict
     from mmseg.engine.performance import Performance
+    from mmseg.evaluation.report import class_weights_text
 
     files = PredictionFiles(Path(args.out_dir), tuple(args.what), args.opacity)
     report = predict(

@@ -82,7 +82,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--show-dir", metavar="DIR", help="write predictions laid over the images")
     add("--opacity", type=float, default=0.5, help="of the colours in --show-dir (0.5)")
     add_testing_options(parser)
-    add("--work-dir", metavar="DIR", help="for the scores; default: beside the checkpoint")
+    add("--work-dir", metavar="DIR", help="for the scores; default: next to the checkpoint")
     add(
         "--launcher",
         choices=("none", "pytorch", "slurm"),
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _print_notes(args: argparse.Namespace, results: list[dict[str, Any]]) -> None:
-    from mmseg.apis.class_weights import class_weights_text
+    from mmseg.evaluation.report import class_weights_text
 
     for result in results:
         if weights := class_weights_text(result["class_weight"]):

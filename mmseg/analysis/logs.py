@@ -23,8 +23,8 @@ PANELS = (
     ("segmentation loss", r"(.*\.)?loss_seg.*", r".*"),
     ("contrastive loss", r"(.*\.)?loss_cl.*", r".*"),
     ("loss", r"(.*\.)?loss.*", r".*\bloss_.*"),
-    ("mIoU [%]", r"mIoU.*", r".*"),
-    ("accuracy [%]", r"aAcc|mAcc|.*acc_seg", r"(?!)"),
+    ("mIoU [%]", r"(teacher/)?mIoU.*", r".*"),
+    ("accuracy [%]", r"(teacher/)?(aAcc|mAcc)|.*acc_seg", r"(?!)"),
     ("share of pixels", r"confidence|ignored_.*", r"confidence"),
     ("lr", r"(.*\.)?(base_)?lr", r"lr"),
 )

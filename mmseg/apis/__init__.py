@@ -1,11 +1,13 @@
 """What a program calls: building a model from a config, predicting and testing with it."""
 
+from mmseg.evaluation.engine import predictions
+from mmseg.evaluation.report import report
+from mmseg.evaluation.writers import Outputs
+
 from .evaluate import evaluate, evaluate_on
 from .inference import inference_model
 from .init_model import init_model, select_device
-from .outputs import Outputs
-from .predicting import predictions, test_loader
-from .result_text import report
+from .test_data import test_loader
 
 __all__ = [
     "Outputs",

@@ -10,12 +10,12 @@ from mmengine.config import Config
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.evaluation.report import comparison_table
+from mmseg.evaluation.writers import Outputs
 from mmseg.utils import atomic_path
 from mmseg.visualization import comparison_picture, save_image
 
 from .evaluate import evaluate_on
-from .outputs import Outputs
-from .predicting import test_loader
+from .test_data import test_loader
 
 SHOWN_IMAGES = 4
 

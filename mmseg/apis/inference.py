@@ -140,7 +140,7 @@ class ImagePreparation:
 def batches_of_one_size(
     prepared: Iterable[PreparedImage], batch_size: int
 ) -> Iterator[list[PreparedImage]]:
-    """Successive images of one size, so that none is padded to its neighbours' and changed by it.
+    """Group successive images of one size, so that no image is padded to the size of others.
 
     Args:
         prepared: images, consumed as they are needed.
@@ -219,7 +219,7 @@ def with_mode(
     crop_size: Sequence[int] | None = None,
     stride: Sequence[int] | None = None,
 ) -> Config:
-    """A copy of a config that predicts otherwise.
+    """Copy a config and change how it predicts.
 
     Args:
         cfg: holds ``model`` and a ``test_dataloader``; it is not changed.

@@ -1,11 +1,12 @@
-"""A model that is ready to predict."""
+"""A model that is ready to predict, and what it predicts: which classes, with which weights."""
 
 import copy
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import zip_longest
+from typing import Any, get_args
 
 import torch
 from mmengine.config import Config
@@ -15,15 +16,12 @@ from torch import nn
 
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.engine.performance import Performance
-from mmseg.models.segmentors import segmentors_of
-from mmseg.models.segmentors.prediction import ClassWeights
+from mmseg.models.segmentors import EncoderDecoder, segmentors_of
+from mmseg.models.segmentors.prediction import ClassWeights, are_used
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
 from mmseg.utils.config import load_config
-
-from .class_weights import choose_class_weights
-from .trained_classes import first_difference, stored_meta
 
 
 def init_model(
@@ -62,7 +60,7 @@ def init_model(
     """
     device = select_device(device) if isinstance(device, str) else device
     model = load_model(cfg, checkpoint, role)
-    choose_class_weights(model, class_weights)
+    _choose_class_weights(model, class_weights)
     performance = performance or Performance()
     if device.type == "cpu":
         performance = replace(performance, channels_last=True)
@@ -70,10 +68,36 @@ def init_model(
     return model
 
 
+def init_predictor(
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    device: torch.device | str,
+    role: Role,
+    performance: Performance | None,
+    class_weights: ClassWeights,
+    aug_test: bool = False,
+) -> nn.Module:
+    """Call :func:`init_model` for a network that does nothing but predict.
+
+    Args:
+        cfg: its ``tta_model`` averages the predictions; ``SegTTAModel`` by default.
+        checkpoint, device, role, performance, class_weights: see :func:`init_model`.
+        aug_test: whether its predictions are averaged over the views that the data come in.
+    """
+    model = init_model(cfg, checkpoint, device, role, performance, True, class_weights)
+    if not aug_test:
+        return model
+    tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
+    with built_from_config("tta_model"):
+        predictor = MODELS.build(tta_model).eval()
+    predictor.trained_classes = model.trained_classes
+    return predictor
+
+
 def load_model(
     cfg: Config | str | os.PathLike, checkpoint: str | os.PathLike, role: Role = "student"
 ) -> nn.Module:
-    """The first half of :func:`init_model`: the model with its weights, still on the CPU."""
+    """Do the first half of :func:`init_model`: build the model and load its weights on the CPU."""
     init_default_scope("mmseg")
     cfg = cfg if isinstance(cfg, Config) else load_config(cfg)
     if not isinstance(cfg.get("model"), dict):
@@ -95,7 +119,7 @@ def load_model(
 def get_ready(
     model: nn.Module, device: torch.device, performance: Performance, fold_batch_norm: bool
 ) -> None:
-    """The second half of :func:`init_model`: evaluation mode, device, speed and memory."""
+    """Do the second half of :func:`init_model`: evaluation mode, device, speed and memory."""
     if fold_batch_norm:
         for segmentor in segmentors_of(model):
             segmentor.fold_batch_norm()
@@ -104,8 +128,37 @@ def get_ready(
     performance.apply(model)
 
 
+def _choose_class_weights(model: nn.Module, choice: ClassWeights) -> None:
+    if choice not in get_args(ClassWeights):
+        choices = ", ".join(get_args(ClassWeights))
+        raise InputError(f"class weights {choice!r} unknown; choose from {choices}")
+    segmentors = _weighted_segmentors(model)
+    if choice == "on" and not segmentors:
+        raise InputError(
+            "--class-weights on: the config gives the model no test-time class weights "
+            "(class_weight in the segmentor's test_cfg)"
+        )
+    for segmentor in segmentors:
+        segmentor.class_weights = choice
+
+
+def class_weights_used(model: nn.Module, meta: Mapping[str, Any]) -> bool | None:
+    """Return whether a model predicts an image with class weights; None if it has no such weights.
+
+    Args:
+        model: a segmentor, or a method around some.
+        meta: what the data set says of the image.
+    """
+    segmentors = _weighted_segmentors(model)
+    return are_used(segmentors[0].class_weights, meta) if segmentors else None
+
+
+def _weighted_segmentors(model: nn.Module) -> list[EncoderDecoder]:
+    return [each for each in segmentors_of(model) if each.test_cfg.get("class_weight") is not None]
+
+
 def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Names and colours of the classes, found without looking at any data.
+    """Find names and colours of the classes without looking at any data.
 
     Args:
         cfg: what its test data set says counts unless the checkpoint stores other classes: these
@@ -127,8 +180,68 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def stored_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Read from a checkpoint of mmengine or mmcv which classes it was trained for.
+
+    Returns:
+        ``classes`` and ``palette``, each if the checkpoint stores it.
+    """
+    meta = checkpoint.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    stored = {key: meta.get(key.upper()) for key in ("classes", "palette")}
+    stored |= meta.get("dataset_meta") or {}
+    return {key: stored[key] for key in ("classes", "palette") if stored[key] is not None}
+
+
+def first_difference(trained: Sequence[str], tested: Sequence[str]) -> str | None:
+    """Say where two lists of classes differ; None if they are the same.
+
+    Case, hyphens and underscores make no difference.
+    """
+    for index, (ours, theirs) in enumerate(zip_longest(trained, tested)):
+        if _plain(ours) != _plain(theirs):
+            return (
+                f"class {index} is {_quoted(ours)} in the checkpoint, {_quoted(theirs)} in the data"
+            )
+    return None
+
+
+def check_trained_classes(
+    trained: Sequence[str] | None,
+    tested: Sequence[str] | None,
+    checkpoint: str | os.PathLike,
+    data: str,
+) -> None:
+    """Check that a checkpoint is tested on the classes that it was trained for, in their order.
+
+    Args:
+        trained: names of the classes; None if the checkpoint stores none.
+        tested: names of the data's classes; None if it names none.
+        checkpoint, data: what they are called in the error.
+
+    Raises:
+        InputError: the lists differ.
+    """
+    if trained is None or tested is None:
+        return
+    if difference := first_difference(trained, tested):
+        raise InputError(
+            f"{checkpoint} was trained for other classes than those of {data}: {difference}; take "
+            "label maps with the checkpoint's order of classes or, if only the names differ, give "
+            "the data the checkpoint's names (metainfo=dict(classes=[...]) of its data set)"
+        )
+
+
+def _plain(name: str | None) -> str | None:
+    return name and " ".join(str(name).replace("_", " ").replace("-", " ").casefold().split())
+
+
+def _quoted(name: str | None) -> str:
+    return "missing" if name is None else repr(str(name))
+
+
 def without_pretrained(cfg: Any) -> Any:
-    """A copy of a model config that reads no file of pretrained weights when it is built."""
+    """Copy a model config, without the files of pretrained weights that it would read."""
     if isinstance(cfg, dict):
         result = copy.copy(cfg)
         for key, value in cfg.items():
@@ -146,7 +259,7 @@ def without_pretrained(cfg: Any) -> Any:
 
 
 def pretrained_files(cfg: Any) -> Iterator[str]:
-    """The local files that ``init_cfg=dict(type="Pretrained", ...)`` name in a model config."""
+    """Yield the files that ``init_cfg=dict(type="Pretrained", ...)`` name in a model config."""
     if isinstance(cfg, dict):
         if _is_pretrained(cfg):
             yield cfg["checkpoint"]
@@ -161,7 +274,7 @@ def _is_pretrained(init_cfg: Any) -> bool:
 
 
 def select_device(name: str) -> torch.device:
-    """``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
+    """Return the device that ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one) names.
 
     Raises:
         InputError: there is no GPU, or no such choice.

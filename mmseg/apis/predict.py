@@ -1,13 +1,16 @@
 """Predictions of images and videos as files."""
 
 import errno
+import glob
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -18,20 +21,20 @@ from torch import nn
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
-from mmseg.datasets.image_files import image_size
+from mmseg.datasets.image_files import IMAGE_SUFFIXES, image_size
+from mmseg.datasets.listing import is_system_name, list_files
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
-from mmseg.evaluation.prediction_writer import PredictionWriter, prediction_name
+from mmseg.evaluation.engine import WORKERS
+from mmseg.evaluation.writers import PredictionWriter, drawn, prediction_name, write_picture
 from mmseg.models.segmentors import segmentors_of
 from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.jobs import map_ahead, with_progress
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.visualization import colorize, overlay, save_in_strips
 
-from .class_weights import class_weights_used
 from .inference import (
     ImagePreparation,
     PreparedImage,
@@ -40,15 +43,17 @@ from .inference import (
     keeping_confidence,
     predict_batch,
 )
-from .init_model import init_model, select_device
-from .predict_inputs import PredictInput, find_inputs
+from .init_model import class_weights_used, init_predictor
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+SUFFIXES = sorted(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+
+# Their files are no files, and links in them lead everywhere.
+SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
+SHARED_MEMORY = "/dev/shm"
 
 Kind = Literal["ids", "color", "overlay", "confidence"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 COLOURED = ("color", "overlay")
-# Threads that decode and encode beside the network; both release Python's lock.
-WORKERS = 4
 # Of images that wait for the network, and of predictions that wait to be written; a larger one is
 # alone in memory.
 PIXELS_AHEAD = 2**25
@@ -56,6 +61,129 @@ PIXELS_AHEAD = 2**25
 TROUBLES = (InputError, OSError, MemoryError, cv2.error)
 # With these, none of the others could be written.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class PredictInput:
+    """An image or a video.
+
+    Attributes:
+        path: where it is.
+        folder: where its results go below the folder of results: for what was found in a folder
+            the same subfolder as there.
+    """
+
+    path: Path
+    folder: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its suffix."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def target(self) -> Path:
+        """Path of its results below the folder of results, without a suffix."""
+        return self.folder / self.path.stem
+
+
+def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
+    """Find all images and videos that ``arguments`` name, each once, in their order.
+
+    A file that several arguments or links lead to is found under the first of its names.
+
+    Args:
+        arguments: files; folders, searched with all their subfolders for files with the suffixes of
+            images and videos; patterns such as ``"photos/**/*.jpg"``. What is neither file nor
+            folder (a named pipe, a device) is found too: reading it says so.
+        out_dir: the folder of results; what is in it is not found by folders and patterns.
+
+    Raises:
+        InputError: an argument names nothing or a folder of the system, or two files would have
+            results of one name.
+    """
+    found: dict[str, PredictInput] = {}
+    for argument in arguments:
+        for each in _named_by(argument, os.path.realpath(out_dir)):
+            found.setdefault(os.path.realpath(each.path), each)
+    _check_names(list(found.values()))
+    return list(found.values())
+
+
+def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
+    path = Path(argument)
+    if not argument:
+        raise InputError("an input is empty: name a file, a folder or a pattern")
+    if os.path.isdir(path):
+        if _is_below(os.path.realpath(path), out_dir):
+            raise InputError(f"{argument} is in the folder of results: choose another --out-dir")
+        inputs = list(_below(path, path, out_dir))
+        if not inputs:
+            raise InputError(f"{argument} holds no images or videos ({', '.join(SUFFIXES)})")
+        return inputs
+    if os.path.exists(path):
+        return [PredictInput(path, Path())]
+    if not glob.has_magic(argument):
+        raise InputError(f"{argument}: there is no such file or folder")
+    inputs = list(_matching(argument, out_dir))
+    if not inputs:
+        raise InputError(f"no image or video matches {argument} ({', '.join(SUFFIXES)})")
+    return inputs
+
+
+def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
+    plain = []  # the folders before the first wildcard
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        plain.append(part)
+    root = Path(*plain)
+    _check_not_system(root)
+    for match in sorted(glob.glob(pattern, recursive=True)):
+        path = Path(match)
+        if any(map(is_system_name, path.relative_to(root).parts)):
+            continue
+        if path.is_dir():
+            yield from _below(path, root, out_dir)
+        elif _is_wanted(path, out_dir):
+            yield PredictInput(path, path.relative_to(root).parent)
+
+
+def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
+    _check_not_system(folder)
+    for name in list_files(folder, ""):
+        path = folder / name
+        if _is_wanted(path, out_dir):
+            yield PredictInput(path, path.relative_to(root).parent)
+
+
+def _is_wanted(path: Path, out_dir: str) -> bool:
+    return path.suffix.lower() in SUFFIXES and not _is_below(os.path.realpath(path), out_dir)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or in it; both are absolute and free of links."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _check_not_system(folder: Path) -> None:
+    real = os.path.realpath(folder)
+    in_system = any(_is_below(real, system) for system in SYSTEM_FOLDERS)
+    if real == os.sep or (in_system and not _is_below(real, SHARED_MEMORY)):
+        raise InputError(f"{folder} is a folder of the system: name the folder of the images")
+
+
+def _check_names(inputs: list[PredictInput]) -> None:
+    first: dict[tuple[Path, bool], Path] = {}
+    for each in inputs:
+        other = first.setdefault((each.target, each.is_video), each.path)
+        if other != each.path:
+            same_folder = other.parent == each.path.parent
+            way_out = "rename one" if same_folder else "give the folder that holds both"
+            raise InputError(
+                f"{other} and {each.path} would have results of one name, {each.target}: predict "
+                f"them in two calls with a --out-dir each, or {way_out}"
+            )
 
 
 @dataclass(frozen=True)
@@ -121,7 +249,7 @@ def predict(
         cfg: holds ``model`` and ``test_dataloader``, whose pipeline says how images are resized;
             see :func:`~mmseg.apis.inference.with_mode` for other ways.
         checkpoint: of a domain-adaptation method or of a segmentor.
-        inputs: files, folders and patterns, see :func:`~mmseg.apis.predict_inputs.find_inputs`.
+        inputs: files, folders and patterns, see :func:`find_inputs`.
         files: what to make of the predictions.
         role: whether the student or the teacher predicts.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -142,15 +270,7 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     with pixels_allowed(max_pixels):
         check_config(cfg, ("model", "test_dataloader"))
-        model = init_model(
-            cfg,
-            checkpoint,
-            select_device(device),
-            role,
-            performance,
-            fold_batch_norm=True,
-            class_weights=class_weights,
-        )
+        model = init_predictor(cfg, checkpoint, device, role, performance, class_weights)
         return _predict(model, found, files, batch_size)
 
 
@@ -193,15 +313,16 @@ class _Predictor:
         pool: Executor,
         report: PredictReport,
     ) -> None:
-        self.model, self.files, self.report = model, files, report
-        self.batch_size, self.pool = batch_size, pool
-        self.ahead = 2 * max(batch_size, WORKERS)
+        self.model, self.files, self.report, self.batch_size = model, files, report, batch_size
+        ahead = 2 * max(batch_size, WORKERS)
+        self.map_ahead = partial(map_ahead, pool=pool, ahead=ahead, heaviest=PIXELS_AHEAD)
         self.prepare = ImagePreparation(model.cfg)
         num_classes = segmentors_of(model)[0].num_classes
-        self.palette = model.dataset_meta.get("palette") or distinct_palette(num_classes)
+        palette = model.dataset_meta.get("palette") or distinct_palette(num_classes)
+        self.look = (palette, files.opacity)
 
     def predict_images(self, inputs: list[PredictInput]) -> None:
-        """Read, predict and write; reading and writing go on beside the network."""
+        """Read, predict and write; threads read and write while the network predicts."""
         folder_of = {str(each.path): each.folder for each in inputs}
 
         def write(done: PreparedImage) -> str | None:
@@ -216,7 +337,7 @@ class _Predictor:
                 done.free()
 
         predicted = self._fit(self._readable(inputs))
-        for problem in self._map_ahead(write, predicted, lambda done: done.image[..., 0].size):
+        for problem in self.map_ahead(write, predicted, weight=lambda done: _area(done.image)):
             if problem:
                 self.report.problems.append(problem)
             else:
@@ -228,7 +349,7 @@ class _Predictor:
         try:
             video = open_video(each.path)
             frames = with_progress(video.frames(), each.path.name, video.num_frames)
-            prepared = self._map_ahead(self.prepare, frames, lambda frame: frame[..., 0].size)
+            prepared = self.map_ahead(self.prepare, frames, weight=_area)
             with ExitStack() as stack:
                 writers = {
                     kind: stack.enter_context(
@@ -240,19 +361,16 @@ class _Predictor:
                 batches = batches_of_one_size(prepared, self.batch_size)
                 predicted = (done for batch in batches for done in predict_batch(self.model, batch))
                 for index, done in enumerate(predicted):
-                    self._write_frame(writers, done, each.target, f"{index:06d}")
+                    done.sample = done.sample.cpu()
+                    for kind in files.kinds:
+                        if kind in writers:
+                            writers[kind](drawn(kind, _values(kind, done), done.image, *self.look))
+                        else:
+                            self._write_png(kind, done, each.target, f"{index:06d}")
         except TROUBLES as error:
             self.report.problems.append(_problem(each.path, error))
         else:
             self.report.videos += 1
-
-    def _map_ahead(
-        self,
-        function: Callable[[Item], Result],
-        items: Iterable[Item],
-        pixels: Callable[[Item], int],
-    ) -> Iterator[Result]:
-        return map_ahead(function, items, self.pool, self.ahead, pixels, PIXELS_AHEAD)
 
     def _readable(self, inputs: list[PredictInput]) -> Iterator[PreparedImage]:
         def load(each: PredictInput) -> PreparedImage | str:
@@ -262,7 +380,7 @@ class _Predictor:
                 return _problem(each.path, error)
 
         shown = with_progress(inputs, "predicting")
-        for loaded in self._map_ahead(load, shown, _pixels):
+        for loaded in self.map_ahead(load, shown, weight=_pixels):
             if isinstance(loaded, str):
                 self.report.problems.append(loaded)
             else:
@@ -275,57 +393,34 @@ class _Predictor:
             except (UnfitImage, MemoryError) as error:
                 self.report.problems += [_problem(each.sample.img_path, error) for each in batch]
 
-    def _write_frame(
-        self,
-        writers: dict[str, Callable[[NDArray[np.uint8]], None]],
-        done: PreparedImage,
-        target: Path,
-        name: str,
-    ) -> None:
-        done.sample = done.sample.cpu()
-        for kind in self.files.kinds:
-            if kind in writers:
-                writers[kind](self._picture(kind, done))
-            else:
-                self._write_png(kind, done, target, name)
-
     def _write_png(self, kind: Kind, done: PreparedImage, folder: Path, name: str) -> None:
         parent = self.files.out_dir / kind / folder
-        classes = done.sample.pred_sem_seg.data[0]
         if kind == "ids":
-            PredictionWriter(parent).write(classes, name)
-            return
-        mode = "L" if kind == "confidence" else "RGB"
-        save_in_strips(
-            parent / prediction_name(name),
-            mode,
-            tuple(classes.shape),
-            lambda rows: self._picture(kind, done, rows),
-        )
+            PredictionWriter(parent).write(done.sample.pred_sem_seg.data[0], name)
+        else:
+            path = parent / prediction_name(name)
+            write_picture(path, kind, _values(kind, done), done.image, *self.look)
 
-    def _picture(
-        self, kind: Kind, done: PreparedImage, rows: slice = slice(None)
-    ) -> NDArray[np.uint8]:
-        """Some rows (R, W, 3) uint8, RGB; of ``confidence`` (R, W) uint8."""
-        if kind == "confidence":
-            confidence = done.sample.seg_confidence.data[0, rows].numpy()
-            return np.rint(255 * confidence).astype(np.uint8)
-        classes = done.sample.pred_sem_seg.data[0, rows].numpy()
-        if kind == "color":
-            return colorize(classes, self.palette)
-        return overlay(done.image[rows, :, ::-1], classes, self.palette, self.files.opacity)
+
+def _values(kind: Kind, done: PreparedImage) -> NDArray[Any]:
+    """What a picture shows: confidences or classes, (H, W)."""
+    sample = done.sample
+    return (sample.seg_confidence if kind == "confidence" else sample.pred_sem_seg).data[0].numpy()
+
+
+def _area(image: NDArray[np.uint8]) -> int:
+    return image.shape[0] * image.shape[1]
 
 
 def _pixels(each: PredictInput) -> int:
     try:
-        width, height = image_size(os.fspath(each.path))
+        return math.prod(image_size(os.fspath(each.path)))
     except InputError:  # reading it says so
         return 0
-    return width * height
 
 
 def _problem(path: str | os.PathLike, error: Exception) -> str:
-    """Why an image or a video has no prediction, in a line.
+    """Say in a line why an image or a video has no prediction.
 
     Raises:
         OSError: it is a full disk, of which the others would have none either.

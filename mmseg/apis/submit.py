@@ -3,7 +3,6 @@
 import io
 import os
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader
 
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
@@ -22,7 +20,8 @@ from mmseg.datasets.evaluation_sets import submission_set
 from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
-from mmseg.evaluation.prediction_writer import prediction_name
+from mmseg.evaluation.engine import predictions, written
+from mmseg.evaluation.report import class_weights_text
 from mmseg.evaluation.submission import (
     ANYWHERE,
     CONFIDENCE,
@@ -33,24 +32,18 @@ from mmseg.evaluation.submission import (
     image_sizes,
 )
 from mmseg.evaluation.submission_check import SubmissionReport, check_submission
+from mmseg.evaluation.writers import prediction_name
 from mmseg.models.segmentors import segmentors_of
 from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
-from mmseg.utils.jobs import map_ahead
 from mmseg.utils.memory import freed_memory_kept
 
-from .class_weights import class_weights_text, class_weights_used
-from .evaluate import DATA_PARTS, averaging
+from .evaluate import DATA_PARTS
 from .inference import keeping_confidence
-from .init_model import init_model, select_device
-from .predicting import predictions, test_loader
-from .test_time_augmentation import with_tta
-from .trained_classes import check_trained_classes
-
-# Threads that encode beside the network; PNGs are slow to make.
-WORKERS = 4
+from .init_model import check_trained_classes, class_weights_used, init_predictor, select_device
+from .test_data import test_loader
 
 
 def submit(
@@ -100,34 +93,26 @@ def submit(
     check_config(cfg, ("model", "tta_model"))
     found = submission_set(cfg, name, data_root)
     check_config(found.cfg, DATA_PARTS)
-    loader = test_loader(
-        with_tta(found.cfg) if aug_test else found.cfg,
-        labelled=False,
-        batch_size=1 if aug_test and batch_size is None else batch_size,
-        device=target.type,
-    )
+    loader = test_loader(found.cfg, False, batch_size, target.type, aug_test)
     infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_model(
-        cfg,
-        checkpoint,
-        target,
-        role,
-        performance,
-        fold_batch_norm=True,
-        class_weights=class_weights,
-    )
+    model = init_predictor(cfg, checkpoint, target, role, performance, class_weights, aug_test)
     _check_classes(model, benchmark, checkpoint)
     check_writable(path.parent, "OUT.zip")
-    predictor = averaging(model, cfg) if aug_test else model
     weights = class_weights_text(class_weights_used(model, loader.dataset.get_data_info(0)))
     with atomic_path(path) as temporary:
         with (
             freed_memory_kept(target.type == "cpu"),
             loader_errors(),
             keeping_confidence(model, CONFIDENCE in benchmark.folders),
+            zipfile.ZipFile(temporary, "w") as archive,
         ):
-            _write_zip(temporary, predictor, loader, benchmark, invalid_below)
+            encode = partial(_encoded, benchmark, invalid_below)
+            for files in written(predictions(model, loader), encode):
+                for file_name, data in files.items():
+                    info = zipfile.ZipInfo(file_name)
+                    info.external_attr = 0o644 << 16  # readable for all when it is unpacked
+                    archive.writestr(info, data)
         report = check_submission(temporary, name, images)
         if report.errors:
             raise InputError(f"the zip would be refused: {'; '.join(report.errors)}")
@@ -140,7 +125,7 @@ def submission_maps(
     confidence: NDArray[np.float32] | None = None,
     invalid_below: float = 0.0,
 ) -> dict[str, NDArray[np.uint8]]:
-    """The maps of one image as a benchmark wants them.
+    """Make the maps of one image that a benchmark wants.
 
     Args:
         benchmark: a row of ``BENCHMARKS``.
@@ -176,18 +161,6 @@ def _check_classes(model: nn.Module, benchmark: Benchmark, checkpoint: str | os.
             f"the {len(CITYSCAPES_CLASSES)} of Cityscapes"
         )
     check_trained_classes(model.trained_classes, CITYSCAPES_CLASSES, checkpoint, benchmark.title)
-
-
-def _write_zip(
-    path: Path, model: nn.Module, loader: DataLoader, benchmark: Benchmark, invalid_below: float
-) -> None:
-    encode = partial(_encoded, benchmark, invalid_below)
-    with ThreadPoolExecutor(WORKERS) as pool, zipfile.ZipFile(path, "w") as archive:
-        for files in map_ahead(encode, predictions(model, loader), pool, ahead=2 * WORKERS):
-            for name, data in files.items():
-                info = zipfile.ZipInfo(name)
-                info.external_attr = 0o644 << 16  # readable for all when it is unpacked
-                archive.writestr(info, data)
 
 
 def _encoded(benchmark: Benchmark, invalid_below: float, sample: SegDataSample) -> dict[str, bytes]:

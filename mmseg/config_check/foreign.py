@@ -14,7 +14,6 @@ from mmengine.runner import (
     Priority,
     Runner,
     TestLoop,
-    ValLoop,
 )
 from mmengine.visualization import Visualizer
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -24,6 +23,7 @@ from typing_extensions import TypedDict
 
 from mmseg.datasets.rare_class_sampling import RareClassSampling
 from mmseg.engine.distributed import Launcher
+from mmseg.engine.loops import ValLoop
 from mmseg.engine.performance import Performance
 from mmseg.utils.setting_types import Fraction
 

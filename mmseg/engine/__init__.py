@@ -8,6 +8,7 @@ from .hooks import (
     TrainingPanelHook,
 )
 from .hooks.checkpoint_hook import AtomicBackend
+from .loops import ValLoop
 from .optim import MixedPrecisionOptimWrapper, StudentOptimWrapperConstructor
 from .performance import Performance
 
@@ -21,4 +22,5 @@ __all__ = [
     "ResumeValidationHook",
     "StudentOptimWrapperConstructor",
     "TrainingPanelHook",
+    "ValLoop",
 ]

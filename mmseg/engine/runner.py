@@ -72,6 +72,8 @@ class TrainRunner(Runner):
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of validation with its data and metric."""
+        if isinstance(loop, dict):  # mmengine's of this name knows no teacher
+            loop = {"type": "ValLoop", **loop}
         with raised_together(), built_from_config("val_dataloader, val_evaluator or val_cfg"):
             loop = super().build_val_loop(loop)
             self._check_num_classes(loop)

@@ -1,8 +1,7 @@
 """Metrics, reports and files of predictions."""
 
 from .functional import ClassScores, confusion_matrix, dice_and_fscore, iou_and_accuracy
-from .metrics import IoUMetric
-from .prediction_writer import PredictionWriter
+from .iou_metric import IoUMetric
 from .report import (
     comparison_table,
     condition_table,
@@ -12,6 +11,7 @@ from .report import (
     summary_of,
 )
 from .submission_check import SubmissionReport, check_submission
+from .writers import PredictionWriter
 
 __all__ = [
     "ClassScores",

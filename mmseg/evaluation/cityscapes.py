@@ -8,7 +8,7 @@ from typing import Any
 from mmseg.datasets import CityscapesDataset
 from mmseg.utils import InputError
 
-from .prediction_writer import prediction_name
+from .writers import prediction_name
 
 LABEL_IDS_SUFFIX = "_gtFine_labelIds.png"
 AVERAGES = ("averageScoreClasses", "averageScoreCategories")
@@ -16,7 +16,7 @@ SCORES = ("classScores", "categoryScores")
 
 
 def label_id_files(dataset: Any) -> dict[str, str]:
-    """The label ids of each image of Cityscapes, which come with the data set.
+    """Find the label ids of each image of Cityscapes, which come with the data set.
 
     Args:
         dataset: with labels.

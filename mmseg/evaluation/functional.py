@@ -69,7 +69,7 @@ def confusion_matrix(
 def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
     """Count the pixels of every (true class, predicted class), and those of other values.
 
-    On a GPU nothing waits for the result, not even to see that the values are classes.
+    On a GPU nothing waits for the result, not even a check that the values are classes.
 
     Args:
         pred, label, num_classes, ignore_index: see :func:`confusion_matrix`.
@@ -104,7 +104,7 @@ def _with_room(values: Tensor, num_classes: int) -> Tensor:
 
 
 def confusion_of(counts: Tensor) -> Tensor:
-    """The confusion matrix (C, C) in ``counts`` of :func:`pair_counts`.
+    """Return the confusion matrix (C, C) in ``counts`` of :func:`pair_counts`.
 
     Raises:
         ValueError: a value of a pixel that is not ignored is not a class.
@@ -122,7 +122,7 @@ def confusion_of(counts: Tensor) -> Tensor:
 
 
 def iou_and_accuracy(confusion: Tensor) -> ClassScores:
-    """Per-class and mean scores of a confusion matrix that is summed over the data set.
+    """Compute per-class and mean scores of a confusion matrix that is summed over the data set.
 
     Args:
         confusion: (C, C) counts; rows are the ground truth, columns the prediction.
@@ -136,7 +136,7 @@ def iou_and_accuracy(confusion: Tensor) -> ClassScores:
 
 
 def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
-    """Scores beside IoU, under the names of mmsegmentation.
+    """Compute more scores than IoU, under the names of mmsegmentation.
 
     Args:
         confusion: (C, C) counts; rows are the ground truth, columns the prediction.
@@ -159,7 +159,7 @@ def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
 
 
 def mean_of_known(values: Tensor) -> float:
-    """The mean over what is not ``nan``; ``nan`` if there is nothing else.
+    """Average what is not ``nan``; ``nan`` if there is nothing else.
 
     Args:
         values: (C,) floats.

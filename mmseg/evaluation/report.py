@@ -1,4 +1,4 @@
-"""Results for people (text tables) and for programs (dictionaries that JSON can hold)."""
+"""Results as text tables, and as dictionaries that JSON can hold."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,13 +8,19 @@ from .functional import ClassScores, mean_of_known
 
 Result = Mapping[str, Any]
 
+TITLE = "IoU of each class, and the means, in percent"
+LEGEND = (
+    "IoU 0.00 without Acc: the class is predicted but not in the ground truth; it counts in mIoU.\n"
+    "IoU -: the class is neither predicted nor in the ground truth; it is left out of the means."
+)
+
 
 def summary_of(
     scores: ClassScores,
     class_names: Sequence[str],
     subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
-    """The means in percent: aAcc, mIoU, mAcc, those of other scores, the mean IoU of ``subsets``.
+    """Compute means in percent: aAcc, mIoU, mAcc, of other scores, the mean IoU of ``subsets``.
 
     Args:
         scores: of the classes, in the order of their names.
@@ -33,7 +39,7 @@ def result_dict(
     class_names: Sequence[str],
     subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The result as JSON can hold it: in percent, rounded to 1e-4, ``None`` for ``nan``.
+    """Return the result as JSON can hold it: in percent, rounded to 1e-4, ``None`` for ``nan``.
 
     Args:
         scores: of the classes, in the order of their names.
@@ -60,7 +66,7 @@ def result_dict(
 
 
 def per_class_table(result: Result) -> str:
-    """IoU, accuracy and what else there is of every class, then the means, as aligned text.
+    """List the scores of every class, then the means, as aligned text.
 
     Where the result tells conditions apart, a second table holds the IoU in each of them.
 
@@ -91,30 +97,25 @@ def _by_cityscapes(scores: Result) -> str:
 
 
 def condition_table(result: Result) -> str:
-    """IoU per class in each condition that the result tells apart, and over all."""
+    """List the IoU per class in each condition of the result, and over all."""
     return side_by_side({**result["per_condition"], "all": result})
 
 
 def side_by_side(named_results: Mapping[str, Result]) -> str:
-    """IoU per class of several results, a column each, and all means at the bottom.
+    """List the IoU per class of several results, a column each, and all means at the bottom.
 
     Args:
         named_results: heading -> what :func:`result_dict` returns.
     """
-    results = list(named_results.values())
-    rows = [
-        (name, *(_percent(result["per_class"].get(name, {}).get("IoU")) for result in results))
-        for name in _ordered_union(result["per_class"] for result in results)
-    ]
-    means = [
-        (name, *(_percent(result["summary"].get(name)) for result in results))
-        for name in _ordered_union(result["summary"] for result in results)
-    ]
-    return align(("class", *named_results), rows, means)
+    classes, means = (
+        _ordered_union(result[part] for result in named_results.values())
+        for part in ("per_class", "summary")
+    )
+    return _columns(named_results, classes, means)
 
 
 def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
-    """IoU per class of several results side by side, mIoU (mIoU16, mIoU13) at the bottom.
+    """Compare the IoU per class of several results, with mIoU (mIoU16, mIoU13) at the bottom.
 
     With two results or more a last column holds the last minus the first.
 
@@ -122,18 +123,33 @@ def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[
         named_results: heading -> what :func:`result_dict` returns.
         class_names: the rows, in order.
     """
-    results = list(named_results.values())
-    header = ("class", *named_results) + (("difference",) if len(results) > 1 else ())
-    rows = []
-    for name in class_names:
-        values = [result["per_class"].get(name, {}).get("IoU") for result in results]
-        rows.append((name, *_with_difference(values)))
-    subsets = _ordered_union(result.get("class_subsets", ()) for result in results)
-    means = [
-        (name, *_with_difference([result["summary"].get(name) for result in results]))
-        for name in ("mIoU", *subsets)
-    ]
-    return align(header, rows, means)
+    subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
+    several = len(named_results) > 1
+    return _columns(named_results, class_names, ["mIoU", *subsets], difference=several)
+
+
+def _columns(
+    named_results: Mapping[str, Result],
+    class_names: Sequence[str],
+    means: Sequence[str],
+    difference: bool = False,
+) -> str:
+    def row(name: str, values: list[float | None]) -> list[str]:
+        cells = [name, *map(_percent, values)]
+        if difference:
+            known = values[0] is not None and values[-1] is not None
+            cells.append(f"{values[-1] - values[0]:+.2f}" if known else "-")
+        return cells
+
+    results = named_results.values()
+    return align(
+        ("class", *named_results, *["difference"] * difference),
+        [
+            row(name, [result["per_class"].get(name, {}).get("IoU") for result in results])
+            for name in class_names
+        ],
+        [row(name, [result["summary"].get(name) for result in results]) for name in means],
+    )
 
 
 def _left_out(subsets: Mapping[str, Sequence[str]], class_names: Sequence[str]) -> str:
@@ -149,14 +165,6 @@ def _ordered_union(groups: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for name in group))
 
 
-def _with_difference(values: list[float | None]) -> list[str]:
-    cells = [_percent(value) for value in values]
-    if len(values) > 1:
-        known = values[0] is not None and values[-1] is not None
-        cells.append(f"{values[-1] - values[0]:+.2f}" if known else "-")
-    return cells
-
-
 def _json_number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
 
@@ -166,7 +174,7 @@ def _percent(value: float | None) -> str:
 
 
 def align(header: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, names to the left, numbers to the right."""
+    """Align columns: names to the left, numbers to the right."""
     every = [header, *(row for block in blocks for row in block)]
     widths = [max(len(row[i]) for row in every) for i in range(len(header))]
 
@@ -179,3 +187,46 @@ def align(header: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
     for block in blocks:
         lines += [rule, *map(line, block)]
     return "\n".join(lines)
+
+
+def report(results: Sequence[Result]) -> str:
+    """Format results for the terminal: every class of one data set, or several side by side."""
+    if len(results) == 1:
+        (result,) = results
+        return f"{heading(result)}\n\n{per_class_table(result)}\n\nsaved as {result['file']}"
+    blocks = [TITLE, side_by_side({result["name"]: result for result in results})]
+    for result in results:
+        if "per_condition" in result:
+            blocks += [f"{result['name']}, each condition", condition_table(result)]
+    blocks.append("\n".join(f"{r['name']}: {heading(r)}\n  saved as {r['file']}" for r in results))
+    return "\n\n".join(blocks)
+
+
+def table_text(results: Sequence[Result]) -> str:
+    """Format results for a file: the scores of every class on every data set, and the test."""
+    first = results[0]
+    blocks = [f"checkpoint: {first['checkpoint']}\nconfig: {first['config']}"]
+    if len(results) > 1:
+        blocks += [TITLE, side_by_side({result["name"]: result for result in results})]
+    for result in results:
+        if len(results) > 1:
+            blocks.append(f"{result['name']}\n{'=' * len(result['name'])}")
+        blocks += [heading(result), per_class_table(result)]
+    rows = [row for result in results for row in result["per_class"].values()]
+    if any(row["Acc"] is None for row in rows):
+        blocks.append(LEGEND)
+    return "\n\n".join(blocks) + "\n"
+
+
+def heading(result: Result) -> str:
+    """Describe in one line the data set and how it was predicted."""
+    parts = [f"{result['dataset']} in {result['data_root']}", f"{result['images']} images"]
+    parts.append(result["model"])
+    parts += ["several scales and flips"] * result["aug_test"]
+    parts.append(class_weights_text(result["class_weight"]))
+    return ", ".join(filter(None, parts))
+
+
+def class_weights_text(used: bool | None) -> str:
+    """Say whether test-time class weights were used, of a model that has some (not None)."""
+    return "" if used is None else f"{'with' if used else 'without'} the test-time class weights"

@@ -1,6 +1,6 @@
 """What the test servers of benchmarks take: zips of predictions.
 
-Dark Zurich and ACDC are scored with an uncertainty-aware IoU (Sakaridis et al., TPAMI 2022): beside
+Dark Zurich and ACDC are scored with an uncertainty-aware IoU (Sakaridis et al., TPAMI 2022): with
 the labels a zip holds ``labelTrainIds_invalid``, where pixels that the method declares invalid are
 255, and ``confidence``. Assumed of both servers: three folders at the root of the zip, files named
 like the images, confidence in [0, 1] scaled to 8 bits. Cityscapes takes label ids, not train ids,
@@ -18,7 +18,7 @@ from mmseg.datasets.image_files import image_size
 from mmseg.datasets.listing import list_files
 from mmseg.utils import InputError
 
-from .prediction_writer import prediction_name
+from .writers import prediction_name
 
 Size = tuple[int, int]
 
@@ -33,14 +33,14 @@ class Benchmark:
     """A test set without public labels, and what its server takes.
 
     Attributes:
-        title: for people.
+        title: its name in messages.
         num_images: in the test set.
         size: of each image: width, height.
         file_name: of a map; group 1 tells which image it belongs to.
-        file_name_text: the same for people.
+        file_name_text: the same in words.
         folders: at the root of the zip -> the values that its maps may hold; ``ANYWHERE`` if
             there are none and maps may lie in any folder.
-        ids: what the values are, for people.
+        ids: what the values are, in words.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Benchmark:
     ids: str
 
     def image_of(self, file_name: str) -> str | None:
-        """Which image a map of this name belongs to; None if the name is not allowed."""
+        """Return the image that a map of this name belongs to; None if the name is not allowed."""
         match = self.file_name.fullmatch(file_name)
         return match and match[1]
 
@@ -86,10 +86,10 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def benchmark_named(name: str) -> Benchmark:
-    """The row of ``BENCHMARKS``.
+    """Return the row of ``BENCHMARKS``.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such benchmark.
     """
     if name not in BENCHMARKS:
         raise InputError(f"benchmark {name!r} unknown; choose from {', '.join(BENCHMARKS)}")
@@ -97,7 +97,7 @@ def benchmark_named(name: str) -> Benchmark:
 
 
 def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dict[str, Size]:
-    """What each image is called in a submission, and its (width, height).
+    """Name each image as in a submission, and read its (width, height).
 
     Raises:
         InputError: an image cannot be read, or is not named like those of the benchmark; or two
@@ -118,7 +118,7 @@ def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dic
 
 
 def images_below(benchmark: Benchmark, folder: Path) -> dict[str, Size]:
-    """:func:`image_sizes` of the benchmark's images below a folder.
+    """Return :func:`image_sizes` of the benchmark's images below a folder.
 
     Raises:
         InputError: there are none.

@@ -273,7 +273,7 @@ def _says_otherwise(labels: np.ndarray | None, invalid: np.ndarray | None) -> bo
 def _values(
     archive: zipfile.ZipFile, name: str, size: Size | None, errors: _Findings
 ) -> np.ndarray | None:
-    """A map as (H, W) uint8, or None if it is none; size (width, height) None: any will do."""
+    """Read a map as (H, W) uint8; None if it is wrong. ``size``: (width, height); None: any."""
     try:
         with archive.open(name) as file:  # whatever size the zip announces, no more is unpacked
             data = file.read(MAX_ENTRY_BYTES + 1)

@@ -12,8 +12,8 @@ import torch
 from mmengine.runner import Runner
 
 from mmseg.apis import inference_model, init_model
-from mmseg.apis.class_weights import class_weights_used
 from mmseg.apis.compare import compare
+from mmseg.apis.init_model import class_weights_used
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES
 from mmseg.datasets.image_files import read_label
 from mmseg.registry import MODELS

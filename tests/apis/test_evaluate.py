@@ -1,6 +1,5 @@
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,11 +131,10 @@ def test_work_dir_takes_the_scores(world, tmp_path):
     assert files_below(checkpoint.parent) == ["iter_7.pth"]
 
 
-def test_where_nothing_can_be_written_is_said_before_predicting(world, tmp_path, monkeypatch):
+def test_where_nothing_can_be_written_is_said_before_predicting(world, tmp_path):
     cfg, checkpoint = world
     (tmp_path / "a_file").write_text("")
-    module = sys.modules["mmseg.apis.evaluate"]
-    monkeypatch.setattr(module, "predictions", lambda *_: pytest.fail("too late"))
+    (tmp_path / "images" / "im0.png").write_text("no image: predicting it is an error")
     with pytest.raises(InputError, match=r"cannot write to .*a_file.*--work-dir"):
         evaluate(cfg, checkpoint, SCORE, device="cpu", work_dir=tmp_path / "a_file")
 
@@ -170,7 +168,7 @@ def test_scales_and_flips_without_labels(world, tmp_path):
 
 def test_what_the_config_must_have(world):
     cfg, checkpoint = world
-    cfg.test_evaluator = {"type": "IoUMetric", "output_dir": "x", "format_only": True}
+    cfg.test_evaluator = {"type": "DumpResults", "out_file_path": "x.pkl"}
     with pytest.raises(InputError, match="must be an IoUMetric"):
         evaluate(cfg, checkpoint, SCORE, device="cpu")
     cfg.pop("test_dataloader")

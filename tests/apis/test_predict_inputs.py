@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg.apis.predict_inputs import find_inputs
+from mmseg.apis.predict import find_inputs
 from mmseg.utils import InputError
 
 FILES = [

@@ -92,7 +92,10 @@ def whole_run(config: Path, device: str = "cpu") -> dict:
     runner = train(load_config(config), device=device, launcher="pytorch")
     state = runner.model.state_dict()
     return {
-        "mIoU": float(runner.message_hub.get_scalar("val/mIoU").current()),
+        "scores": {
+            role: float(runner.message_hub.get_scalar(f"val/{name}").current())
+            for role, name in (("student", "mIoU"), ("teacher", "teacher/mIoU"))
+        },
         "best": runner.message_hub.get_info("best_ckpt"),
         "state": {name: v for name, v in state.items() if isinstance(v, torch.Tensor)},
     }

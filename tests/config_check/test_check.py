@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmseg.apis.test_time_augmentation import with_tta
+from mmseg.apis.test_data import tta_pipeline
 from mmseg.config_check import check_config
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
@@ -21,7 +21,9 @@ def cfg(toy_root, tmp_path) -> Config:
 
 def test_own_configs_and_their_variants_pass(cfg):
     check_config(cfg)
-    check_config(with_tta(cfg))
+    cfg.test_dataloader.dataset.pipeline = tta_pipeline(cfg.test_dataloader.dataset.pipeline)
+    cfg.tta_model = {"type": "SegTTAModel"}
+    check_config(cfg)
 
 
 @pytest.mark.parametrize(

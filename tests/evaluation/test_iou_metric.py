@@ -2,11 +2,9 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
-from PIL import Image
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES
-from mmseg.evaluation import IoUMetric
-from mmseg.evaluation.metrics import iou_metric
+from mmseg.evaluation import IoUMetric, iou_metric
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
@@ -216,13 +214,3 @@ def test_unknown_metrics_list_the_choices():
         ValueError, match=r"\['mAP'\] unknown; choose from \['mIoU', 'mDice', 'mFscore', 'mIoU16', "
     ):
         IoUMetric(iou_metrics=["mAP"])
-
-
-def test_format_only_writes_train_ids_and_scores_nothing(tmp_path):
-    run = evaluator(IoUMetric(output_dir=str(tmp_path / "out"), format_only=True))
-    run.process([sample([[0, 2]])])
-    assert run.evaluate(1) == {}
-    with Image.open(tmp_path / "out" / "one.png") as image:
-        assert image.mode == "L" and list(image.getdata()) == [0, 2]
-    with pytest.raises(ValueError, match="needs output_dir"):
-        IoUMetric(format_only=True)

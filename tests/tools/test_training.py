@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
@@ -172,6 +173,11 @@ def test_source_only_starts_sepico(toy_root, tmp_path):
     second.train_cfg.update(max_iters=1, val_interval=1)
     second.optim_wrapper.optimizer.lr = 0.0
     adapted = train(second, device="cpu").model
+    curves = [read_run(tmp_path / name) for name in ("run", "second/run")]
+    assert [("mIoU" in each, "teacher/mIoU" in each) for each in curves] == [
+        (True, False),
+        (True, True),
+    ]
     source = runner.model.model.state_dict()
     for name, value in adapted.model.named_parameters():
         assert torch.equal(value, source[name]), name

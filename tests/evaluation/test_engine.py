@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from mmseg.apis import init_model, predictions
-from mmseg.apis.predicting import test_loader as make_loader
-
-from .color_world import LABELS, PAINTED, plain_model, weights, write_world
+from mmseg.apis.test_data import test_loader as make_loader
+from tests.apis.color_world import LABELS, PAINTED, plain_model, weights, write_world
 
 
 @pytest.fixture

@@ -6,15 +6,121 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mmseg.datasets.basesegdataset import without_suffix
-from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.image_files import read_image
-from mmseg.evaluation import PredictionWriter
-from mmseg.structures import SegDataSample
-from mmseg.utils import InputError, check_writable
-from mmseg.visualization import overlay, save_image
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
+from mmseg.datasets.basesegdataset import without_suffix
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, label_id_table
+from mmseg.datasets.image_files import read_image
+from mmseg.structures import SegDataSample
+from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.visualization import colorize, overlay, save_in_strips
+
+Palette = Sequence[Sequence[int]]
+Picture = Literal["color", "overlay", "confidence"]
 Metric = Literal["mIoU", "mDice", "mFscore", "cityscapes"]
+
+
+def prediction_name(img_path: str | os.PathLike) -> str:
+    """Name the prediction of an image: like the image, with the suffix of a PNG."""
+    return f"{Path(img_path).stem}.png"
+
+
+class PredictionWriter:
+    """Writes class indices as single-channel 8-bit PNGs that are named like their images.
+
+    Args:
+        folder: where to; made with the first file.
+        palette: C times red, green, blue; if given, viewers show the values in these colours.
+        label_ids: whether to write the label ids of Cityscapes instead of its train ids.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        palette: Palette | None = None,
+        label_ids: bool = False,
+    ) -> None:
+        self.folder = folder
+        # (256,) uint8: what is written for each class
+        self._values = label_id_table() if label_ids else np.arange(256, dtype=np.uint8)
+        self._palette: bytes | None = None
+        if palette is not None:
+            colours = np.zeros((256, 3), np.uint8)  # all of them, or Pillow would save 4 bits
+            colours[self._values[: len(palette)]] = palette
+            self._palette = colours.tobytes()
+
+    def write(self, pred: Tensor, img_path: str) -> Path:
+        """Write one prediction.
+
+        Args:
+            pred: (H, W) integers in [0, 255].
+            img_path: the image; its name without the suffix becomes the name of the file.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: a class does not fit in 8 bits.
+        """
+        path = self.folder / prediction_name(img_path)
+        values = pred.cpu().numpy()
+        if values.size and values.max() > 255:
+            raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
+        # An index array would take eight bytes a pixel.
+        image = Image.fromarray(cv2.LUT(values.astype(np.uint8, copy=False), self._values))
+        if self._palette is not None:
+            image.putpalette(self._palette)
+        with atomic_path(path) as temporary:
+            image.save(temporary)
+        return path
+
+
+def drawn(
+    kind: Picture,
+    values: NDArray[Any],
+    image: NDArray[np.uint8],
+    palette: Palette,
+    opacity: float,
+) -> NDArray[np.uint8]:
+    """Draw predictions, or some rows of them.
+
+    Args:
+        kind: "color": the colours of the classes; "overlay": these laid over the image;
+            "confidence": 0 to 255.
+        values: (H, W): classes, or confidences in [0, 1].
+        image: (H, W, 3), BGR.
+        palette: C times red, green, blue.
+        opacity: of the colours in an overlay, in [0, 1].
+
+    Returns:
+        (H, W, 3), RGB, or (H, W) of confidences.
+    """
+    if kind == "confidence":
+        return np.rint(255 * values).astype(np.uint8)
+    if kind == "color":
+        return colorize(values, palette)
+    return overlay(image[..., ::-1], values, palette, opacity)
+
+
+def write_picture(
+    path: Path,
+    kind: Picture,
+    values: NDArray[Any],
+    image: NDArray[np.uint8],
+    palette: Palette,
+    opacity: float,
+) -> None:
+    """Write what :func:`drawn` draws, a strip of rows at a time, whole or not at all."""
+    mode = "L" if kind == "confidence" else "RGB"
+
+    def strip(rows: slice) -> NDArray[np.uint8]:
+        return drawn(kind, values[rows], image[rows], palette, opacity)
+
+    save_in_strips(path, mode, values.shape, strip)
 
 
 @dataclass(frozen=True)
@@ -53,7 +159,7 @@ class Outputs:
             raise InputError(f"--table {self.table} is a folder: name a text file")
 
     def below(self, name: str) -> "Outputs":
-        """The same, with what there is for each image in subfolders ``name``."""
+        """Copy with subfolders ``name`` for what is written for each image."""
         return replace(
             self,
             folders=tuple(folder / name for folder in self.folders),
@@ -69,12 +175,14 @@ class Outputs:
         """
         for folder in self.folders:
             check_writable(folder, "--out")
-        if self.formatted:
-            check_writable(self.formatted, "imgfile_prefix")
-        if self.show_dir:
-            check_writable(self.show_dir, "--show-dir")
-        if self.table:
-            check_writable(self.table.parent, "--table")
+        others = {
+            "imgfile_prefix": self.formatted,
+            "--show-dir": self.show_dir,
+            "--table": self.table and self.table.parent,
+        }
+        for option, folder in others.items():
+            if folder:
+                check_writable(folder, option)
 
 
 class ImageWriter:
@@ -111,7 +219,9 @@ class ImageWriter:
         to_label_ids = outputs.label_ids or label_ids
         if to_label_ids and tuple(dataset.metainfo.get("classes", ())) != CITYSCAPES_CLASSES:
             raise InputError("label ids are for data sets with the 19 classes of Cityscapes")
-        if self.raw or outputs.show_dir:
+        #: Whether there is anything to write.
+        self.has_work = bool(self.raw or outputs.show_dir)
+        if self.has_work:
             self._check_names(dataset, labels)
 
     def write(self, sample: SegDataSample) -> None:
@@ -119,15 +229,13 @@ class ImageWriter:
 
         Its labels are fetched from the GPU here: the thread that predicts need not wait for them.
         """
-        if not (self.raw or self.outputs.show_dir):
-            return
         pred = sample.pred_sem_seg.data[0].cpu()
         for writer in self.raw:
             writer.write(pred, sample.img_path)
         if self.outputs.show_dir:
-            image = read_image(sample.img_path)[..., ::-1]
-            picture = overlay(image, pred.numpy(), self.palette, self.outputs.opacity)
-            save_image(self._picture_path(sample.img_path), picture)
+            path, image = self._picture_path(sample.img_path), read_image(sample.img_path)
+            look = (self.palette, self.outputs.opacity)
+            write_picture(path, "overlay", pred.numpy(), image, *look)
 
     def _picture_path(self, img_path: str) -> Path:
         """Where the picture of an image goes: below ``show_dir`` as the image below its folder."""
@@ -136,7 +244,7 @@ class ImageWriter:
         )
 
     def _check_names(self, dataset: Any, labels: str | None) -> None:
-        """Claim the files of all images, so that nothing is written over anything."""
+        """Check that no prediction is written over an image, a label map or another prediction."""
         images = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
         inputs = {os.path.abspath(image) for image in images}
         if labels is not None:
@@ -147,25 +255,32 @@ class ImageWriter:
                 os.path.abspath(os.path.join(labels, name + dataset.seg_map_suffix))
                 for name in names
             }
-        taken: set[str] = set()
+        taken: dict[str, str] = {}
         for image in images:
-            targets = [writer.claim(image) for writer in self.raw]
-            targets += [self._picture_path(image)] if self.outputs.show_dir else []
-            for target in map(os.path.abspath, targets):
-                if target in inputs:
+            targets = [str(writer.folder / prediction_name(image)) for writer in self.raw]
+            targets += [str(self._picture_path(image))] if self.outputs.show_dir else []
+            for target in targets:
+                path = os.path.abspath(target)
+                if path in inputs:
                     raise InputError(
-                        f"{target} is an image or a label map of the data set and would be "
+                        f"{path} is an image or a label map of the data set and would be "
                         "overwritten: choose another folder for the predictions"
                     )
-                if target in taken:
+                first = taken.get(path)
+                if first == image:
                     raise InputError(
-                        f"{target} would be written twice: give --out, imgfile_prefix and "
+                        f"{path} would be written twice: give --out, imgfile_prefix and "
                         "--show-dir a folder each"
                     )
-                taken.add(target)
+                if first is not None:
+                    raise InputError(
+                        f"{first} and {image} would both be written to {target}; "
+                        "test them one folder at a time"
+                    )
+                taken[path] = image
 
 
-def _palette(outputs: Outputs, metainfo: dict[str, Any]) -> Sequence[Sequence[int]] | None:
+def _palette(outputs: Outputs, metainfo: dict[str, Any]) -> Palette | None:
     """The colours of the classes that pictures and palettes have."""
     if outputs.palette == "cityscapes":
         if len(metainfo.get("classes", ())) > len(CITYSCAPES_PALETTE):

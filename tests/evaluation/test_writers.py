@@ -17,14 +17,6 @@ def test_writes_the_values_under_the_name_of_the_image(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_two_images_of_one_name_are_an_error(tmp_path):
-    writer = PredictionWriter(tmp_path)
-    writer.write(torch.zeros(1, 1), "a/one.png")
-    writer.write(torch.zeros(1, 1), "a/one.png")  # again the same one: fine
-    with pytest.raises(InputError, match=r"a/one.png and b/one.png"):
-        writer.write(torch.zeros(1, 1), "b/one.png")
-
-
 def test_a_class_above_255_is_an_error(tmp_path):
     with pytest.raises(InputError, match="class 256 does not fit"):
         PredictionWriter(tmp_path).write(torch.tensor([[256]]), "one.png")

@@ -1,8 +1,7 @@
-"""Mean intersection over union of a data set, and the predictions as files."""
+"""Mean intersection over union of a data set."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from mmengine.evaluator import BaseMetric
@@ -14,7 +13,7 @@ from mmseg.registry import METRICS
 from mmseg.utils import InputError
 from mmseg.utils.setting_types import LabelValue
 
-from ..functional import (
+from .functional import (
     ClassScores,
     confusion_matrix,
     confusion_of,
@@ -22,8 +21,7 @@ from ..functional import (
     iou_and_accuracy,
     pair_counts,
 )
-from ..prediction_writer import PredictionWriter
-from ..report import result_dict, summary_of
+from .report import result_dict, summary_of
 
 # Metric -> the scores of each class, of :func:`dice_and_fscore`, that it stands for.
 OTHER_SCORES = {"mDice": ("Dice",), "mFscore": ("Fscore", "Precision", "Recall")}
@@ -64,8 +62,6 @@ class IoUMetric(BaseMetric):
             (with mPrecision and mRecall); and the means of IoU over some classes only: ``mIoU16``
             and ``mIoU13``, as is usual for models trained on SYNTHIA.
         nan_to_num: stands in for the scores of the classes left out, also in the means; in percent.
-        output_dir: if given, each prediction is written there as an 8-bit PNG of class indices.
-        format_only: only write; no ground truth is needed.
         collect_device: how the ranks' results meet: "gpu", by communication, on CPUs too; "cpu", by
             files in the current folder.
         prefix: goes before the names of the metrics.
@@ -80,8 +76,6 @@ class IoUMetric(BaseMetric):
             Sequence[Literal["mIoU", "mDice", "mFscore", "mIoU16", "mIoU13"]], Field(min_length=1)
         ] = ("mIoU",),
         nan_to_num: NonNegativeFloat | None = None,
-        output_dir: str | None = None,
-        format_only: bool = False,
         collect_device: Literal["cpu", "gpu"] = "gpu",
         prefix: str | None = None,
     ) -> None:
@@ -89,14 +83,10 @@ class IoUMetric(BaseMetric):
         unknown = sorted(set(iou_metrics) - set(IOU_METRICS))
         if unknown or not iou_metrics:
             raise ValueError(f"iou_metrics: {unknown} unknown; choose from {list(IOU_METRICS)}")
-        if format_only and not output_dir:
-            raise ValueError("format_only=True writes predictions: it needs output_dir")
         self.ignore_index = ignore_index
         self.subsets = {name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS}
         self.other_scores = [n for metric in iou_metrics for n in OTHER_SCORES.get(metric, ())]
         self.nan_to_num = nan_to_num
-        self.format_only = format_only
-        self.writer = PredictionWriter(Path(output_dir)) if output_dir else None
         self.result: dict[str, Any] = {}
         # Place in ``results`` -> image, of counts that wait on the GPU to be fetched and checked.
         self._unchecked: dict[int, str] = {}
@@ -111,13 +101,7 @@ class IoUMetric(BaseMetric):
         """
         for sample in data_samples:
             pred = sample["pred_sem_seg"]["data"].squeeze(0)
-            if self.writer is not None:
-                self.writer.write(pred, sample["img_path"])
-            if self.format_only:
-                self.results.append(None)  # counts the sample
-            else:
-                matrix = self._confusion(pred, sample)
-                self.results.append((matrix, sample.get("condition")))
+            self.results.append((self._confusion(pred, sample), sample.get("condition")))
 
     def _confusion(self, pred: Tensor, sample: dict) -> Tensor:
         image = sample.get("img_path", "an image")
@@ -140,7 +124,7 @@ class IoUMetric(BaseMetric):
             return confusion_matrix(*arguments).cpu()
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """The scores of all that has been processed, by all ranks; what comes next starts afresh.
+        """Score what all ranks have processed since the last call.
 
         Args:
             size: how many samples the data set has; more were processed if ranks were filled up.
@@ -153,7 +137,7 @@ class IoUMetric(BaseMetric):
         return super().evaluate(size)
 
     def classes(self) -> Sequence[str]:
-        """The names of the data set's classes.
+        """Return the names of the data set's classes.
 
         Raises:
             InputError: it names none, or not those of a mean over some classes.
@@ -170,14 +154,12 @@ class IoUMetric(BaseMetric):
                 )
         return classes
 
-    def compute_metrics(self, results: list[Sample | None]) -> dict[str, float]:
-        """Means in percent over all ``results`` (nothing when only writing).
+    def compute_metrics(self, results: list[Sample]) -> dict[str, float]:
+        """Compute means in percent over all ``results``.
 
         Returns:
             aAcc, mIoU, mAcc, what else ``iou_metrics`` names, and ``<condition>/mIoU``.
         """
-        if self.format_only:
-            return {}
         if not results:
             raise InputError("there is nothing to evaluate: the data set gave no sample")
         classes = self.classes()

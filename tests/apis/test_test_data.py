@@ -1,6 +1,6 @@
 import pytest
 
-from mmseg.apis.test_time_augmentation import tta_pipeline
+from mmseg.apis.test_data import tta_pipeline
 from mmseg.utils import InputError
 
 LOAD, PACK = {"type": "LoadImageFromFile"}, {"type": "PackSegInputs"}
