@@ -20,6 +20,7 @@ def work(folder: Path, config: Path) -> None:
     with process_group("pytorch", CPU, {"timeout": 200}):
         rank = get_rank()
         found = {variant: trajectory(variant) for variant in ("dist", "bank")}
+        found["bf16"] = trajectory("dist", precision="bf16")
         found["batch_norm"] = with_batch_norm()
         found["of_main"] = of_main(f"from {rank}")
         found["errors"] = errors()

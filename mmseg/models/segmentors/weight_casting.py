@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from .folding import PLAIN_CONVOLUTIONS
 
+# Values that are cast together: as many as DistributedDataParallel sends together (25 MiB of them).
+GROUP = 25 * 2**20 // 4
+
 
 @contextmanager
 def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
@@ -17,7 +20,8 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     Under autocast to ``dtype`` they compute the same as without, forward and backward, bit by bit
     (but the gradients of a weight that two layers share are summed in float32). Autocast casts
     weights one by one in each forward pass, and their gradients in each backward pass: hundreds of
-    small kernels for a MiT-B5. Here one or a few cast them all.
+    small kernels for a MiT-B5. Here a few cast them all, in groups, so that processes can exchange
+    the gradients of the last layers while those of the first are computed.
 
     The parameters stay float32 and get their gradients; they must not change meanwhile.
 
@@ -37,7 +41,8 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         for name, parameter in parameters.items()
         if name in ("weight", "bias") and parameter.dtype == torch.float32
     ]
-    cast = _CastAll.apply(dtype, *(parameter for _, _, parameter in places))
+    parameters = [parameter for _, _, parameter in places]
+    cast = [each for group in _groups(parameters) for each in _CastAll.apply(dtype, *group)]
     try:
         for (layer, name, _), tensor in zip(places, cast, strict=True):
             delattr(layer, name)  # a parameter's place takes no other tensor
@@ -48,6 +53,16 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             for name, parameter in parameters.items():  # all, which keeps their order
                 delattr(layer, name)
                 setattr(layer, name, parameter)
+
+
+def _groups(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Neighbours that are cast together."""
+    groups: list[list[nn.Parameter]] = [[]]
+    for parameter in parameters:
+        if sum(each.numel() for each in groups[-1]) >= GROUP:
+            groups.append([])
+        groups[-1].append(parameter)
+    return groups
 
 
 class _CastAll(torch.autograd.Function):

@@ -8,6 +8,8 @@ from torch import Tensor, distributed
 from torch.distributed import GradBucket
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
+from mmseg.engine.optim import StudentOptimWrapperConstructor
+from mmseg.engine.performance import Performance
 from tests.models.uda.small_methods import batch, labelled, optimizer_of, projector, sepico
 
 ITERATIONS = 5
@@ -50,8 +52,13 @@ def images(t: int) -> tuple[dict, Tensor]:
     return data, mask[own]
 
 
-def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -> list[Record]:
-    """What five iterations compute, all of which has to be the same in one process and in two."""
+def trajectory(
+    variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu", precision: str = "fp32"
+) -> list[Record]:
+    """What five iterations compute, all of which has to be the same in one process and in two.
+
+    In half precision contrast begins late: at first no gradient reaches the projection head.
+    """
     torch.manual_seed(0)
     model = sepico(
         type="GivenMask",
@@ -60,8 +67,12 @@ def trajectory(variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu") -
         memory_length=3 if variant == "bank" else 0,
         alpha=0.9,
         pseudo_threshold=0.4,
+        start_contrast_iter=0 if precision == "fp32" else 2,
     ).to(device)
-    optim_wrapper = optimizer_of(model)
+    performance = Performance(precision=precision)
+    performance.apply(model)
+    config = performance.optim_wrapper({"optimizer": {"type": "SGD", "lr": 0.01}})
+    optim_wrapper = StudentOptimWrapperConstructor(config)(model)
     gradients: list[Tensor] = []
     step = optim_wrapper.step
 
