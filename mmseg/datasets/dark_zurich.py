@@ -2,13 +2,11 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-
-from pydantic import PositiveInt
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
@@ -35,14 +33,7 @@ class DarkZurichDataset(BaseSegDataset):
         data_root: Folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
         corresp: Folder of the csv files; None to do without day images.
-        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
-            with or without suffix.
-        metainfo: Overrides ``classes`` and ``palette``.
-        ignored_edges: See :class:`BaseSegDataset`.
-        indices: Use the first n samples only, or these.
-        pipeline: Transforms, built from the registry.
-        test_mode: Whether this is data to test on.
-        lazy_init: Look for the files later, when ``full_init`` is called.
+        base: The other arguments of :class:`BaseSegDataset`.
 
     Raises:
         InputError: with ``corresp``, for csv files that are missing or of another form, an image
@@ -59,26 +50,10 @@ class DarkZurichDataset(BaseSegDataset):
         data_root: str = "",
         data_prefix: Mapping[str, str | None] | None = None,
         corresp: str | None = None,
-        ann_file: str = "",
-        metainfo: Mapping | None = None,
-        ignored_edges: tuple[Fraction, Fraction] | None = None,
-        indices: PositiveInt | Indices | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
+        **base: Any,
     ) -> None:
         self.corresp = corresp
-        super().__init__(
-            data_root=data_root,
-            data_prefix=data_prefix,
-            ann_file=ann_file,
-            metainfo=metainfo,
-            ignored_edges=ignored_edges,
-            indices=indices,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(data_root, data_prefix, **base)
 
     def load_data_list(self) -> list[dict]:
         """As :class:`BaseSegDataset`, with ``use_class_weight`` and, if asked for, day images."""

@@ -2,13 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-
-from pydantic import PositiveInt
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import check_classes, check_palette
@@ -33,16 +31,9 @@ class FolderDataset(BaseSegDataset):
         classes_file: File of the classes; not read if ``metainfo`` has classes.
         absent_classes: Names of classes that no label map shows on purpose; without, training on
             such label maps is refused.
-        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
-            with or without suffix.
-        img_suffix: End of the names of images, or several; those of all common formats by default.
-        seg_map_suffix: End of the names of label maps.
         metainfo: ``classes`` and, if wanted, ``palette``.
-        ignored_edges: See :class:`BaseSegDataset`.
-        indices: Use the first n samples only, or these.
-        pipeline: Transforms, built from the registry.
-        test_mode: Whether this is data to test on.
-        lazy_init: Look for the files later, when ``full_init`` is called.
+        base: The other arguments of :class:`BaseSegDataset`; ``img_suffix`` is by default those of
+            all common formats.
 
     Raises:
         InputError: if labels are read without classes, for a file of classes that is none, for
@@ -60,15 +51,8 @@ class FolderDataset(BaseSegDataset):
         data_prefix: Mapping[str, str | None] | None = None,
         classes_file: str = "classes.json",
         absent_classes: Sequence[str] = (),
-        ann_file: str = "",
-        img_suffix: str | Sequence[str] | None = None,
-        seg_map_suffix: str | None = None,
         metainfo: Mapping | None = None,
-        ignored_edges: tuple[Fraction, Fraction] | None = None,
-        indices: PositiveInt | Indices | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
+        **base: Any,
     ) -> None:
         self.absent_classes = absent_classes
         path = os.path.join(data_root, classes_file)
@@ -80,19 +64,7 @@ class FolderDataset(BaseSegDataset):
                     f"{path} is missing, the names of the classes: write "
                     '{"classes": ["road", ...]} into it, or set metainfo=dict(classes=[...])'
                 )
-        super().__init__(
-            data_root=data_root,
-            data_prefix=data_prefix,
-            ann_file=ann_file,
-            img_suffix=img_suffix,
-            seg_map_suffix=seg_map_suffix,
-            metainfo=metainfo,
-            ignored_edges=ignored_edges,
-            indices=indices,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(data_root, data_prefix, metainfo=metainfo, **base)
         unknown = set(absent_classes) - set(self.metainfo.get("classes", ()))
         if unknown:
             raise InputError(f"absent_classes of the FolderDataset are no classes: {unknown}")
