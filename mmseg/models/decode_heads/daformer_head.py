@@ -94,9 +94,6 @@ class SeparableASPP(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C, h, w)."""
-        if features.device.type == "cpu" and torch.is_grad_enabled():
-            # Forward and backward pass of its depth-wise convolutions are faster together then.
-            features = features.contiguous()
         branches = [run(module, features, with_cp=self.with_cp) for module in self.aspp_modules]
         return self.bottleneck(torch.cat(branches, dim=1))
 
