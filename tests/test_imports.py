@@ -11,7 +11,7 @@ LOWEST = {"mmseg.registry"}
 BASIC = LOWEST | {"mmseg.utils"}
 PARTS = BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets", "mmseg.models"}
 CHECKED = PARTS | {"mmseg.engine"}
-PACKAGE = CHECKED | {"mmseg.evaluation", "mmseg.analysis", "mmseg.config_check", "mmseg.apis"}
+PACKAGE = CHECKED | {"mmseg.evaluation", "mmseg.config_check", "mmseg.apis"}
 LAYERS = {
     "mmseg.registry": set(),
     "mmseg.utils": LOWEST,
@@ -20,17 +20,24 @@ LAYERS = {
     "mmseg.datasets": BASIC | {"mmseg.structures"},
     "mmseg.models": BASIC | {"mmseg.structures"},
     "mmseg.evaluation": BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets"},
-    "mmseg.analysis": PARTS,
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,
     "mmseg.apis": PACKAGE,
+    "tools.analysis": PACKAGE,
     "tools.convert_datasets": PACKAGE,
     "demo": PACKAGE | {"tools.convert_datasets"},
     "experiments": BASIC,
     "run_experiments": PACKAGE | {"demo", "experiments"},
     "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets"},
     "tools": PACKAGE
-    | {"benchmarks", "demo", "experiments", "run_experiments", "tools.convert_datasets"},
+    | {
+        "benchmarks",
+        "demo",
+        "experiments",
+        "run_experiments",
+        "tools.analysis",
+        "tools.convert_datasets",
+    },
 }
 
 

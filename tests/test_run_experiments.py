@@ -11,7 +11,6 @@ from mmengine.config import Config
 import experiments
 import run_experiments
 from experiments import EXPERIMENTS, Experiment, Method
-from mmseg.analysis.logs import read_run
 from mmseg.apis.train import finished
 from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
@@ -20,6 +19,7 @@ from mmseg.utils.config import load_config
 from tests.golden import DATA
 from tests.training import small_config
 from tools import benchmark
+from tools.analysis.logs import read_run
 
 
 @pytest.fixture

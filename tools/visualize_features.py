@@ -42,7 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, draw, print the table."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    from mmseg.apis.visualize_features import pdd_table, visualize_features  # late: --help is fast
+    from tools.analysis.visualize_features import (  # late: --help is fast
+        pdd_table,
+        visualize_features,
+    )
 
     result = visualize_features(
         cfg,

@@ -14,7 +14,6 @@ from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmseg.analysis.logs import drop_repeated
 from mmseg.config_check import check_config
 from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import (
@@ -37,7 +36,13 @@ from mmseg.utils import (
 )
 from mmseg.utils.config import store_config
 from mmseg.utils.legacy_config import check_trainable
-from mmseg.utils.work_dir import check_unused, git_revision, latest_checkpoint, locked
+from mmseg.utils.work_dir import (
+    check_unused,
+    drop_repeated,
+    git_revision,
+    latest_checkpoint,
+    locked,
+)
 
 from .dry_run import check_together
 from .init_model import pretrained_files, select_device, without_pretrained

@@ -1,5 +1,6 @@
 """The folder of a run: its lock, its checkpoints, and the revision of the code that made them."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from .checkpoint import load_checkpoint
 from .errors import InputError
-from .io import check_writable
+from .io import atomic_path, check_writable
 
 
 def check_unused(work_dir: Path) -> None:
@@ -138,3 +139,32 @@ def git_revision(root: Path = ROOT) -> str | None:
     except (OSError, subprocess.SubprocessError):  # not installed, or a folder of somebody else
         return None
     return answer.stdout.strip()
+
+
+def drop_repeated(run: Path, current: str, iteration: int, evaluated: bool) -> None:
+    """Remove from a run's logs what it logs again when it goes on from a checkpoint.
+
+    Args:
+        run: the work dir.
+        current: name of the folder of logs that the run writes now, which is left alone.
+        iteration: of the checkpoint.
+        evaluated: whether the checkpoint holds the scores of that iteration.
+    """
+
+    def stays(line: str) -> bool:
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut off when the run was killed
+            return False
+        return row["step"] < iteration or (
+            row["step"] == iteration and ("iter" in row or evaluated)
+        )
+
+    for log in run.glob("*/vis_data/*.json"):
+        if log.parts[-3] == current:
+            continue
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if stays(line)]
+        if kept != lines:
+            with atomic_path(log) as temporary:
+                temporary.write_text("".join(kept), encoding="utf-8")

@@ -21,11 +21,11 @@ import torch
 from mmengine.config import Config
 
 from demo.toy import ToySettings, make_toy_data
-from mmseg.analysis.logs import read_run
 from mmseg.apis.train import FINISHED, train
 from mmseg.utils.checkpoint import load_checkpoint
 from tests.models.networks import TINY_TRANSFORMER
 from tests.training import small_config
+from tools.analysis.logs import read_run
 
 ITERATIONS, INTERVAL = 12, 2
 KILLS = 3

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from mmcv.transforms import BaseTransform
 
-from mmseg.analysis.curves import plot_runs
 from mmseg.apis import Outputs, evaluate
 from mmseg.registry import TRANSFORMS
 from mmseg.utils.checkpoint import load_checkpoint
@@ -14,6 +13,7 @@ from mmseg.utils.config import load_config
 from tests.campaigns.kills import fastest_config
 from tests.tools.failing import error_of
 from tools import train as train_tool
+from tools.analysis.curves import plot_runs
 
 pytestmark = pytest.mark.usefixtures("quick_start")
 NAMES = ("aAcc", "mIoU", "mAcc")

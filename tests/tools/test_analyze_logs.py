@@ -1,4 +1,4 @@
-from tests.analysis.test_logs import training, write_log
+from tests.tools.analysis.test_logs import training, write_log
 from tests.tools.failing import error_of
 from tools.analyze_logs import main
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.training import ROOT, own_copy, small_config
 from tools import train as train_tool
+from tools.analysis.logs import read_run
 
 TIMINGS = ("time", "data_time", "memory", "eta")
 

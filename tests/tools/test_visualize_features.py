@@ -10,7 +10,7 @@ def test_the_table_is_printed(tmp_path, monkeypatch, capsys):
         asked.update(options, checkpoint=checkpoint, out=str(out), model=cfg.model.alpha)
         return {"pdd": {"source": {"road": 1.5}, "target": {"road": None}}}
 
-    monkeypatch.setattr("mmseg.apis.visualize_features.visualize_features", visualize_features)
+    monkeypatch.setattr("tools.analysis.visualize_features.visualize_features", visualize_features)
     options = ["--what", "pdd", "--images", "3", "--seed", "7", "--cfg-options", "model.alpha=0.5"]
     tool.main([str(tmp_path / "config.py"), "x.pth", "--out", "here", *options])
     assert asked == {

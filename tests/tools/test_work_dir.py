@@ -15,7 +15,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from mmseg.analysis.logs import read_run
 from mmseg.apis.train import train
 from mmseg.registry import HOOKS
 from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
@@ -25,6 +24,7 @@ from tests.campaigns.kills import fastest_config, logged
 from tests.files import full_disk
 from tests.tools.failing import error_of
 from tools import train as train_tool
+from tools.analysis.logs import read_run
 
 ROOT = Path(__file__).parents[2]
 STARTS = itertools.count()

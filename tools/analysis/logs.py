@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg.utils import InputError, atomic_path
+from mmseg.utils import InputError
 
 SCALARS = "vis_data/scalars.json"
 # What a run is not known by: when it was started, and its random suffix.
@@ -117,35 +117,6 @@ def _read_log(path: Path) -> Curves:
         )
         for name, by_step in points.items()
     }
-
-
-def drop_repeated(run: Path, current: str, iteration: int, evaluated: bool) -> None:
-    """Remove from a run's logs what it logs again when it goes on from a checkpoint.
-
-    Args:
-        run: the work dir.
-        current: name of the folder of logs that the run writes now, which is left alone.
-        iteration: of the checkpoint.
-        evaluated: whether the checkpoint holds the scores of that iteration.
-    """
-
-    def stays(line: str) -> bool:
-        try:
-            row = json.loads(line)
-        except ValueError:  # cut off when the run was killed
-            return False
-        return row["step"] < iteration or (
-            row["step"] == iteration and ("iter" in row or evaluated)
-        )
-
-    for log in run.glob("*/vis_data/*.json"):
-        if log.parts[-3] == current:
-            continue
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        kept = [line for line in lines if stays(line)]
-        if kept != lines:
-            with atomic_path(log) as temporary:
-                temporary.write_text("".join(kept), encoding="utf-8")
 
 
 def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:

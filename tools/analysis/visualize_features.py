@@ -10,19 +10,18 @@ from typing import Any, Literal, get_args
 import torch
 from mmengine.config import Config
 
-from mmseg.analysis.feature_samples import (
+from mmseg.apis.init_model import init_model
+from mmseg.evaluation.report import align
+from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils.checkpoint import Role
+from tools.analysis.charts import draw_bars, draw_clouds
+from tools.analysis.feature_samples import (
     DomainFeatures,
     projector_of,
     sample_features,
     source_and_target,
 )
-from mmseg.analysis.features import check_tsne, pixel_discrimination_distance, sample_equally, tsne
-from mmseg.evaluation.report import align
-from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.utils.checkpoint import Role
-from mmseg.visualization.charts import draw_bars, draw_clouds
-
-from .init_model import init_model
+from tools.analysis.features import check_tsne, pixel_discrimination_distance, sample_equally, tsne
 
 Part = Literal["tsne", "pdd"]
 TSNE_FILE, PDD_FILE, JSON_FILE = "tsne.png", "pdd.png", "pdd.json"
@@ -46,7 +45,7 @@ def visualize_features(
         checkpoint: of that run.
         out_dir: gets ``tsne.png``, pixels in a plane, coloured by class and by domain, and
             ``pdd.png`` and ``pdd.json``, the
-            :func:`~mmseg.analysis.features.pixel_discrimination_distance` of each class in each
+            :func:`~tools.analysis.features.pixel_discrimination_distance` of each class in each
             domain, over up to 100 pixels of a class in an image.
         parts: which of the two.
         role: whether the student or the teacher projects.

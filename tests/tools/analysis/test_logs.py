@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from mmseg.analysis.logs import (
+from mmseg.utils import InputError
+from mmseg.utils.work_dir import drop_repeated
+from tools.analysis.logs import (
     Curve,
     choose_keys,
-    drop_repeated,
     find_runs,
     groups_of_seeds,
     mean_and_spread,
@@ -14,7 +15,6 @@ from mmseg.analysis.logs import (
     short_names,
     smooth,
 )
-from mmseg.utils import InputError
 
 NAME = "{}_dlv2_sepico_{}-reg-w1.0_adamw_6e-05_gta2cs_seed{}_{}"
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg.analysis import feature_samples
-from mmseg.apis.visualize_features import pdd_table, visualize_features
 from mmseg.datasets.image_files import read_image
 from mmseg.utils import InputError
 from tests.apis.color_world import method_model, prefixed, weights, write_world
+from tools.analysis import feature_samples
+from tools.analysis.visualize_features import pdd_table, visualize_features
 
 # Features are r = (2, 1, 1), g = (1, 2, 1) and b = (1, 1, 2) over the root of 6. The red class has
 # cells of 9 r, 2 g and 1 b: its centroid is along (21, 14, 13). The green one has 3 g.

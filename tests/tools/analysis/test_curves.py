@@ -4,10 +4,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mmseg.analysis.curves import plot_runs
 from mmseg.datasets.image_files import read_image
 from mmseg.utils import InputError
-from tests.analysis.test_logs import scores, training, write_log
+from tests.tools.analysis.test_logs import scores, training, write_log
+from tools.analysis.curves import plot_runs
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmseg.utils import InputError, check_writable
-from mmseg.visualization.charts import Line, Panel, check_chart_name, draw_curves
+from tools.analysis.charts import Line, Panel, check_chart_name, draw_curves
 
 from .logs import (
     NEVER_SMOOTHED,
@@ -39,9 +39,9 @@ def plot_runs(
     Args:
         paths: work dirs of runs, or folders of such.
         out: the chart: ``.png``, ``.pdf`` or ``.svg``.
-        keys: names of curves; see :func:`~mmseg.analysis.logs.choose_keys`.
+        keys: names of curves; see :func:`~tools.analysis.logs.choose_keys`.
         group: average runs that differ in their seed alone.
-        smoothing: see :func:`~mmseg.analysis.logs.smooth`; the curves as they are stay visible.
+        smoothing: see :func:`~tools.analysis.logs.smooth`; the curves as they are stay visible.
         labels: for the runs, or groups, in their order; by default made of their names.
         title: above the chart; by default the name of a single run.
 

@@ -3,7 +3,8 @@ import sys
 import pytest
 import torch
 
-from mmseg.analysis.features import (
+from mmseg.utils import InputError
+from tools.analysis.features import (
     check_tsne,
     class_centroids,
     pixel_discrimination_distance,
@@ -11,7 +12,6 @@ from mmseg.analysis.features import (
     sample_per_class,
     tsne,
 )
-from mmseg.utils import InputError
 
 
 def generator(seed=0):
