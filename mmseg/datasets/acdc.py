@@ -26,17 +26,17 @@ class ACDCDataset(BaseSegDataset):
     Both are part of the data set; the test split has no labels. Each sample has its ``condition``.
 
     Args:
-        data_root: Folder that the other paths are relative to.
+        data_root: folder that the other paths are relative to.
         split: ``train``, ``val`` or ``test``.
-        conditions: Some of ``fog``, ``night``, ``rain`` and ``snow``.
+        conditions: some of ``fog``, ``night``, ``rain`` and ``snow``.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``; by default
             ``rgb_anon`` and, unless this is the test split, ``gt``.
-        metainfo: Overrides ``classes`` and ``palette``.
-        ignored_edges: See :class:`BaseSegDataset`.
-        indices: Use the first n samples only, or these.
-        pipeline: Transforms, built from the registry.
-        test_mode: Whether this is data to test on.
-        lazy_init: Look for the files later, when ``full_init`` is called.
+        metainfo: overrides ``classes`` and ``palette``.
+        ignored_edges: see :class:`BaseSegDataset`.
+        indices: use the first n samples only, or these.
+        pipeline: transforms, built from the registry.
+        test_mode: whether this is data to test on.
+        lazy_init: look for the files later, when ``full_init`` is called.
 
     Raises:
         InputError: for an unknown split or condition; see also :class:`BaseSegDataset`.

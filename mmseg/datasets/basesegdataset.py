@@ -22,20 +22,20 @@ class BaseSegDataset(BaseDataset):
     are sorted by path. Without ``seg_map_path`` no label is looked for, nor ever opened.
 
     Args:
-        data_root: Folder that the other paths are relative to.
+        data_root: folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        ann_file: Optional list of the samples to use: one path a line, relative to ``img_path``,
+        ann_file: optional list of the samples to use: one path a line, relative to ``img_path``,
             with or without suffix.
-        img_suffix: End of the names of images, or several; the data set's own by default.
-        seg_map_suffix: End of the names of label maps; the data set's own by default.
-        metainfo: Overrides ``classes`` and ``palette``; classes without a palette are given one.
-        ignored_edges: Shares of an image's height, at its top and its bottom, whose pseudo-labels
+        img_suffix: end of the names of images, or several; the data set's own by default.
+        seg_map_suffix: end of the names of label maps; the data set's own by default.
+        metainfo: overrides ``classes`` and ``palette``; classes without a palette are given one.
+        ignored_edges: shares of an image's height, at its top and its bottom, whose pseudo-labels
             weigh nothing when this data set is a target: the camera's rim, the own car's bonnet.
             The data set's own by default.
-        indices: Use the first n samples only, or these.
-        pipeline: Transforms, built from the registry.
-        test_mode: Whether this is data to test on.
-        lazy_init: Look for the files later, when ``full_init`` is called.
+        indices: use the first n samples only, or these.
+        pipeline: transforms, built from the registry.
+        test_mode: whether this is data to test on.
+        lazy_init: look for the files later, when ``full_init`` is called.
 
     Raises:
         InputError: for a missing or empty folder, a listed image that is not there, classes and

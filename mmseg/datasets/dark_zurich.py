@@ -30,13 +30,13 @@ class DarkZurichDataset(BaseSegDataset):
     their paths below ``rgb_anon``, without suffix. Of several rows on one image the last counts.
 
     Args:
-        data_root: Folder that the other paths are relative to.
+        data_root: folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        corresp: Folder of the csv files; None to do without day images.
-        base: The other arguments of :class:`BaseSegDataset`.
+        corresp: folder of the csv files; None to do without day images.
+        base: the other arguments of :class:`BaseSegDataset`.
 
     Raises:
-        InputError: with ``corresp``, for csv files that are missing or of another form, an image
+        InputError: if with ``corresp``, for csv files that are missing or of another form, an image
             that they do not name, and a day image that is not there; see also
             :class:`BaseSegDataset`.
     """

@@ -90,7 +90,7 @@ def own_set(cfg: Config) -> EvaluationSet:
     """The config's ``test_dataloader``, labelled or not.
 
     Raises:
-        InputError: it has none.
+        InputError: if it has none.
     """
     if not isinstance(cfg.get("test_dataloader"), dict):
         raise InputError("the config has no test_dataloader")
@@ -123,7 +123,7 @@ def evaluation_sets(
         data_roots: name (of a config file: its stem) -> folder that holds the data set.
 
     Raises:
-        InputError: an unknown name, one that is given twice, or a folder that does not exist.
+        InputError: if an unknown name, one that is given twice, or a folder that does not exist.
     """
     if not names and not data_roots:
         return [own_set(cfg)]

@@ -31,7 +31,7 @@ def pixels_allowed(count: int) -> Iterator[None]:
     """Let all readers of this process decode images of up to ``count`` pixels for a while.
 
     Raises:
-        InputError: OpenCV does not decode so many.
+        InputError: if OpenCV does not decode so many.
     """
     global MAX_PIXELS
     if not 1 <= count <= OPENCV_PIXELS:
@@ -48,7 +48,7 @@ def read_whole(path: str) -> bytes:
     """The content of an image file.
 
     Raises:
-        InputError: it is missing, no regular file, truncated or too large as an image.
+        InputError: if it is missing, no regular file, truncated or too large as an image.
     """
     check_regular(path)
     try:
@@ -63,7 +63,7 @@ def check_regular(path: str) -> None:
     """Refuse what is no file, before it is opened: a named pipe would wait for a writer.
 
     Raises:
-        InputError: it is missing, or a folder, pipe, socket or device.
+        InputError: if it is missing, or a folder, pipe, socket or device.
     """
     try:
         mode = os.stat(path).st_mode
@@ -82,7 +82,7 @@ def check_whole(data: bytes, path: str) -> None:
     Some versions of OpenCV fill what a truncated file lacks instead of failing.
 
     Raises:
-        InputError: it is empty or truncated, or has more than ``MAX_PIXELS``.
+        InputError: if it is empty or truncated, or has more than ``MAX_PIXELS``.
     """
     if not data:
         raise InputError(f"{path} is empty: copy or write it again")
@@ -97,7 +97,7 @@ def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
     """Open an image without decoding its pixels.
 
     Raises:
-        InputError: it is no image, or has more than ``MAX_PIXELS``.
+        InputError: if it is no image, or has more than ``MAX_PIXELS``.
     """
     try:
         image = Image.open(source)
@@ -177,8 +177,8 @@ def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) ->
     Decoding is most of what a data loader does.
 
     Args:
-        data: Content of a whole file.
-        colour_types: Those of PNG that will do.
+        data: content of a whole file.
+        colour_types: those of PNG that will do.
         mode: ``"rgb"`` or ``"mono"``, of what is decoded.
 
     Returns:

@@ -26,13 +26,13 @@ class FolderDataset(BaseSegDataset):
     Without ``palette`` colours are chosen. Images without labels need no classes.
 
     Args:
-        data_root: Folder that the other paths are relative to.
+        data_root: folder that the other paths are relative to.
         data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        classes_file: File of the classes; not read if ``metainfo`` has classes.
-        absent_classes: Names of classes that no label map shows on purpose; without, training on
+        classes_file: file of the classes; not read if ``metainfo`` has classes.
+        absent_classes: names of classes that no label map shows on purpose; without, training on
             such label maps is refused.
         metainfo: ``classes`` and, if wanted, ``palette``.
-        base: The other arguments of :class:`BaseSegDataset`; ``img_suffix`` is by default those of
+        base: the other arguments of :class:`BaseSegDataset`; ``img_suffix`` is by default those of
             all common formats.
 
     Raises:

@@ -59,7 +59,7 @@ def read_image(path: str) -> np.ndarray:
     the first is read; 16 bits a channel become 8.
 
     Raises:
-        InputError: the file is missing, damaged, too large or no regular file, or its values are
+        InputError: if the file is missing, damaged, too large or no regular file, or its values are
             of a kind that would be shown nearly black.
     """
     data = read_whole(path)
@@ -95,8 +95,8 @@ def read_label(path: str) -> np.ndarray:
     """Decode a label map to its stored values, (H, W) uint8; of a palette image, the indices.
 
     Raises:
-        UnfitLabel: the file is no PNG, TIFF or BMP of one channel with values up to 255.
-        InputError: the file is missing, damaged, too large or no regular file.
+        UnfitLabel: if the file is no PNG, TIFF or BMP of one channel with values up to 255.
+        InputError: if the file is missing, damaged, too large or no regular file.
     """
     return decode_label(read_whole(path), path)
 

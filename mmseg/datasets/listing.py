@@ -29,7 +29,7 @@ def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list
     list a file many times. A link to nothing is listed, so that its reader names it.
 
     Raises:
-        InputError: a folder cannot be read.
+        InputError: if a folder cannot be read.
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
@@ -48,7 +48,7 @@ def _walk(
     """Go through a folder whose path below the searched one is ``head``.
 
     Args:
-        trees: Real paths of the searched folder and of the links that led from it to this one.
+        trees: real paths of the searched folder and of the links that led from it to this one.
     """
     try:
         with os.scandir(folder) as entries:

@@ -24,16 +24,16 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
     """Look for classes that no label map shows.
 
     Args:
-        dataset: Reads labels.
-        counted: Values that occur in all its label maps; None to read a sample of them until every
+        dataset: reads labels.
+        counted: values that occur in all its label maps; None to read a sample of them until every
             class has been seen.
 
     Returns:
         A warning of such classes that may be meant so; None if there are none.
 
     Raises:
-        InputError: fewer than two classes occur, or a class does not of which the user says that it
-            does (:class:`~mmseg.datasets.FolderDataset`).
+        InputError: if fewer than two classes occur, or a class does not of which the user says that
+            it does (:class:`~mmseg.datasets.FolderDataset`).
     """
     total = number = len(dataset)
     if counted is None:
@@ -61,10 +61,10 @@ def absence(where: str, names: Sequence[str], missing: Iterable[int], values: It
     """Say in a line which classes do not occur, and which values do.
 
     Args:
-        where: What does not show them.
-        names: Of all classes; may be empty texts.
-        missing: The classes.
-        values: That were found.
+        where: what does not show them.
+        names: of all classes; may be empty texts.
+        missing: the classes.
+        values: that were found.
     """
     classes = [f"{i} ({names[i]})" if names[i] else str(i) for i in missing]
     if len(classes) > SHOWN:

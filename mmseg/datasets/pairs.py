@@ -33,9 +33,9 @@ def check_pair(image: str, label: str, size: tuple[int, int] | None = None) -> P
     What cannot be read is no concern here: its reader names it.
 
     Args:
-        image: Path of the image.
-        label: Path of the label map.
-        size: Width and height of the label map, if it has been read.
+        image: path of the image.
+        label: path of the label map.
+        size: width and height of the label map, if it has been read.
     """
     try:
         size = size or image_size(label)
@@ -53,13 +53,13 @@ def size_conflict(
     """How the sizes (width, height) of an image and its label map differ; None if they agree.
 
     Args:
-        image: Path of the image; its head is read where EXIF data may be the reason.
-        of_image: Size of the image as it is read, turned by its EXIF data.
-        label: Path of the label map.
-        of_label: Size of the label map.
+        image: path of the image; its head is read where EXIF data may be the reason.
+        of_image: size of the image as it is read, turned by its EXIF data.
+        label: path of the label map.
+        of_label: size of the label map.
 
     Raises:
-        InputError: the head of the image cannot be read.
+        InputError: if the head of the image cannot be read.
     """
     if of_image == of_label:
         return None

@@ -32,9 +32,9 @@ class RareClassSampling:
     """Settings of rare class sampling.
 
     Args:
-        min_pixels: An image is drawn for a class only if it has more pixels of it.
-        class_temp: Temperature T; the lower, the more often are rare classes drawn.
-        min_crop_ratio: Crops are tried again until they hold more than this share of
+        min_pixels: an image is drawn for a class only if it has more pixels of it.
+        class_temp: temperature T; the lower, the more often are rare classes drawn.
+        min_crop_ratio: crops are tried again until they hold more than this share of
             ``min_pixels``; 0 takes the first.
     """
 
@@ -47,7 +47,7 @@ def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[in
     """Share f_c of the pixels of each class that occurs, rarest first.
 
     Args:
-        pixels_per_sample: Entries of ``sample_class_stats.json``.
+        pixels_per_sample: entries of ``sample_class_stats.json``.
     """
     pixels: dict[int, int] = {}
     for sample in pixels_per_sample:
@@ -73,7 +73,7 @@ def class_weights(frequencies: Sequence[float] | np.ndarray, std: float) -> np.n
 
     Args:
         frequencies: (C,) share f of the pixels of each class, above 0.
-        std: Standard deviation of the weights.
+        std: standard deviation of the weights.
 
     Raises:
         ValueError: if a class has no pixels.
@@ -94,7 +94,7 @@ class RareClassTable:
     Args:
         classes: (C,) class labels, rarest first.
         probabilities: (C,), summing to 1.
-        samples: For each class the indices into the data set of the images with enough of it.
+        samples: for each class the indices into the data set of the images with enough of it.
     """
 
     classes: np.ndarray
@@ -113,8 +113,8 @@ def rare_class_table(
     """Read the statistics of ``source`` and look its files up in them.
 
     Args:
-        source: The labelled data set.
-        settings: Which of its images are candidates.
+        source: the labelled data set.
+        settings: which of its images are candidates.
         usable: (N,) indices of the images that may be drawn; all of them by default.
 
     Raises:

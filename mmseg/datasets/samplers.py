@@ -17,8 +17,8 @@ class UDASampler(Sampler[tuple[int, int]]):
     process would.
 
     Args:
-        dataset: The data set; gives the sampler its length.
-        seed: Seed of all samples; None agrees on a random one among the ranks.
+        dataset: the data set; gives the sampler its length.
+        seed: seed of all samples; None agrees on a random one among the ranks.
     """
 
     def __init__(self, dataset: Sized, seed: NonNegativeInt | None = None) -> None:

@@ -39,9 +39,9 @@ class UDADataset(Dataset):
     that image comes as ``target_day``, resized and flipped like the target.
 
     Args:
-        source: The labelled data set, or its config.
-        target: The unlabelled one; None to train on the source only.
-        rare_class_sampling: Entries of :class:`RareClassSampling`; None to draw uniformly.
+        source: the labelled data set, or its config.
+        target: the unlabelled one; None to train on the source only.
+        rare_class_sampling: entries of :class:`RareClassSampling`; None to draw uniformly.
 
     Raises:
         InputError: if the target has labels or the source has none, for a source all of whose

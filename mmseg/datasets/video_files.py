@@ -39,7 +39,7 @@ class Video:
         """The frames, (H, W, 3) uint8, BGR.
 
         Raises:
-            InputError: behind the last frame that can be read, if many are missing.
+            InputError: if behind the last frame that can be read, if many are missing.
         """
         capture = _opened(self.path)
         read = 0
@@ -62,7 +62,7 @@ def open_video(path: str | os.PathLike) -> Video:
     """Look into a video.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: if it cannot be read.
     """
     capture = _opened(Path(path))
     fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -84,7 +84,7 @@ def write_video(path: str | os.PathLike, fps: float) -> Iterator[Callable[[np.nd
         last row or column of an odd size.
 
     Raises:
-        InputError: this build of OpenCV cannot write videos.
+        InputError: if this build of OpenCV cannot write videos.
     """
     writer: cv2.VideoWriter | None = None
     with atomic_path(path) as temporary:

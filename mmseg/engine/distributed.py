@@ -53,7 +53,7 @@ def process_group(
         options: ``backend`` for GPUs and ``timeout`` in seconds, as in ``env_cfg.dist_cfg``.
 
     Raises:
-        InputError: nobody has started these processes together, or there are fewer GPUs.
+        InputError: if nobody has started these processes together, or there are fewer GPUs.
     """
     if launcher not in get_args(Launcher):
         raise InputError(f"launcher must be one of {list(get_args(Launcher))}, not {launcher!r}")
@@ -81,7 +81,7 @@ def check_alone() -> None:
     """See that no other process is at the same work.
 
     Raises:
-        InputError: torchrun has started others.
+        InputError: if torchrun has started others.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(
@@ -131,7 +131,7 @@ def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
             the first node of the step is the master, at a port that depends on the job.
 
     Raises:
-        InputError: it cannot be found out which node is the first one.
+        InputError: if it cannot be found out which node is the first one.
     """
     port = 20000 + int(task.get("SLURM_JOB_ID", 0)) % 10000
     return {
@@ -224,7 +224,7 @@ def failing_alone() -> Iterator[None]:
 
     Raises:
         RankError: instead of an ``InputError``, and where communication fails.
-        InputError: workers of a data loader have died.
+        InputError: if workers of a data loader have died.
     """
     try:
         with loader_errors():

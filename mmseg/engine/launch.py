@@ -28,7 +28,7 @@ def check_processes(count: int, device: str) -> None:
         device: "auto", "cuda" or "cpu".
 
     Raises:
-        InputError: they cannot.
+        InputError: if they cannot.
     """
     if count < 1:
         raise InputError(f"--gpus must be at least 1, not {count}")
@@ -52,7 +52,7 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
         device: as for :func:`check_processes`; on a CPU the processes share the cores.
 
     Raises:
-        SystemExit: one has failed, with its status.
+        SystemExit: if one has failed, with its status.
         InputError: see :func:`check_processes`; or one was killed.
     """
     check_processes(processes, device)

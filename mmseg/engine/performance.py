@@ -50,7 +50,7 @@ class Performance:
         """The settings of a config.
 
         Raises:
-            InputError: one of them is unknown.
+            InputError: if one of them is unknown.
         """
         settings = dict(cfg.get("performance") or {})
         known = [field.name for field in fields(cls)]
@@ -79,7 +79,7 @@ class Performance:
         """Set up the segmentors in ``model``, which is in place and on its device.
 
         Raises:
-            InputError: device or network cannot do what is asked for.
+            InputError: if device or network cannot do what is asked for.
         """
         on_cuda = any(parameter.is_cuda for parameter in model.parameters())
         if (

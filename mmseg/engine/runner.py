@@ -144,7 +144,7 @@ class TrainRunner(Runner):
                 files are read to the CPU, and keys must fit.
 
         Raises:
-            InputError: the file cannot be read, or does not fit the model.
+            InputError: if the file cannot be read, or does not fit the model.
         """
         with raised_together():
             checkpoint = self._read(Path(filename))
@@ -189,7 +189,7 @@ def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
         classes: names of those of the data; none if they are not known.
 
     Raises:
-        InputError: it has more or fewer.
+        InputError: if it has more or fewer.
     """
     for name, part in model.named_modules():
         if "backbone" in name.split("."):  # may count the classes that it was pretrained on

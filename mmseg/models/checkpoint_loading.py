@@ -38,7 +38,7 @@ def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
         map_location: has no effect: weights are copied to where the model is.
 
     Raises:
-        InputError: it is not there or would have to be downloaded, or see
+        InputError: if it is not there or would have to be downloaded, or see
             :func:`load_checkpoint`.
     """
     check_is_there(filename)

@@ -24,13 +24,13 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     value of the *normalised* image: 0 is the mean colour.
 
     Args:
-        mean: Per channel, in 0..255, in the channel order after ``bgr_to_rgb``.
-        std: As ``mean``.
-        bgr_to_rgb: Whether to reverse the channels first.
+        mean: per channel, in 0..255, in the channel order after ``bgr_to_rgb``.
+        std: as ``mean``.
+        bgr_to_rgb: whether to reverse the channels first.
         size: (height, width) that smaller training images are padded to; None: no padding.
-        pad_val: Value of padded image pixels.
-        seg_pad_val: Value of padded label pixels.
-        non_blocking: Whether the copy to the device may overlap with the host (pinned memory).
+        pad_val: value of padded image pixels.
+        seg_pad_val: value of padded label pixels.
+        non_blocking: whether the copy to the device may overlap with the host (pinned memory).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``: list of B uint8 images (3, h, w) or one tensor (B, 3, h, w);
                 ``data_samples`` (optional): list of B :class:`SegDataSample`.
-            training: Pad images *and* labels up to ``size``, and insist on one size for all. At
+            training: pad images *and* labels up to ``size``, and insist on one size for all. At
                 test time nothing is padded, and the size of each image is kept as ``img_shape``.
 
         Returns:
@@ -68,7 +68,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
             list of B images (3, H, W); ``data_samples``: list or None.
 
         Raises:
-            InputError: If the images of a training batch differ in size.
+            InputError: if the images of a training batch differ in size.
         """
         data = self.cast_data(data)
         images, samples = data["inputs"], data.get("data_samples")

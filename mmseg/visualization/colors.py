@@ -40,7 +40,7 @@ def overlay(
         opacity: of the colours, 0 (image alone) to 1 (colours alone).
 
     Raises:
-        ValueError: sizes differ, or an opacity outside [0, 1].
+        ValueError: if sizes differ, or an opacity outside [0, 1].
     """
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape[:2]} and label {label.shape} differ in size")

@@ -49,7 +49,8 @@ def plot_runs(
         Label -> the runs that it stands for.
 
     Raises:
-        InputError: no logs, unknown keys, a chart that cannot be written, labels that do not fit.
+        InputError: if no logs, unknown keys, a chart that cannot be written, labels that do not
+            fit.
     """
     check_chart_name(out)
     runs = find_runs(paths)

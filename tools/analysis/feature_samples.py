@@ -48,7 +48,7 @@ def source_and_target(cfg: Config) -> dict[str, Any]:
         cropped nor flipped, with the labels at the size of the image that the network sees.
 
     Raises:
-        InputError: the config names none, or its files are not there.
+        InputError: if the config names none, or its files are not there.
     """
     train = (cfg.get("train_dataloader") or {}).get("dataset") or {}
     loader = cfg.get("val_dataloader") or cfg.get("test_dataloader") or {}
@@ -81,7 +81,7 @@ def projector_of(model: nn.Module) -> EncoderDecoderProjector:
     """The segmentor with which a model of :func:`~mmseg.apis.init_model` predicts.
 
     Raises:
-        InputError: it does not project its features.
+        InputError: if it does not project its features.
     """
     is_method = hasattr(model, "segmentor_for")
     segmentor = model.segmentor_for(model.eval_model) if is_method else model
@@ -111,7 +111,7 @@ def sample_features(
         description: stands before the progress bar.
 
     Raises:
-        InputError: the model does not project, or no pixel has a class.
+        InputError: if the model does not project, or no pixel has a class.
     """
     segmentor = projector_of(model)
     order = torch.randperm(len(dataset), generator=generator)[:num_images]

@@ -51,7 +51,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
     """The folders of runs that ``paths`` name: runs, or folders of runs; each run once.
 
     Raises:
-        InputError: there is no log in one of them.
+        InputError: if there is no log in one of them.
     """
     runs: dict[Path, None] = {}
     for path in map(Path, paths):
@@ -75,7 +75,7 @@ def read_run(run: Path) -> Curves:
         run: the work dir, with one ``<time>/vis_data/scalars.json`` or several.
 
     Raises:
-        InputError: a log is damaged, or empty.
+        InputError: if a log is damaged, or empty.
     """
     curves: Curves = {}
     for log in sorted(run.glob(f"*/{SCALARS}")):
@@ -142,7 +142,7 @@ def mean_and_spread(curves: Sequence[Curve]) -> tuple[Curve, NDArray[np.float64]
     """Mean and sample standard deviation over several runs, at the steps that all have logged.
 
     Raises:
-        InputError: there is no such step.
+        InputError: if there is no such step.
     """
     steps = curves[0].steps
     for curve in curves[1:]:
@@ -165,7 +165,7 @@ def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str,
         Title of a panel -> names of curves, in the order of ``wanted`` or of the log.
 
     Raises:
-        InputError: no run has logged one of ``wanted``, or there is nothing to draw by default.
+        InputError: if no run has logged one of ``wanted``, or there is nothing to draw by default.
     """
     known = list(dict.fromkeys(name for curves in runs for name in curves))
     unknown = [name for name in wanted if name not in known]
@@ -195,7 +195,7 @@ def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:
         Name with ``seed*`` -> indices.
 
     Raises:
-        InputError: no two do.
+        InputError: if no two do.
     """
     groups: dict[str, list[int]] = {}
     for i, name in enumerate(names):

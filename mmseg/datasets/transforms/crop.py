@@ -26,10 +26,10 @@ class RandomCrop(BaseTransform):
     are counted.
 
     Args:
-        crop_size: Height and width.
-        cat_max_ratio: A box is drawn again if one class holds this share of it or more; at 1.0
+        crop_size: height and width.
+        cat_max_ratio: a box is drawn again if one class holds this share of it or more; at 1.0
             every box will do.
-        ignore_index: Label that is no class.
+        ignore_index: label that is no class.
     """
 
     RETRIES = 10
@@ -91,8 +91,8 @@ def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
     """Whether two classes are present and each holds less than ``cat_max_ratio`` of the pixels.
 
     Args:
-        counts: Pixels per class, without the ignored ones.
-        cat_max_ratio: In (0, 1].
+        counts: pixels per class, without the ignored ones.
+        cat_max_ratio: in (0, 1].
     """
     return np.count_nonzero(counts) > 1 and counts.max() < cat_max_ratio * counts.sum()
 

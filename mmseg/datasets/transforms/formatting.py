@@ -19,7 +19,7 @@ class PackSegInputs(BaseTransform):
     :class:`SegDataSample` with, where a label map was read, ``gt_sem_seg`` (1, H, W) uint8.
 
     Args:
-        meta_keys: Entries of the results to keep as meta information; missing ones are skipped.
+        meta_keys: entries of the results to keep as meta information; missing ones are skipped.
             ``use_class_weight`` is kept in any case: predictions depend on it.
     """
 

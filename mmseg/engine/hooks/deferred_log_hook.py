@@ -54,7 +54,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Keep this iteration's outputs; hand them on if a print is due, or a checkpoint.
 
         Raises:
-            InputError: a value is not finite.
+            InputError: if a value is not finite.
         """
         self.pending.append((runner.iter + 1, outputs or {}))
         if self.is_last_train_iter(runner) or _saves(runner):
@@ -82,7 +82,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Move all pending values into the message hub, oldest first.
 
         Raises:
-            InputError: a loss or the norm of the gradients is not finite.
+            InputError: if a loss or the norm of the gradients is not finite.
         """
         pending, self.pending = self.pending, []
         named = [(iteration, name) for iteration, outputs in pending for name in outputs]
@@ -98,7 +98,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Check what an iteration has led to before it is saved or evaluated; all ranks do.
 
         Raises:
-            InputError: a loss, a gradient, a weight or a state of the optimizer is not finite.
+            InputError: if a loss, a gradient, a weight or a state of the optimizer is not finite.
         """
         with raised_together():
             self.flush(runner)

@@ -23,12 +23,12 @@ class Layout:
     """How somebody names the weights of one of our backbones.
 
     Attributes:
-        title: Whose names these are, for people.
-        mark: A key that tells the layout from all others.
-        names: Modules, theirs -> ours, where they differ. ``{s}`` stands for the number of a stage
+        title: whose names these are, for people.
+        mark: a key that tells the layout from all others.
+        names: modules, theirs -> ours, where they differ. ``{s}`` stands for the number of a stage
             and ``{b}`` for that of a block. Of our names ``attn.k``, ``attn.v`` and ``attn.qkv``
             exist only until :func:`_assemble`.
-        first_stage: What they call the first stage; we call it 1.
+        first_stage: what they call the first stage; we call it 1.
     """
 
     title: str
@@ -157,9 +157,9 @@ class Conversion:
     """What became of a state dict.
 
     Attributes:
-        layout: Where it came from; None: nobody that we know, and names are as they were.
-        weights: Under our names, float32; entries that no rule knows keep theirs.
-        dropped: Keys of what is not the backbone's: a classifier, a decoder.
+        layout: where it came from; None: nobody that we know, and names are as they were.
+        weights: under our names, float32; entries that no rule knows keep theirs.
+        dropped: keys of what is not the backbone's: a classifier, a decoder.
     """
 
     layout: Layout | None
@@ -184,8 +184,8 @@ def convert(state_dict: Mapping[str, Tensor], expected: Collection[str] = ()) ->
     result with the state dict of the backbone that it is meant for.
 
     Args:
-        state_dict: Of a backbone, of a classifier or of a segmentor around it.
-        expected: Keys of the backbone that it is meant for, if that is known: a backbone that has
+        state_dict: of a backbone, of a classifier or of a segmentor around it.
+        expected: keys of the backbone that it is meant for, if that is known: a backbone that has
             another library's names itself gets them untranslated.
     """
     layout, prefix = recognise(state_dict)
@@ -218,8 +218,8 @@ def obstacle(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> s
     """Why a ResNet is of another structure than ResNet-V1c; empty: no known reason.
 
     Args:
-        expected: State dict of the backbone that the weights are meant for.
-        weights: Under our names.
+        expected: state dict of the backbone that the weights are meant for.
+        weights: under our names.
     """
     if not {"stem.6.weight", "layer1.0.conv1.weight"} <= expected.keys():
         return ""

@@ -25,10 +25,10 @@ class ConvertedFile:
     """What a file turned out to be.
 
     Attributes:
-        path: Of the new file.
-        conversion: What became of the entries.
-        backbone: Name of the backbone in our configs.
-        num_parameters: Of the backbone.
+        path: of the new file.
+        conversion: what became of the entries.
+        backbone: name of the backbone in our configs.
+        num_parameters: of the backbone.
     """
 
     path: Path
@@ -41,12 +41,12 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> Conver
     """Write the weights of a file under the names of our backbone that they belong to.
 
     Args:
-        source: A file, or a folder of Hugging Face's libraries; see
+        source: a file, or a folder of Hugging Face's libraries; see
             :func:`mmseg.models.backbones.load_pretrained`.
-        target: Of ``torch.save``: ``state_dict``, and ``meta`` with where it came from.
+        target: of ``torch.save``: ``state_dict``, and ``meta`` with where it came from.
 
     Raises:
-        InputError: If the source is missing, unreadable or not the weights of one of our
+        InputError: if the source is missing, unreadable or not the weights of one of our
             backbones, or the target cannot be written.
     """
     target = Path(target)
@@ -105,10 +105,10 @@ def download(repository: str) -> Path:
     """Fetch the weights of a repository of the Hugging Face hub into the hub's own cache.
 
     Args:
-        repository: For instance ``nvidia/mit-b5``.
+        repository: for instance ``nvidia/mit-b5``.
 
     Raises:
-        InputError: If the client is not installed, there is no network, or no such repository.
+        InputError: if the client is not installed, there is no network, or no such repository.
     """
     try:
         from huggingface_hub import hf_hub_download

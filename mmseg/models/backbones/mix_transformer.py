@@ -52,7 +52,7 @@ class EfficientAttention(nn.Module):
     Args:
         channels: C.
         num_heads: M.
-        sr_ratio: Factor by which each side is shrunk for keys and values.
+        sr_ratio: factor by which each side is shrunk for keys and values.
     """
 
     def __init__(self, channels: int, num_heads: int, sr_ratio: int) -> None:
@@ -134,14 +134,14 @@ class MixVisionTransformer(Backbone):
     State-dict keys are those of NVlabs' ``mit_b<n>.pth``.
 
     Args:
-        embed_dims: Channels of each stage.
-        depths: Blocks of each stage.
-        num_heads: Attention heads of each stage.
-        sr_ratios: Reduction of keys and values in each stage.
-        in_channels: Channels of the image.
-        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0.
-        out_indices: Stages whose output is returned.
-        with_cp: Whether activations of blocks are computed again in the backward pass.
+        embed_dims: channels of each stage.
+        depths: blocks of each stage.
+        num_heads: attention heads of each stage.
+        sr_ratios: reduction of keys and values in each stage.
+        in_channels: channels of the image.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
+        out_indices: stages whose output is returned.
+        with_cp: whether activations of blocks are computed again in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 

@@ -43,7 +43,7 @@ class Backbone(BaseModule):
         """Load the checkpoint named by ``init_cfg``, once.
 
         Raises:
-            InputError: If it is missing, unreadable or of another network.
+            InputError: if it is missing, unreadable or of another network.
         """
         if self.init_cfg is not None and not self.is_init:
             load_pretrained(self, self.init_cfg["checkpoint"])
@@ -57,12 +57,12 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     What is not the backbone's (``head.*``, ``fc.*``, ...) is left out; everything else has to fit.
 
     Args:
-        module: The backbone, changed in place.
-        path: A file of ``torch.save`` or of safetensors, or a folder as Hugging Face's libraries
+        module: the backbone, changed in place.
+        path: a file of ``torch.save`` or of safetensors, or a folder as Hugging Face's libraries
             write it; nothing but tensors and containers is unpickled.
 
     Raises:
-        InputError: If the file is missing or unreadable, its keys or shapes do not fit, or a value
+        InputError: if the file is missing or unreadable, its keys or shapes do not fit, or a value
             is not finite.
     """
     expected = module.state_dict()
@@ -82,7 +82,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by name, unwrapped and without ``backbone.`` prefix.
 
     Raises:
-        InputError: If the file is missing or does not hold a plain mapping of tensors.
+        InputError: if the file is missing or does not hold a plain mapping of tensors.
     """
     weights = read_tensors(path)
     prefix = "backbone."
@@ -99,10 +99,10 @@ def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
     """Read the tensors of a file by name, from under ``state_dict`` or ``model`` if need be.
 
     Args:
-        path: See :func:`load_pretrained`.
+        path: see :func:`load_pretrained`.
 
     Raises:
-        InputError: If the file is missing or does not hold a plain mapping of tensors.
+        InputError: if the file is missing or does not hold a plain mapping of tensors.
     """
     check_is_there(path)
     path = Path(path)
@@ -142,7 +142,7 @@ def check_is_there(path: str | os.PathLike) -> None:
     """Check that a file, or a folder, of pretrained weights exists.
 
     Raises:
-        InputError: It does not, or it is a URL; the message says what to fetch.
+        InputError: if it does not, or it is a URL; the message says what to fetch.
     """
     if "://" in str(path):
         raise InputError(f"weights are not downloaded in a run: download {path} and name the file")
@@ -156,7 +156,7 @@ def check_weights(
     """Compare names and shapes.
 
     Raises:
-        InputError: Naming the first few entries that are missing, unexpected or misshapen.
+        InputError: naming the first few entries that are missing, unexpected or misshapen.
     """
     # Files from before torch 0.4.1 have no such counters; nothing reads them.
     needed = {

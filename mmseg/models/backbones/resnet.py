@@ -26,13 +26,13 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut (ResNet-18 and -34).
 
     Args:
-        in_channels: Channels of the input.
-        channels: Channels of the output.
-        stride: Of the first convolution.
-        dilation: Of the first convolution.
-        style: Without effect here; it places the stride in :class:`Bottleneck`.
-        norm_cfg: Normalisation layer.
-        downsample: What brings the shortcut to the output's shape; None: nothing.
+        in_channels: channels of the input.
+        channels: channels of the output.
+        stride: of the first convolution.
+        dilation: of the first convolution.
+        style: without effect here; it places the stride in :class:`Bottleneck`.
+        norm_cfg: normalisation layer.
+        downsample: what brings the shortcut to the output's shape; None: nothing.
     """
 
     expansion = 1
@@ -68,13 +68,13 @@ class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions with a shortcut (ResNet-50 and -101).
 
     Args:
-        in_channels: Channels of the input.
-        channels: Channels inside; the output has four times as many.
-        stride: Of the 3x3 convolution (style "pytorch") or of the first 1x1 ("caffe").
-        dilation: Of the 3x3 convolution.
-        style: See ``stride``.
-        norm_cfg: Normalisation layer.
-        downsample: What brings the shortcut to the output's shape; None: nothing.
+        in_channels: channels of the input.
+        channels: channels inside; the output has four times as many.
+        stride: of the 3x3 convolution (style "pytorch") or of the first 1x1 ("caffe").
+        dilation: of the 3x3 convolution.
+        style: see ``stride``.
+        norm_cfg: normalisation layer.
+        downsample: what brings the shortcut to the output's shape; None: nothing.
     """
 
     expansion = 4
@@ -127,16 +127,16 @@ class ResNetV1c(Backbone):
 
     Args:
         depth: 18, 34, 50 or 101.
-        in_channels: Channels of the image.
-        num_stages: Number of stages to build, 1..4.
-        strides: Stride of each stage.
-        dilations: Dilation of each stage.
-        out_indices: Stages whose output is returned.
-        style: Where a bottleneck has its stride: "pytorch", the 3x3 convolution, or "caffe".
-        contract_dilation: Whether the first block of a dilated stage uses half the dilation.
-        norm_cfg: Normalisation layer.
-        norm_eval: Whether BatchNorm keeps its running statistics fixed in training.
-        with_cp: Whether activations of blocks are computed again in the backward pass.
+        in_channels: channels of the image.
+        num_stages: number of stages to build, 1..4.
+        strides: stride of each stage.
+        dilations: dilation of each stage.
+        out_indices: stages whose output is returned.
+        style: where a bottleneck has its stride: "pytorch", the 3x3 convolution, or "caffe".
+        contract_dilation: whether the first block of a dilated stage uses half the dilation.
+        norm_cfg: normalisation layer.
+        norm_eval: whether BatchNorm keeps its running statistics fixed in training.
+        with_cp: whether activations of blocks are computed again in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 

@@ -16,17 +16,17 @@ class TIMMBackbone(Backbone):
     """Wrap ``timm.create_model``; nothing is downloaded unless ``pretrained`` is set.
 
     Args:
-        model_name: A name known to ``timm.list_models()``.
-        features_only: Return a pyramid of maps; otherwise only the last one
+        model_name: a name known to ``timm.list_models()``.
+        features_only: return a pyramid of maps; otherwise only the last one
             (``forward_features``).
-        pretrained: Let timm download its default weights.
-        checkpoint_path: A local file of the model's weights under timm's names.
-        in_channels: Channels of the image.
-        out_indices: Levels of the pyramid to return; None: timm's choice. Needs ``features_only``.
-        init_cfg: Must be None: the weights are named by the two arguments above.
+        pretrained: let timm download its default weights.
+        checkpoint_path: a local file of the model's weights under timm's names.
+        in_channels: channels of the image.
+        out_indices: levels of the pyramid to return; None: timm's choice. Needs ``features_only``.
+        init_cfg: must be None: the weights are named by the two arguments above.
 
     Raises:
-        InputError: If timm has no such model, or its weights cannot be had or do not fit.
+        InputError: if timm has no such model, or its weights cannot be had or do not fit.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ def _check_file(model_name: str, path: str) -> None:
     """Refuse a file that timm would load only in part, without a word.
 
     Raises:
-        InputError: If the file is missing or is not of this model.
+        InputError: if the file is missing or is not of this model.
     """
     import timm
 

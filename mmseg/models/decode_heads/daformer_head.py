@@ -55,12 +55,12 @@ class SeparableASPP(nn.Module):
     """Parallel depth-wise separable dilated convolutions, joined by a 3x3 bottleneck.
 
     Args:
-        in_channels: Channels of the fused map.
-        channels: Channels of each branch and of the output.
-        dilations: One branch each; dilation 1 is a plain 1x1 convolution.
-        norm_cfg: Normalisation layer.
+        in_channels: channels of the fused map.
+        channels: channels of each branch and of the output.
+        dilations: one branch each; dilation 1 is a plain 1x1 convolution.
+        norm_cfg: normalisation layer.
         act_cfg: Activation.
-        with_cp: Whether activations of branches are computed again in the backward pass.
+        with_cp: whether activations of branches are computed again in the backward pass.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class DAFormerHead(BaseDecodeHead):
     """Embed every level, bring all to the size of the first, and fuse them by an ASPP.
 
     Args:
-        embed_dims: Channels of each level's linear embedding.
-        dilations: Of the ASPP's branches.
+        embed_dims: channels of each level's linear embedding.
+        dilations: of the ASPP's branches.
 
     The other arguments are those of :class:`BaseDecodeHead`; the levels are always selected apart
     (``in_channels`` and ``in_index`` are sequences).

@@ -26,20 +26,20 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
     """From feature maps to class logits and to their loss.
 
     Args:
-        in_channels: Channels of the map read; a sequence with ``input_transform``.
-        channels: Channels before the classifier ``conv_seg``; None: the head makes its logits
+        in_channels: channels of the map read; a sequence with ``input_transform``.
+        channels: channels before the classifier ``conv_seg``; None: the head makes its logits
             itself and has neither classifier nor dropout.
         num_classes: C.
-        in_index: Index of the map in the backbone's list; a sequence with ``input_transform``.
+        in_index: index of the map in the backbone's list; a sequence with ``input_transform``.
         input_transform: None reads one map, "resize_concat" resizes all to the first and
             concatenates them, "multiple_select" hands on a list.
-        dropout_ratio: Probability of dropping a channel before the classifier.
-        conv_cfg: Convolution layer of :class:`mmcv.cnn.ConvModule`.
-        norm_cfg: Its normalisation layer.
-        act_cfg: Its activation; None: ReLU.
-        loss_decode: Loss of logits, label, weight and ``ignore_index``; None: CrossEntropyLoss.
-        ignore_index: Label of pixels that do not count.
-        align_corners: Of every bilinear resize of this head.
+        dropout_ratio: probability of dropping a channel before the classifier.
+        conv_cfg: convolution layer of :class:`mmcv.cnn.ConvModule`.
+        norm_cfg: its normalisation layer.
+        act_cfg: its activation; None: ReLU.
+        loss_decode: loss of logits, label, weight and ``ignore_index``; None: CrossEntropyLoss.
+        ignore_index: label of pixels that do not count.
+        align_corners: of every bilinear resize of this head.
         init_cfg: mmengine's initialisers; None: N(0, 0.01) for the classifier.
     """
 

@@ -17,7 +17,7 @@ class DLV2Head(BaseDecodeHead):
     """Four parallel dilated 3x3 convolutions straight to the classes, summed (ASPP-L).
 
     Args:
-        dilations: Of the parallel convolutions.
+        dilations: of the parallel convolutions.
         init_cfg: mmengine's initialisers; None: N(0, 0.01) for the convolutions.
 
     The other arguments are those of :class:`BaseDecodeHead`.

@@ -59,7 +59,7 @@ def check_inputs(
         Channels and indices, sequences as tuples.
 
     Raises:
-        ValueError: If they do not.
+        ValueError: if they do not.
     """
     if input_transform is None:
         if not isinstance(in_channels, int) or not isinstance(in_index, int):

@@ -24,16 +24,16 @@ class ProjHead(BaseModule):
     It has no dropout and no loss: contrasting is the adaptation method's.
 
     Args:
-        in_channels: Channels of the map read; a sequence with ``input_transform``.
+        in_channels: channels of the map read; a sequence with ``input_transform``.
         channels: A, channels of the projection.
         num_convs: 0 only normalises, 1 maps to ``channels``, 2 has one layer more before it. That
             layer keeps the channels of its input; after "resize_concat" it has the mean of the
             levels' channels.
-        in_index: Index of the map in the backbone's list; a sequence with ``input_transform``.
+        in_index: index of the map in the backbone's list; a sequence with ``input_transform``.
         input_transform: None reads one map, "resize_concat" resizes all to the first and
             concatenates them, "multiple_select" projects each level by layers of its own.
-        norm_cfg: Normalisation layer; None: none.
-        align_corners: Of the bilinear resize of "resize_concat".
+        norm_cfg: normalisation layer; None: none.
+        align_corners: of the bilinear resize of "resize_concat".
         init_cfg: mmengine's initialisers.
     """
 

@@ -27,7 +27,7 @@ def pixel_cross_entropy(
         label: (B, H, W), classes 0..C-1 or ``ignore_index``, any integer dtype.
         weight: (B, H, W), factor of each pixel.
         class_weight: (C,), factor of each class.
-        ignore_index: Label of pixels that do not count.
+        ignore_index: label of pixels that do not count.
 
     Returns:
         Scalar tensor.
@@ -53,8 +53,8 @@ class CrossEntropyLoss(nn.Module):
     """:func:`pixel_cross_entropy` with its settings.
 
     Args:
-        loss_weight: Factor of the loss.
-        class_weight: Factor of each class; None: 1 for all.
+        loss_weight: factor of the loss.
+        class_weight: factor of each class; None: 1 for all.
     """
 
     def __init__(

@@ -61,11 +61,11 @@ class EncoderDecoder(BaseModel):
     """Backbone, decode head and, for training, an optional auxiliary head.
 
     Args:
-        backbone: Config of the backbone.
-        decode_head: Config of the head that predicts.
-        auxiliary_head: Config of a second head; its losses are added in training.
-        data_preprocessor: Config of a :class:`SegDataPreProcessor`.
-        train_cfg: Accepted for the sake of configs from mmsegmentation; it must be empty.
+        backbone: config of the backbone.
+        decode_head: config of the head that predicts.
+        auxiliary_head: config of a second head; its losses are added in training.
+        data_preprocessor: config of a :class:`SegDataPreProcessor`.
+        train_cfg: accepted for the sake of configs from mmsegmentation; it must be empty.
         test_cfg: ``mode`` "whole" (default) or "slide" with ``crop_size`` and ``stride``, each
             (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions;
             ``class_weight``, one factor a class, is applied to the probabilities at test
@@ -149,7 +149,7 @@ class EncoderDecoder(BaseModel):
 
         Args:
             inputs: (B, 3, H, W).
-            metas: Metainfo of each image; unused here, for subclasses.
+            metas: metainfo of each image; unused here, for subclasses.
 
         Returns:
             (B, C, H, W).
@@ -173,7 +173,7 @@ class EncoderDecoder(BaseModel):
         Args:
             inputs: (B, 3, H, W), or B images (3, H, W) of different sizes. On a GPU those of one
                 size are predicted together.
-            data_samples: Their metainfo tells how: ``img_shape`` cuts off padding, ``flip`` and
+            data_samples: their metainfo tells how: ``img_shape`` cuts off padding, ``flip`` and
                 ``flip_direction`` undo a flip, ``ori_shape`` is the size of the result.
 
         Returns:
@@ -281,7 +281,7 @@ class EncoderDecoder(BaseModel):
         """The factor of each class that an image's probabilities are multiplied by, if any.
 
         Args:
-            meta: The image's metainfo.
+            meta: the image's metainfo.
         """
         weight = self.test_cfg.get("class_weight")
         return weight if are_used(self.class_weights, meta) else None
@@ -291,8 +291,8 @@ class EncoderDecoder(BaseModel):
 
         Args:
             logits: (1, C, H, W) at the size of the batch.
-            meta: The image's metainfo.
-            rows: Return only these, R of the h rows.
+            meta: the image's metainfo.
+            rows: return only these, R of the h rows.
 
         Returns:
             (1, C, h, w) at its ``ori_shape``, or (1, C, R, w).
@@ -359,7 +359,7 @@ class EncoderDecoder(BaseModel):
         """Compute activations again in the backward pass, wherever a part can (``with_cp``).
 
         Raises:
-            InputError: the backbone, which has most of them, cannot.
+            InputError: if the backbone, which has most of them, cannot.
         """
         if not hasattr(self.backbone, "with_cp"):
             raise InputError(
@@ -397,7 +397,7 @@ class EncoderDecoder(BaseModel):
                 "loss": :meth:`loss`.
 
         Raises:
-            ValueError: If ``mode`` is none of these.
+            ValueError: if ``mode`` is none of these.
         """
         if mode == "tensor":
             return self.decode_head(self.extract_feat(inputs))

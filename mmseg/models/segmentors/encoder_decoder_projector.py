@@ -15,10 +15,10 @@ class EncoderDecoderProjector(EncoderDecoder):
     """An :class:`EncoderDecoder` whose auxiliary head is a :class:`ProjHead`.
 
     Args:
-        backbone: Config of the backbone.
-        decode_head: Config of the head that predicts.
-        auxiliary_head: Config of the projection head.
-        data_preprocessor: See :class:`EncoderDecoder`, as for the arguments that follow.
+        backbone: config of the backbone.
+        decode_head: config of the head that predicts.
+        auxiliary_head: config of the projection head.
+        data_preprocessor: see :class:`EncoderDecoder`, as for the arguments that follow.
     """
 
     def __init__(

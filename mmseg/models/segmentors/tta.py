@@ -24,11 +24,11 @@ class SegTTAModel(BaseTTAModel):
     are switched on for all images.
 
     Args:
-        module: A segmentor, or a method around one, or the config of either.
-        data_preprocessor: Config that replaces the module's own, if that is a config.
+        module: a segmentor, or a method around one, or the config of either.
+        data_preprocessor: config that replaces the module's own, if that is a config.
 
     Raises:
-        ValueError: If there is no :class:`EncoderDecoder` in the module.
+        ValueError: if there is no :class:`EncoderDecoder` in the module.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SegTTAModel(BaseTTAModel):
         """Average views.
 
         Args:
-            data_samples_list: For each image the predictions of its views, with ``seg_logits``.
+            data_samples_list: for each image the predictions of its views, with ``seg_logits``.
 
         Returns:
             For each image one sample with ``pred_sem_seg`` and, as ``seg_logits``, the logarithm

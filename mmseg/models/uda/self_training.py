@@ -239,7 +239,7 @@ class SelfTraining(UDADecorator):
             Mixed image (B, 3, H, W), label (B, H, W) and pixel weight (B, H, W).
 
         Raises:
-            InputError: source and target differ in size.
+            InputError: if source and target differ in size.
         """
         if batch.source.shape != batch.target.shape:
             raise InputError(

@@ -96,7 +96,7 @@ class SePiCoDark(SePiCo):
         """Arg-max of the mixture of night and day, and its share above the threshold.
 
         Raises:
-            InputError: the batch brings no day images.
+            InputError: if the batch brings no day images.
         """
         if len(views) != 2:
             raise InputError(

@@ -27,7 +27,7 @@ def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
     """The domain-adaptation method that the config of a model names.
 
     Raises:
-        InputError: it names none.
+        InputError: if it names none.
     """
     kind = config.get("type")
     method = MODELS.get(kind) if isinstance(kind, str) else kind
@@ -89,7 +89,7 @@ class UDADecorator(BaseModel):
         """The network that predicts when ``eval_model`` is asked for.
 
         Raises:
-            ValueError: this method has no such network.
+            ValueError: if this method has no such network.
         """
         if eval_model != "student":
             raise ValueError(f"{type(self).__name__} has no {eval_model}: evaluate the student")

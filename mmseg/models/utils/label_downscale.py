@@ -26,7 +26,7 @@ def downscale_label(
         (B, h, w) long.
 
     Raises:
-        ValueError: the label is smaller than the features, or its cells do not tile them.
+        ValueError: if the label is smaller than the features, or its cells do not tile them.
     """
     batch, height, width = label.shape
     factor = width // size[1]

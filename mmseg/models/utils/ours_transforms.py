@@ -95,7 +95,7 @@ class ClassBalancedCrop:
         """(B, K, 4) random boxes on the CPU, uniform over all positions.
 
         Raises:
-            InputError: the crop does not fit into the image.
+            InputError: if the crop does not fit into the image.
         """
         room = [size - crop for size, crop in zip(image_size, self.crop_size, strict=True)]
         if min(room) < 0:

@@ -27,12 +27,12 @@ class Converted:
     """What became of one label file.
 
     Args:
-        path: The label map of train ids, relative to the data root.
-        values: Pixels of each value that occurs; none if it is not to be drawn.
-        problem: Why the file could not be converted.
-        fault: The part of ``problem`` that other files may share; empty if the file is damaged.
-        strange: Values that mean nothing, if that is the problem.
-        pair: What was found by comparing it with its image.
+        path: the label map of train ids, relative to the data root.
+        values: pixels of each value that occurs; none if it is not to be drawn.
+        problem: why the file could not be converted.
+        fault: the part of ``problem`` that other files may share; empty if the file is damaged.
+        strange: values that mean nothing, if that is the problem.
+        pair: what was found by comparing it with its image.
     """
 
     path: str
@@ -53,11 +53,11 @@ class ConversionReport:
     """What became of a data set.
 
     Attributes:
-        num_files: Label files.
-        damaged: A line for each damaged one.
-        unfit: A line for each kind of sound ones that are no label maps of these classes.
-        num_failed: Label files that are damaged or unfit.
-        remarks: Other lines for the user.
+        num_files: label files.
+        damaged: a line for each damaged one.
+        unfit: a line for each kind of sound ones that are no label maps of these classes.
+        num_failed: label files that are damaged or unfit.
+        remarks: other lines for the user.
     """
 
     num_files: int
@@ -105,7 +105,7 @@ def existing_folder(root: str | Path, labels: str) -> Path:
     """``root``, if there is a folder ``labels`` in it.
 
     Raises:
-        InputError: there is not.
+        InputError: if there is not.
     """
     root = Path(root)
     if not (root / labels).is_dir():
@@ -130,11 +130,11 @@ def convert_images(
     """Convert ``<labels>/*.png``, each of which belongs to the image ``<images>/*.png``.
 
     Args:
-        root: The data root.
-        labels: Folder of the label files, relative to it.
-        images: Folder of the images, relative to it.
-        train_ids: Reads a label file, given its path, as train ids (H, W) uint8.
-        nproc: Number of processes.
+        root: the data root.
+        labels: folder of the label files, relative to it.
+        images: folder of the images, relative to it.
+        train_ids: reads a label file, given its path, as train ids (H, W) uint8.
+        nproc: number of processes.
 
     Raises:
         InputError: if there are no label files.
@@ -189,9 +189,9 @@ def counted(path: str, label: np.ndarray, image: Path | None) -> Converted:
     drawn.
 
     Args:
-        path: Of the label map, relative to the data root.
-        label: The label map.
-        image: File of its image, if it is known; whether that is sound is of no concern here.
+        path: of the label map, relative to the data root.
+        label: the label map.
+        image: file of its image, if it is known; whether that is sound is of no concern here.
     """
     pair = PairCheck() if image is None else check_pair(str(image), path, label.shape[::-1])
     if pair.conflict is not None:

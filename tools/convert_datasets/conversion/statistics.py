@@ -36,9 +36,9 @@ class ClassStatistics:
     """Pixels of classes, counted.
 
     Args:
-        report: What became of the label maps. If some failed, no statistics were written.
-        frequencies: Share of the pixels of each class that occurs, rarest first.
-        values: Pixels of each value that occurs, 255 too, in their order.
+        report: what became of the label maps. If some failed, no statistics were written.
+        frequencies: share of the pixels of each class that occurs, rarest first.
+        values: pixels of each value that occurs, 255 too, in their order.
     """
 
     report: ConversionReport
@@ -102,9 +102,9 @@ def report_and_statistics(
     """What became of the label files; if all are sound, write the statistics into the data root.
 
     Args:
-        root: The data root.
-        results: Of all label files.
-        below: The statistics are of the label maps whose paths begin with this.
+        root: the data root.
+        results: of all label files.
+        below: the statistics are of the label maps whose paths begin with this.
     """
     report = report_of(results)
     if not report.problems:
