@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main, told_once_a_machine
+from mmseg.utils.cli import Parser, print_on_local_rank0, run_main
 from mmseg.utils.config import load_config
 from mmseg.utils.options import (
     KeyValues,
@@ -99,7 +99,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse, test, print."""
     args = parse_args(argv)
-    with told_once_a_machine(args.launcher):
+    with print_on_local_rank0(args.launcher):
         outputs = _outputs(args)
         cfg = load_config(args.config, args.cfg_options)
         sets = _sets(args, cfg)

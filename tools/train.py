@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import Parser, run_main, told_once_a_machine
+from mmseg.utils.cli import Parser, print_on_local_rank0, run_main
 from mmseg.utils.config import load_config
 from mmseg.utils.options import (
     add_choices,
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train; a run that is resumed goes on with the config in its work dir."""
     args = parse_args(argv)
-    with told_once_a_machine(args.launcher):
+    with print_on_local_rank0(args.launcher):
         check_options(args)
         config = Path(args.config)
         cfg = load_config(config)

@@ -18,7 +18,7 @@ from torch import nn
 
 from mmseg.config_check import check_config
 from mmseg.datasets.evaluation_sets import EvaluationSet, own_set
-from mmseg.engine.distributed import Launcher, failing_alone, process_group, raised_together
+from mmseg.engine.distributed import Launcher, name_failing_rank, process_group, raise_on_all_ranks
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.cityscapes import cityscapes_scores, label_id_files
 from mmseg.evaluation.engine import predictions, written
@@ -112,7 +112,7 @@ def evaluate_on(
         process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}),
         TemporaryDirectory(prefix="label_ids_") if by_cityscapes else nullcontext() as scratch,
     ):
-        with raised_together():
+        with raise_on_all_ranks():
             check_config(cfg, MODEL_PARTS)
             tests = []
             for data in sets:  # of several, each has subfolders for its images
@@ -126,7 +126,7 @@ def evaluate_on(
             outputs.check_folders()
             if outputs.metrics:
                 check_writable(folder, "--work-dir")
-        with failing_alone(), freed_memory_kept(target.type == "cpu"):
+        with name_failing_rank(), freed_memory_kept(target.type == "cpu"):
             results = [test.run(model) for test in tests]
         if not is_main_process():
             return None

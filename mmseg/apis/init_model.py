@@ -17,7 +17,7 @@ from torch import nn
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.engine.performance import Performance
 from mmseg.models.segmentors import EncoderDecoder, segmentors_of
-from mmseg.models.segmentors.prediction import ClassWeights, are_used
+from mmseg.models.segmentors.prediction import ClassWeights, uses_class_weights
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
@@ -150,7 +150,7 @@ def class_weights_used(model: nn.Module, meta: Mapping[str, Any]) -> bool | None
         meta: what the data set says of the image.
     """
     segmentors = _weighted_segmentors(model)
-    return are_used(segmentors[0].class_weights, meta) if segmentors else None
+    return uses_class_weights(segmentors[0].class_weights, meta) if segmentors else None
 
 
 def _weighted_segmentors(model: nn.Module) -> list[EncoderDecoder]:

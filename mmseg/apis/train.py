@@ -18,10 +18,10 @@ from mmseg.config_check import check_config
 from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import (
     Launcher,
-    failing_alone,
-    of_main,
+    broadcast_from_rank0,
+    name_failing_rank,
     process_group,
-    raised_together,
+    raise_on_all_ranks,
 )
 from mmseg.engine.hooks import FirstResultHook
 from mmseg.engine.performance import Performance
@@ -89,8 +89,8 @@ def train(
     launcher = launcher or cfg.get("launcher") or "none"
     target = select_device(device)
     with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
-        drawn = of_main(int(np.random.SeedSequence().generate_state(1)[0]))
-        with raised_together():
+        drawn = broadcast_from_rank0(int(np.random.SeedSequence().generate_state(1)[0]))
+        with raise_on_all_ranks():
             Performance.of(cfg).set_backends()
             cfg.default_scope = cfg.get("default_scope") or "mmseg"
             init_default_scope("mmseg")
@@ -102,8 +102,8 @@ def train(
                 cfg.model = without_pretrained(cfg.model)
         cfg.git_rev = git_revision()
         first_result = FirstResultHook(partial(_begin, cfg.copy()))
-        with ExitStack() as stack, failing_alone():
-            with raised_together():
+        with ExitStack() as stack, name_failing_rank():
+            with raise_on_all_ranks():
                 if is_main_process():
                     stack.enter_context(locked(Path(cfg.work_dir), "--work-dir"))
                     stack.enter_context(
@@ -120,7 +120,7 @@ def train(
 def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
     if cfg.get("validate") is False:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    with raised_together(), built_from_config("hooks, visualizer or environment"):
+    with raise_on_all_ranks(), built_from_config("hooks, visualizer or environment"):
         runner = TrainRunner.from_cfg(cfg)
     runner.logger.info(f"git revision of the code: {cfg.git_rev or 'unknown'}")
     runner.register_hook(first_result)

@@ -1,4 +1,4 @@
-"""What the Runner needs beyond mmengine's own."""
+"""Extensions of mmengine's Runner: hooks, optimizer wrappers, distributed training."""
 
 from .hooks import (
     CheckpointHook,

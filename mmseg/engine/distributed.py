@@ -1,4 +1,4 @@
-"""The processes of a distributed run: how they find each other, agree, and fail."""
+"""Processes of a distributed run: how they connect, exchange values and report errors."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ from mmseg.utils.cli import error_line
 
 Value = TypeVar("Value")
 Launcher = Literal["none", "pytorch", "slurm"]
-# What a launcher puts into the environment of each process, and how it is called.
+# Variables that a launcher sets in the environment of each process, and its command line.
 _ENVIRONMENT = {
     "pytorch": ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     "slurm": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NODELIST"),
@@ -43,17 +43,18 @@ _COMMAND = {
 def process_group(
     launcher: Launcher, device: torch.device, options: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Join the other processes of a run, each with a GPU of its own, for the time of the block.
+    """Join the process group of a run, with one GPU per process, for the duration of the block.
 
-    A process that has joined before, and knows them already, does neither join nor leave.
+    A process that is in a group already neither joins nor leaves one.
 
     Args:
-        launcher: who started them: "pytorch" (torchrun), "slurm" (srun); "none": there is one.
-        device: of what kind they compute on. GPUs communicate by NCCL, CPUs by gloo.
+        launcher: program that started the processes: "pytorch" (torchrun) or "slurm" (srun);
+            "none": there is only one process.
+        device: device of the type that they use. GPUs communicate by NCCL, CPUs by gloo.
         options: ``backend`` for GPUs and ``timeout`` in seconds, as in ``env_cfg.dist_cfg``.
 
     Raises:
-        InputError: if nobody has started these processes together, or there are fewer GPUs.
+        InputError: if the launcher has not started this process, or there are fewer GPUs.
     """
     if launcher not in get_args(Launcher):
         raise InputError(f"launcher must be one of {list(get_args(Launcher))}, not {launcher!r}")
@@ -71,14 +72,14 @@ def process_group(
         together = True
         raise
     finally:
-        # To leave a group of GPUs is to wait for ranks that may wait for this one if it has failed
-        # alone. Threads of gloo that nobody has ended abort the process.
+        # Leaving an NCCL group waits for the other ranks, which may wait for this one if only it
+        # has failed. Threads of gloo that are not stopped abort the process.
         if together or device.type == "cpu":
             distributed.destroy_process_group()
 
 
 def check_alone() -> None:
-    """See that no other process is at the same work.
+    """Check that no other process does the same work.
 
     Raises:
         InputError: if torchrun has started others.
@@ -91,15 +92,15 @@ def check_alone() -> None:
 
 
 def _join(launcher: Launcher, device: torch.device, options: Mapping[str, Any]) -> None:
-    lacking = [name for name in _ENVIRONMENT[launcher] if name not in os.environ]
-    if lacking:
+    missing = [name for name in _ENVIRONMENT[launcher] if name not in os.environ]
+    if missing:
         raise InputError(
-            f"launcher {launcher!r} needs {', '.join(lacking)} in the environment: "
+            f"launcher {launcher!r} needs {', '.join(missing)} in the environment: "
             f"start with {_COMMAND[launcher]}"
         )
     if launcher == "slurm":
         os.environ.update(slurm_environment(os.environ))
-    # mmengine would set these to 1, and say so in every process.
+    # mmengine would set these to 1, and log it in every process.
     threads = os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     os.environ.setdefault("MKL_NUM_THREADS", threads)
     if device.type == "cuda":
@@ -110,7 +111,7 @@ def _join(launcher: Launcher, device: torch.device, options: Mapping[str, Any]) 
         distributed.init_process_group(
             "gloo", timeout=None if timeout is None else timedelta(seconds=timeout)
         )
-    # The Runner chooses one, and would warn of another that was chosen before.
+    # The Runner sets a start method, and would warn if one was set before.
     multiprocessing.set_start_method(None, force=True)
 
 
@@ -124,14 +125,14 @@ def _check_gpus(local_rank: int) -> None:
 
 
 def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
-    """What torch needs to know in the environment, from what SLURM says to a task of a job step.
+    """Translate the environment of a SLURM task to the variables that torch needs.
 
     Args:
-        task: the environment of the task. ``MASTER_ADDR`` and ``MASTER_PORT`` in it are kept, else
-            the first node of the step is the master, at a port that depends on the job.
+        task: the environment of the task. ``MASTER_ADDR`` and ``MASTER_PORT`` in it are kept;
+            by default the first node of the step is the master, at a port that depends on the job.
 
     Raises:
-        InputError: if it cannot be found out which node is the first one.
+        InputError: if the first node cannot be determined.
     """
     port = 20000 + int(task.get("SLURM_JOB_ID", 0)) % 10000
     return {
@@ -157,15 +158,15 @@ def _first_host(nodes: str) -> str:
     return hosts[0]
 
 
-def of_main(value: Value) -> Value:
-    """What the main process calls this function with, in all processes."""
+def broadcast_from_rank0(value: Value) -> Value:
+    """Return, on all ranks, the value that rank 0 calls this function with."""
     values = [value]
     broadcast_object_list(values)
     return values[0]
 
 
 def broadcast_state(module: nn.Module) -> None:
-    """Replace all parameters and buffers by those of the main process."""
+    """Replace all parameters and buffers by those of rank 0."""
     if get_world_size() == 1:
         return
     for value in module.state_dict().values():
@@ -176,14 +177,14 @@ def broadcast_state(module: nn.Module) -> None:
 
 
 @contextmanager
-def raised_together() -> Iterator[None]:
-    """Let an error of one process be an error of all, so that none waits for one that has failed.
+def raise_on_all_ranks() -> Iterator[None]:
+    """Raise an error of one rank on all ranks, so that none waits for a rank that has failed.
 
-    The block ends for all processes at once; nothing in it may communicate.
+    All ranks synchronise at the end of the block; the block itself must not communicate.
 
     Raises:
-        SharedError: for errors that are an ``InputError`` or another process's; the main process
-            tells what happened, and to which ranks if it was not the same everywhere.
+        SharedError: if another rank has failed, or this one with an ``InputError``; rank 0 prints
+            the errors, with their ranks if they differ.
     """
     if get_world_size() == 1:
         yield
@@ -208,7 +209,7 @@ def _line(error: Exception) -> str:
 
 
 def _summary(lines: list[str | None]) -> str:
-    """The line of all ranks or of the main one, else the different ones with their first rank."""
+    """Summarise errors in one line: the one of all, or the different ones with their ranks."""
     ranks: dict[str, int] = {}
     for rank, line in enumerate(lines):
         if line:
@@ -219,11 +220,11 @@ def _summary(lines: list[str | None]) -> str:
 
 
 @contextmanager
-def failing_alone() -> Iterator[None]:
-    """Say which process an error in the block comes from, or that another one is gone.
+def name_failing_rank() -> Iterator[None]:
+    """Add the rank to the errors of a block, and report that another rank has ended.
 
     Raises:
-        RankError: instead of an ``InputError``, and where communication fails.
+        RankError: instead of an ``InputError``, and if communication fails.
         InputError: if workers of a data loader have died.
     """
     try:
@@ -236,7 +237,7 @@ def failing_alone() -> Iterator[None]:
             raise
         raise RankError(f"rank {get_rank()}: {error}") from error
     except RuntimeError as error:
-        # gloo has no class of errors of its own, but names its source file in them.
+        # gloo has no error class; its messages contain the path of its source file.
         if not (isinstance(error, distributed.DistError) or "gloo/" in str(error)):
             raise
         raise RankError(

@@ -22,13 +22,14 @@ _HANDLED_BY_TORCH = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUI
 
 
 def check_processes(count: int, device: str) -> None:
-    """See that ``count`` processes can have a GPU each, unless they are to run on the CPU.
+    """Check that ``count`` processes can have a GPU each, unless they run on the CPU.
 
     Args:
+        count: number of processes.
         device: "auto", "cuda" or "cpu".
 
     Raises:
-        InputError: if they cannot.
+        InputError: if there are fewer GPUs.
     """
     if count < 1:
         raise InputError(f"--gpus must be at least 1, not {count}")
@@ -43,17 +44,19 @@ def check_processes(count: int, device: str) -> None:
 def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
     """Call ``function(*args)`` in several processes, as ``torchrun --standalone`` would.
 
-    Each of them starts and fails like a program of its own (:func:`run_main`). When one fails the
-    others are ended.
+    Each process starts and fails like a separate program (:func:`run_main`). When one fails the
+    others are terminated.
 
     Args:
-        function: of a module, so that it can be found in another process; like its arguments.
-        processes: K. They find their rank in the environment, for the launcher "pytorch".
+        function: a picklable function of a module.
+        args: its picklable arguments.
+        processes: number of processes; the environment of each holds its rank, as for the launcher
+            "pytorch".
         device: as for :func:`check_processes`; on a CPU the processes share the cores.
 
     Raises:
-        SystemExit: if one has failed, with its status.
-        InputError: see :func:`check_processes`; or one was killed.
+        SystemExit: if a process has failed, with its status.
+        InputError: if a process was killed; see also :func:`check_processes`.
     """
     check_processes(processes, device)
     on_cpu = device == "cpu" or not torch.cuda.is_available()
@@ -67,7 +70,7 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
         run_id=uuid.uuid4().hex,
         max_restarts=0,
     )
-    # What went wrong is said by the process itself, and below; torch would log it at length.
+    # The process itself, or the error below, says what went wrong; torch would log it at length.
     logged_from = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     handlers = {number: signal.getsignal(number) for number in _HANDLED_BY_TORCH}
@@ -92,7 +95,7 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
 def _as_program(threads: int, function: Callable, *args: Any) -> None:
     threads = int(os.environ.setdefault("OMP_NUM_THREADS", str(threads)))
     torch.set_num_threads(threads)
-    # This process was spawned; those that it starts need not be.
+    # This process was spawned; its own children need not be.
     multiprocessing.set_start_method(None, force=True)
     try:
         run_main(partial(function, *args))
@@ -100,6 +103,6 @@ def _as_program(threads: int, function: Callable, *args: Any) -> None:
         if end.code:
             raise
     except Exception:
-        # Raised, it would end in a log that nobody reads.
+        # torch would write a raised error only to a log file.
         traceback.print_exc()
         raise SystemExit(1) from None

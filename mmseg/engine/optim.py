@@ -1,4 +1,4 @@
-"""Optimizer steps with several backward passes, and parameter groups of the student alone."""
+"""Optimizer steps with several backward passes, and parameter groups of the student."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +16,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 from typing_extensions import TypedDict
 
+from mmseg.models.uda import UDADecorator
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.utils.memory import give_back_freed_memory
 
 
 class _Pass(nn.Module):
-    """One forward pass of a module by any of its methods, as DistributedDataParallel needs it."""
+    """Wrap any function of a module as a forward pass, as DistributedDataParallel needs it."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -33,17 +34,16 @@ class _Pass(nn.Module):
 
 @OPTIM_WRAPPERS.register_module()
 class StudentOptimWrapper(OptimWrapper):
-    """One optimizer step on the sum of several losses, each propagated back on its own.
+    """Optimizer wrapper for steps on the sum of several losses, with a backward pass for each.
 
-    mmengine counts each backward pass as an iteration, by which its gradient accumulation goes; an
-    iteration of a domain-adaptation method has several. In a distributed run
-    ``DistributedDataParallel`` averages the gradients over the ranks, during the last backward pass
-    of a step.
+    mmengine's gradient accumulation counts each backward pass as an iteration, but an iteration of
+    a domain-adaptation method has several. In a distributed run ``DistributedDataParallel``
+    averages the gradients over the ranks during the last backward pass of a step.
 
     Args:
-        optimizer: of the student's parameters.
-        student: for distributed runs; without it gradients are not exchanged.
-        optim_wrapper: the other arguments of ``OptimWrapper``.
+        optimizer: optimizer of the student's parameters.
+        student: the student, for distributed runs; without it gradients are not averaged.
+        optim_wrapper: other arguments of ``OptimWrapper``.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StudentOptimWrapper(OptimWrapper):
         self.on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
         self.ranks: DistributedDataParallel | None = None
         if student is not None and get_world_size() > 1:
-            # Of depthwise convolutions, whose gradients are as small as their copies are cheap.
+            # Only for depth-wise convolutions, whose small gradients are cheap to copy.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             # Before contrast begins no gradient reaches the projection head.
             self.ranks = DistributedDataParallel(
@@ -66,7 +66,7 @@ class StudentOptimWrapper(OptimWrapper):
     def backward_of(
         self, model: nn.Module, compute: Callable[[], dict[str, Tensor]], last: bool = True
     ) -> dict[str, Tensor]:
-        """Compute losses and propagate the sum of them back, without counting an iteration.
+        """Compute losses and back-propagate their sum, without counting an iteration.
 
         Args:
             model: see :meth:`optim_context`.
@@ -74,36 +74,35 @@ class StudentOptimWrapper(OptimWrapper):
             last: whether this is the last backward pass before :meth:`finish_step`.
 
         Returns:
-            Them, detached, and their sum ``loss``.
+            The scalars, detached, and the sum as ``loss``.
         """
-        forward = (lambda pass_: pass_()) if self.ranks is None else self.ranks
-        alone = self.ranks is not None and not (last and self.should_sync())
-        with self.ranks.no_sync() if alone else nullcontext():
+        synchronised = self.ranks is None or (last and self.should_sync())
+        with nullcontext() if self.ranks is None or synchronised else self.ranks.no_sync():
             if self.on_cpu:
                 give_back_freed_memory()
             with self.optim_context(model):
-                parts = forward(compute)
+                parts = compute() if self.ranks is None else self.ranks(compute)
                 total = torch.stack([v for name, v in parts.items() if "loss" in name]).sum()
-            if self.on_cpu:  # what the forward pass has freed (benchmarks/RESULTS.md)
+            if self.on_cpu:  # memory that the forward pass has freed (benchmarks/RESULTS.md)
                 give_back_freed_memory()
             self.propagate(self.scale_loss(total))
         return {name: value.detach() for name, value in {**parts, "loss": total}.items()}
 
     def propagate(self, loss: Tensor, **kwargs: Any) -> None:
-        """Compute the gradients of one loss and add them to those there are."""
+        """Compute the gradients of one loss and accumulate them."""
         loss.backward(**kwargs)
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Propagate the one loss of an iteration back, and count the iteration."""
+        """Back-propagate the only loss of an iteration, and count the iteration."""
         self.propagate(loss, **kwargs)
         self._inner_count += 1
 
     def finish_step(self) -> dict[str, Tensor]:
-        """Count one iteration, and step if its gradients complete a batch.
+        """Count an iteration, and take a step if enough gradients are accumulated.
 
         Returns:
             ``gradient_norm``, a scalar on the device: the norm over all parameters before clipping,
-            not finite if a gradient is not. Empty without a step.
+            not finite if a gradient is not. An empty dict if no step was taken.
         """
         self._inner_count += 1
         if not self.should_update():
@@ -114,20 +113,20 @@ class StudentOptimWrapper(OptimWrapper):
         return {"gradient_norm": norm}
 
     def gradient_norm(self) -> Tensor:
-        """The norm of all gradients together, a scalar on their device."""
+        """Compute the norm over all gradients, a scalar on their device."""
         parameters = [each for group in self.param_groups for each in group["params"]]
         return get_total_norm([each.grad for each in parameters if each.grad is not None])
 
 
 @OPTIM_WRAPPERS.register_module()
 class MixedPrecisionOptimWrapper(StudentOptimWrapper):
-    """Forward passes under autocast; in float16 the loss is scaled so that gradients do not vanish.
+    """Optimizer wrapper for autocast, with a scaled loss in float16.
 
-    mmengine's ``AmpOptimWrapper`` does the same on GPUs alone.
+    mmengine's ``AmpOptimWrapper`` does the same, but only on GPUs.
 
     Args:
         precision: "bf16" or "fp16".
-        optim_wrapper: the arguments of :class:`StudentOptimWrapper`.
+        optim_wrapper: arguments of :class:`StudentOptimWrapper`.
     """
 
     def __init__(self, precision: Literal["bf16", "fp16"], **optim_wrapper: Any) -> None:
@@ -138,7 +137,7 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast for one forward pass."""
+        """Autocast one forward pass."""
         with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
             yield
 
@@ -147,12 +146,12 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
         super().propagate(self.loss_scaler.scale(loss), **kwargs)
 
     def gradient_norm(self) -> Tensor:
-        """The norm of the gradients without the scale of the loss."""
+        """Compute the norm of the gradients without the scale of the loss."""
         norm = super().gradient_norm()
         return norm / self.loss_scaler.scale(torch.ones_like(norm))
 
     def step(self, **kwargs: Any) -> None:
-        """Step, unless a gradient has overflowed, and adapt the scale."""
+        """Take a step unless a gradient has overflowed, and update the scale."""
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
             self._clip_grad()
@@ -160,11 +159,11 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
         self.loss_scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the optimizer, and under ``loss_scaler`` of the scale."""
+        """Return the state of the optimizer, and that of the scale under ``loss_scaler``."""
         return super().state_dict() | {"loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`, or that of a run without a scale."""
+        """Restore :meth:`state_dict`, with or without ``loss_scaler``."""
         state = dict(state_dict)
         scale = state.pop("loss_scaler", None)
         if scale:
@@ -173,22 +172,23 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
 
 
 def parameter_groups(
-    module: nn.Module, lr: float, weight_decay: float, custom_keys: dict[str, dict[str, float]]
+    module: nn.Module, lr: float, weight_decay: float, custom_keys: Mapping[str, "GroupFactors"]
 ) -> list[dict]:
-    """One optimizer group for each distinct pair of learning rate and weight decay.
+    """Group parameters by learning rate and weight decay, into one optimizer group per pair.
 
     Args:
-        module: whose parameters that need gradients are grouped.
-        lr, weight_decay: of parameters without a key.
+        module: module with the parameters; those without gradients are left out.
+        lr: learning rate of parameters without a key.
+        weight_decay: weight decay of parameters without a key.
         custom_keys: ``key -> dict(lr_mult=, decay_mult=)`` for parameters whose name contains the
-            key. Of several keys the longest counts, then the first by alphabet, as in mmengine.
+            key. If several match, the longest counts, then the first by alphabet, as in mmengine.
     """
     keys = sorted(sorted(custom_keys), key=len, reverse=True)
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        factors = next((custom_keys[key] for key in keys if key in name), {})
+        factors = next((custom_keys[key] for key in keys if key in name), GroupFactors())
         setting = (
             lr * factors.get("lr_mult", 1.0),
             weight_decay * factors.get("decay_mult", 1.0),
@@ -199,13 +199,14 @@ def parameter_groups(
 
 
 def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool | None]) -> None:
-    """Make a state that was loaded that of this run, which may have other switches than its own.
+    """Adapt a loaded state to this run, whose speed switches may differ from the saved run's.
 
-    torch keeps the memory format that the state was saved in, and the saved run's choice of kernel;
-    fused kernels go through parameter and state side by side.
+    torch keeps the memory format and the choice of kernel of the saved run, but fused kernels need
+    parameter and state in the same format.
 
     Args:
-        fused: of each group, as the optimizer was built.
+        optimizer: the optimizer, with the loaded state.
+        fused: the setting ``fused`` of each group, as the optimizer was built.
     """
     for group, choice in zip(optimizer.param_groups, fused, strict=True):
         group["fused"] = choice
@@ -221,28 +222,28 @@ def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool |
 
 
 class GroupFactors(TypedDict, total=False):
-    """Factors of learning rate and weight decay of some parameters."""
+    """Factors of learning rate and weight decay for some parameters."""
 
     lr_mult: NonNegativeFloat
     decay_mult: NonNegativeFloat
 
 
 class ParamwiseSettings(TypedDict, total=False):
-    """``paramwise_cfg``."""
+    """Type of ``paramwise_cfg``."""
 
     custom_keys: Mapping[str, GroupFactors]
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor:
-    """Optimize the student (the attribute ``model``) in as few groups as there are settings.
+    """Build the optimizer of the student (the attribute ``model``) with as few groups as possible.
 
-    mmengine's own constructor makes a group of every parameter, which leaves the optimizer's
-    multi-tensor kernels nothing to work on, and logs a line for each.
+    mmengine's constructor makes a group for every parameter, which defeats the optimizer's
+    multi-tensor kernels and logs a line for each.
 
     Args:
         optim_wrapper_cfg: config of the wrapper, with its ``optimizer``. Adam and AdamW are fused
-            (one kernel for all parameters of a group, on CPUs too) unless it says otherwise.
+            (one kernel for all parameters of a group, on CPUs too) unless it has ``fused``.
         paramwise_cfg: ``dict(custom_keys=...)``, see :func:`parameter_groups`.
     """
 
@@ -257,9 +258,8 @@ class StudentOptimWrapperConstructor:
             self.optimizer_cfg = {"fused": True, **self.optimizer_cfg}
         self.custom_keys = (paramwise_cfg or {}).get("custom_keys", {})
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
+    def __call__(self, model: UDADecorator) -> OptimWrapper:
         """Build optimizer and wrapper for ``model.model``."""
-        model = getattr(model, "module", model)
         params = parameter_groups(
             model.model,
             self.optimizer_cfg["lr"],

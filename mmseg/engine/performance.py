@@ -1,7 +1,4 @@
-"""How fast and in how much memory a network runs, without a change of what it computes.
-
-The ``performance`` of a config is a dict with the fields of :class:`Performance`.
-"""
+"""Options for speed and memory, the ``performance`` of a config."""
 
 import os
 import shutil
@@ -21,17 +18,17 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Performance:
-    """Switches of speed and memory; the defaults compute everything as it is written.
+    """Options for speed and memory; by default networks run eagerly in float32.
 
     Attributes:
-        precision: "fp32"; "tf32": products in TensorFloat-32 on GPUs that have it; "bf16", "fp16":
-            autocast, with losses, contrast and statistics in float32; in training weights are cast
-            once a step.
-        compile: networks by ``torch.compile``: the first iterations take minutes, the rest less.
-        channels_last: memory format of convolutions.
-        activation_checkpointing: compute activations of the student's backbone, and of the ASPP of
-            DAFormer's decoder, again in the backward pass instead of keeping them: less memory,
-            more time.
+        precision: "fp32"; "tf32": matrix products in TensorFloat-32 on GPUs that support it;
+            "bf16" or "fp16": autocast, with losses, contrast and statistics in float32; in training
+            weights are cast once per step.
+        compile: whether to compile networks by ``torch.compile``: the first iterations take
+            minutes, the others are faster.
+        channels_last: whether convolutions use the channels-last memory format.
+        activation_checkpointing: whether to recompute activations of the student's backbone, and of
+            the ASPP of DAFormer's decoder, in the backward pass: less memory, more time.
     """
 
     precision: Precision = "fp32"
@@ -47,10 +44,10 @@ class Performance:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Performance":
-        """The settings of a config.
+        """Read the options of a config.
 
         Raises:
-            InputError: if one of them is unknown.
+            InputError: if an option or its value is unknown.
         """
         settings = dict(cfg.get("performance") or {})
         known = [field.name for field in fields(cls)]
@@ -60,11 +57,11 @@ class Performance:
 
     @property
     def autocast_dtype(self) -> torch.dtype | None:
-        """What networks are cast to; None: they are not."""
+        """Dtype that networks are cast to; None: no cast."""
         return _AUTOCAST.get(self.precision)
 
     def optim_wrapper(self, cfg: Mapping[str, Any]) -> dict[str, Any]:
-        """An ``optim_wrapper`` config with this precision."""
+        """Return an ``optim_wrapper`` config with this precision."""
         if self.autocast_dtype is None:
             return dict(cfg)
         return {**cfg, "type": "MixedPrecisionOptimWrapper", "precision": self.precision}
@@ -76,10 +73,10 @@ class Performance:
         torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
 
     def apply(self, model: nn.Module) -> None:
-        """Set up the segmentors in ``model``, which is in place and on its device.
+        """Set up, in place, the segmentors in ``model``, which is on its device.
 
         Raises:
-            InputError: if device or network cannot do what is asked for.
+            InputError: if device or network do not support an option.
         """
         on_cuda = any(parameter.is_cuda for parameter in model.parameters())
         if (
@@ -88,7 +85,7 @@ class Performance:
             and not torch.cuda.is_bf16_supported(including_emulation=False)
         ):
             raise InputError(f"{torch.cuda.get_device_name()} has no bf16: choose --amp fp16")
-        # What Triton builds the launchers of its kernels with.
+        # Triton compiles the launchers of its kernels with one of these.
         compilers = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
         if self.compile and on_cuda and not any(map(shutil.which, compilers)):
             raise InputError(

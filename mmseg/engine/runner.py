@@ -1,4 +1,4 @@
-"""mmengine's Runner with safe, complete loading of checkpoints."""
+"""Runner with safe and complete loading of checkpoints."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -24,22 +24,22 @@ from mmseg.utils.checkpoint import (
 from mmseg.utils.finite import check_finite
 from mmseg.utils.work_dir import way_on_without
 
-from .distributed import broadcast_state, raised_together
+from .distributed import broadcast_state, raise_on_all_ranks
 from .performance import Performance
 
-# What a checkpoint needs beside weights for a run to go on from it.
+# Entries next to the weights that a checkpoint needs for a run to resume from it.
 RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
 
 
 class TrainRunner(Runner):
-    """A Runner that loads checkpoints without running code from them, and whole or not at all.
+    """A Runner that loads checkpoints without running code from them, and only if they fit.
 
-    mmengine falls back to unrestricted unpickling and skips weights that do not fit. What cannot be
-    built from the config is an ``InputError``.
+    mmengine falls back to unrestricted unpickling and skips weights that do not fit. Errors in
+    building parts from the config become an ``InputError``.
     """
 
     def dump_config(self) -> None:
-        """Do nothing: ``mmseg.apis.train`` stores the config, when there is a result."""
+        """Do nothing: ``mmseg.apis.train`` stores the config after the first result."""
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""
@@ -47,9 +47,9 @@ class TrainRunner(Runner):
             return super().build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """The model on its device, set up for speed.
+        """Move the model to its device, and set the options for speed.
 
-        In a distributed run the optimizer's wrapper exchanges the gradients of the student, see
+        In a distributed run the optimizer wrapper averages the gradients of the student, see
         :class:`~mmseg.engine.optim.StudentOptimWrapper`; the model itself is not wrapped.
         """
         device = self.cfg.get("device") or get_device()
@@ -64,23 +64,23 @@ class TrainRunner(Runner):
         return model
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop of training with its data."""
-        with raised_together(), built_from_config("train_dataloader or train_cfg"):
+        """Build the training loop with its data."""
+        with raise_on_all_ranks(), built_from_config("train_dataloader or train_cfg"):
             loop = super().build_train_loop(loop)
             self._check_num_classes(loop)
         return loop
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop of validation with its data and metric."""
-        if isinstance(loop, dict):  # mmengine's of this name knows no teacher
+        """Build the validation loop with its data and metric."""
+        if isinstance(loop, dict):  # mmengine's loop of this name does not score the teacher
             loop = {"type": "ValLoop", **loop}
-        with raised_together(), built_from_config("val_dataloader, val_evaluator or val_cfg"):
+        with raise_on_all_ranks(), built_from_config("val_dataloader, val_evaluator or val_cfg"):
             loop = super().build_val_loop(loop)
             self._check_num_classes(loop)
         return loop
 
     def _check_num_classes(self, loop: BaseLoop) -> None:
-        """See that the model has as many classes as a loop's data set, wherever it counts them."""
+        """Check that all parts of the model have as many classes as the data set of a loop."""
         dataset = loop.dataloader.dataset
         check_num_classes(self.model, getattr(dataset, "metainfo", {}).get("classes", ()))
 
@@ -96,28 +96,28 @@ class TrainRunner(Runner):
         """Build the optimizer in its wrapper."""
         if isinstance(optim_wrapper, dict):
             optim_wrapper = Performance.of(self.cfg).optim_wrapper(optim_wrapper)
-        with raised_together(), built_from_config("optim_wrapper"):
+        with raise_on_all_ranks(), built_from_config("optim_wrapper"):
             return super().build_optim_wrapper(optim_wrapper)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Register mmengine's hooks, of which our ``runtime_info`` watches the losses."""
+        """Register mmengine's hooks, with ``DeferredRuntimeInfoHook`` as ``runtime_info``."""
         hooks = dict(hooks or {})
         interval = (hooks.get("logger") or {}).get("interval", 10)  # the default of LoggerHook
         watching = {"type": "DeferredRuntimeInfoHook", "interval": interval}
         super().register_default_hooks({"runtime_info": watching} | hooks)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
-        """Build the schedules of the learning rate."""
-        with raised_together(), built_from_config("param_scheduler"):
+        """Build the learning rate schedules."""
+        with raise_on_all_ranks(), built_from_config("param_scheduler"):
             return super().build_param_scheduler(scheduler)
 
     def _init_model_weights(self) -> None:
-        """Initialise the model; :meth:`load_or_resume` makes that of all ranks the same."""
-        with raised_together():
+        """Initialise the model; :meth:`load_or_resume` copies it from rank 0 to the others."""
+        with raise_on_all_ranks():
             self.model.init_weights()
 
     def load_or_resume(self) -> None:
-        """Load what the config names, if it does; then all ranks have the main one's model."""
+        """Load the checkpoint that the config names, if any, and broadcast rank 0's model."""
         super().load_or_resume()
         broadcast_state(self.model)
         before = self.message_hub.runtime_info.get("world_size", self.world_size)
@@ -140,13 +140,15 @@ class TrainRunner(Runner):
         Resuming needs every weight and buffer; starting from another run takes its student.
 
         Args:
-            filename: of the checkpoint. The other arguments are mmengine's and have no effect:
-                files are read to the CPU, and keys must fit.
+            filename: path of the checkpoint.
+            map_location: ignored: files are read to the CPU.
+            strict: ignored: all keys must fit.
+            revise_keys: ignored.
 
         Raises:
             InputError: if the file cannot be read, or does not fit the model.
         """
-        with raised_together():
+        with raise_on_all_ranks():
             checkpoint = self._read(Path(filename))
             self._put_into_model(checkpoint, filename)
         self.logger.info(f"loaded {filename}")
@@ -163,14 +165,14 @@ class TrainRunner(Runner):
             ) from error
 
     def _put_into_model(self, checkpoint: dict, filename: str | os.PathLike) -> None:
-        lacking = [key for key in RESUMED if key not in checkpoint]
-        if self._resume and lacking:
+        missing = [key for key in RESUMED if key not in checkpoint]
+        if self._resume and missing:
             raise InputError(
-                f"{filename} cannot be resumed from, it lacks {', '.join(lacking)}: start "
+                f"{filename} cannot be resumed from, it lacks {', '.join(missing)}: start "
                 f"a new run from its weights with --cfg-options load_from={filename}"
             )
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self.model
         if self._resume:
             state = checkpoint.get("state_dict", checkpoint)
             load_weights(model, state, filename)
@@ -183,16 +185,17 @@ class TrainRunner(Runner):
 
 
 def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
-    """Check that a model has as many classes as its data, wherever it counts them.
+    """Check that all parts of a model have as many classes as its data.
 
     Args:
-        classes: names of those of the data; none if they are not known.
+        model: the model.
+        classes: class names of the data; empty if they are unknown.
 
     Raises:
-        InputError: if it has more or fewer.
+        InputError: if a part has another number of classes.
     """
     for name, part in model.named_modules():
-        if "backbone" in name.split("."):  # may count the classes that it was pretrained on
+        if "backbone" in name.split("."):  # may have the classes of its pretraining
             continue
         count = getattr(part, "num_classes", None)
         if classes and count not in (None, len(classes)):
@@ -204,7 +207,7 @@ def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
 
 
 def _with_sync_bn(model: nn.Module, sync_bn: str | None, device: str) -> nn.Module:
-    """The model with every BatchNorm over all ranks if ``sync_bn`` is "torch"."""
+    """Synchronise BatchNorm over all ranks if ``sync_bn`` is "torch"."""
     if sync_bn not in (None, "torch"):
         raise InputError(f"sync_bn must be None or 'torch', not {sync_bn!r}")
     if sync_bn:

@@ -1,8 +1,8 @@
-"""Let mmengine load checkpoints as this package does: without running code, and from disk alone.
+"""Make mmengine load checkpoints as this package does: without running code, and only from disk.
 
-What names a checkpoint in a config and is not of this package, such as mmengine's
-``init_cfg=dict(type="Pretrained", ...)``, loads it by :class:`mmengine.runner.CheckpointLoader`,
-which unpickles whatever it finds, and downloads.
+Parts of mmengine that load a checkpoint named in a config, such as
+``init_cfg=dict(type="Pretrained", ...)``, use :class:`mmengine.runner.CheckpointLoader`. It would
+unpickle any file, and download it if need be.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from mmseg.utils.checkpoint import load_checkpoint
 
 from .backbones.pretrained import check_is_there
 
-#: What mmengine has loaders for: files, and prefixes (regular expressions) of what it downloads.
+#: Prefixes (regular expressions) that mmengine has loaders for: of files, and of downloads.
 SCHEMES = (
     "",
     "http://",
@@ -34,12 +34,11 @@ def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load a checkpoint to the CPU.
 
     Args:
-        filename: of a file.
-        map_location: has no effect: weights are copied to where the model is.
+        filename: path of the checkpoint.
+        map_location: ignored: weights are copied to the device of the model later.
 
     Raises:
-        InputError: if it is not there or would have to be downloaded, or see
-            :func:`load_checkpoint`.
+        InputError: if the file does not exist, would have to be downloaded or cannot be loaded.
     """
     check_is_there(filename)
     return load_checkpoint(filename)

@@ -1,4 +1,4 @@
-"""From the uint8 images of a data loader to the normalised batch a network takes."""
+"""Preprocessor that turns the uint8 images of a data loader into a normalised batch."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -25,7 +25,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
     Args:
         mean: per channel, in 0..255, in the channel order after ``bgr_to_rgb``.
-        std: as ``mean``.
+        std: standard deviation, as ``mean``.
         bgr_to_rgb: whether to reverse the channels first.
         size: (height, width) that smaller training images are padded to; None: no padding.
         pad_val: value of padded image pixels.
@@ -47,7 +47,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         if len(mean) != len(std):
             raise ValueError(f"mean and std must be equally long, got {len(mean)} and {len(std)}")
         self.bgr_to_rgb = bgr_to_rgb
-        self.size = tuple(size) if size is not None else None
+        self.size: tuple[int, int] | None = None if size is None else (size[0], size[1])
         self.pad_val = pad_val
         self.seg_pad_val = seg_pad_val
         # Settings, not weights: they stay out of checkpoints.
@@ -60,8 +60,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``: list of B uint8 images (3, h, w) or one tensor (B, 3, h, w);
                 ``data_samples`` (optional): list of B :class:`SegDataSample`.
-            training: pad images *and* labels up to ``size``, and insist on one size for all. At
-                test time nothing is padded, and the size of each image is kept as ``img_shape``.
+            training: whether to pad images *and* labels to ``size``; all must have one size then.
+                At test time nothing is padded, and each sample stores its size as ``img_shape``.
 
         Returns:
             ``inputs``: (B, 3, H, W) float on the device, or at test time, if the sizes differ, a
@@ -74,16 +74,17 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         images, samples = data["inputs"], data.get("data_samples")
         shapes = [tuple(image.shape[-2:]) for image in images]
         shape = self._training_shape(shapes, samples) if training else None
+        inputs: Tensor | list[Tensor]
         if len(set(shapes)) == 1:
             batch = images if isinstance(images, Tensor) else torch.stack(images)
             inputs = self._pad(self.normalise(batch), shape or shapes[0], self.pad_val)
         else:
             inputs = [self.normalise(image) for image in images]
-            if training:
+            if shape is not None:
                 inputs = torch.stack([self._pad(each, shape, self.pad_val) for each in inputs])
         if samples is not None:
             for sample, own_shape in zip(samples, shapes, strict=True):
-                if not training:
+                if shape is None:
                     sample.set_metainfo({"img_shape": own_shape})
                 elif "gt_sem_seg" in sample and own_shape != shape:
                     label = self._pad(sample.gt_sem_seg.data, shape, self.seg_pad_val)
@@ -91,7 +92,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         return {"inputs": inputs, "data_samples": samples}
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Map (..., 3, H, W) uint8 images to float ones of zero mean and unit deviation."""
+        """Normalise uint8 images (..., 3, H, W) to float ones of zero mean and unit deviation."""
         if self.bgr_to_rgb:
             images = images.flip(-3)
         # In place, on a copy: floats take four times the memory of the image.
@@ -100,7 +101,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     def _training_shape(
         self, shapes: list[tuple[int, int]], samples: list[SegDataSample] | None
     ) -> tuple[int, int]:
-        """The one size (height, width) that the images of a training batch have once padded."""
+        """Return the size (height, width) of all images of a training batch after padding."""
         floor = self.size or (0, 0)
         padded = [(max(h, floor[0]), max(w, floor[1])) for h, w in shapes]
         for index, shape in enumerate(padded):

@@ -99,7 +99,7 @@ def _close_unread() -> bool:
 
 
 @contextmanager
-def told_once_a_machine(launcher: str | None = None) -> Iterator[None]:
+def print_on_local_rank0(launcher: str | None = None) -> Iterator[None]:
     """Let one process of a machine print an error that comes before they know of each other.
 
     It is in a config or a command line, which all of them read.

@@ -22,7 +22,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
-from mmseg.utils.cli import run_main, told_once_a_machine
+from mmseg.utils.cli import print_on_local_rank0, run_main
 from mmseg.utils.config import load_config
 from tests.apis import two_ranks
 from tests.models.uda.two_ranks import ITERATIONS, Record, trajectory
@@ -157,7 +157,7 @@ def test_errors_of_ranks_are_one_line(ranks):
     assert [main["bug"], other["bug"]] == [("rank 1: KeyError: 'bug'", True), ("'bug'", True)]
     assert other["alone"] == ("rank 1: a damaged image", True)
     assert other["lost"][0].startswith("rank 1: lost contact with the other ranks")
-    assert [rank["of_main"] for rank in ranks] == ["from 0"] * 2
+    assert [rank["broadcast_from_rank0"] for rank in ranks] == ["from 0"] * 2
 
 
 @pytest.mark.slow
@@ -368,7 +368,7 @@ def test_as_many_processes_as_there_are_gpus(monkeypatch):
 @pytest.mark.parametrize(("local_rank", "printed"), [("0", "error: no config\n"), ("1", "")])
 def test_what_all_read_one_says(local_rank, printed, monkeypatch, capsys):
     def main() -> None:
-        with told_once_a_machine():
+        with print_on_local_rank0():
             raise InputError("no config")
 
     monkeypatch.setenv("LOCAL_RANK", local_rank)

@@ -7,7 +7,12 @@ import torch
 from mmengine.dist import get_rank, is_main_process
 
 from mmseg.apis.train import train
-from mmseg.engine.distributed import failing_alone, of_main, process_group, raised_together
+from mmseg.engine.distributed import (
+    broadcast_from_rank0,
+    name_failing_rank,
+    process_group,
+    raise_on_all_ranks,
+)
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
 from tests.models.uda.two_ranks import trajectory, with_batch_norm
@@ -22,7 +27,7 @@ def work(folder: Path, config: Path) -> None:
         found = {variant: trajectory(variant) for variant in ("dist", "bank")}
         found["bf16"] = trajectory("dist", precision="bf16")
         found["batch_norm"] = with_batch_norm()
-        found["of_main"] = of_main(f"from {rank}")
+        found["broadcast_from_rank0"] = broadcast_from_rank0(f"from {rank}")
         found["errors"] = errors()
         found["refused"] = refused(config)
         found["diverged"] = diverged(config)
@@ -37,23 +42,23 @@ def errors() -> dict[str, tuple[str, bool]]:
     def note(name: str, error: BaseException) -> None:
         found[name] = (str(error), getattr(error, "tell", True))
 
-    with pytest.raises(InputError) as caught, raised_together():
+    with pytest.raises(InputError) as caught, raise_on_all_ranks():
         raise InputError("no such folder")
     note("both", caught.value)
-    with pytest.raises(InputError) as caught, raised_together():
+    with pytest.raises(InputError) as caught, raise_on_all_ranks():
         if not is_main_process():
             raise InputError("no such image")
     note("other", caught.value)
-    with pytest.raises((InputError, KeyError)) as caught, raised_together():
+    with pytest.raises((InputError, KeyError)) as caught, raise_on_all_ranks():
         if not is_main_process():
             raise KeyError("bug")
     note("bug", caught.value)
-    with raised_together():
+    with raise_on_all_ranks():
         pass
-    with pytest.raises(InputError) as caught, failing_alone():
+    with pytest.raises(InputError) as caught, name_failing_rank():
         raise InputError("a damaged image")
     note("alone", caught.value)
-    with pytest.raises(InputError) as caught, failing_alone():
+    with pytest.raises(InputError) as caught, name_failing_rank():
         raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
     note("lost", caught.value)
     return found

@@ -1,4 +1,4 @@
-"""Hooks that a config names."""
+"""Hooks for training, named in configs."""
 
 from .checkpoint_hook import CheckpointHook
 from .deferred_log_hook import DeferredRuntimeInfoHook

@@ -1,4 +1,4 @@
-"""Log values that are fetched from the device when they are printed, not when they are made."""
+"""Logging that fetches values from the device when they are printed, not in each iteration."""
 
 import math
 import resource
@@ -17,9 +17,9 @@ from mmseg.utils import InputError
 from mmseg.utils.finite import first_nonfinite
 from mmseg.utils.work_dir import latest_checkpoint
 
-from ..distributed import raised_together
+from ..distributed import raise_on_all_ranks
 
-# Each overflow halves the scale of the loss; below this, thirty in a row, it is of no more use.
+# Each overflow halves the scale of the loss; below this, after about thirty, training has failed.
 SMALLEST_LOSS_SCALE = torch.finfo(torch.float16).smallest_normal
 
 
@@ -27,15 +27,14 @@ SMALLEST_LOSS_SCALE = torch.finfo(torch.float16).smallest_normal
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
     """mmengine's ``RuntimeInfoHook`` without a synchronisation in each iteration.
 
-    What ``train_step`` returns stays on the device until it is due to be printed, saved or
-    reported; then all values of the iterations in between come over in one transfer, and training
-    ends if a loss or the norm of the gradients is NaN or infinite. This is also checked, together
-    with the weights and the state of the optimizer, before a checkpoint is saved or an evaluation
-    begins. Without a GPU, whose memory mmengine reports itself, the peak resident memory of the
-    process is logged.
+    The outputs of ``train_step`` stay on the device until they are printed or saved; then those of
+    all iterations since are copied in one transfer, and training ends if a loss or the norm of the
+    gradients is NaN or infinite. These, the weights and the state of the optimizer are also checked
+    before a checkpoint is saved or an evaluation starts. Without a GPU, whose memory mmengine
+    logs, the peak resident memory of the process is logged.
 
     Args:
-        interval: iterations between transfers: the interval of the ``LoggerHook``.
+        interval: iterations between transfers, equal to the interval of the ``LoggerHook``.
         terminate_on_nan: whether a value that is NaN or infinite ends training.
     """
 
@@ -51,30 +50,30 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         data_batch: Any = None,
         outputs: dict[str, Tensor] | None = None,
     ) -> None:
-        """Keep this iteration's outputs; hand them on if a print is due, or a checkpoint.
+        """Keep this iteration's outputs, and log all kept ones if a print or checkpoint is due.
 
         Raises:
             InputError: if a value is not finite.
         """
         self.pending.append((runner.iter + 1, outputs or {}))
-        if self.is_last_train_iter(runner) or _saves(runner):
+        if self.is_last_train_iter(runner) or _saves_checkpoint(runner):
             self.check_state(runner, runner.iter + 1)
         elif self.every_n_inner_iters(batch_idx, self.interval):
-            with raised_together():
+            with raise_on_all_ranks():
                 self.flush(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Evaluate no weights that are not finite."""
+        """Check that the weights to be evaluated are finite."""
         super().before_val(runner)
         self.check_state(runner, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """A checkpoint holds every value up to its iteration."""
+        """Store all values up to this iteration in the checkpoint."""
         self.flush(runner)
         checkpoint["message_hub"] = runner.message_hub.state_dict()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Hand the scores on, and note which iteration's they are for ``ResumeValidationHook``."""
+        """Log the scores, and store their iteration for ``ResumeValidationHook``."""
         super().after_val_epoch(runner, metrics)
         runner.message_hub.update_info("evaluated_iter", runner.iter)
 
@@ -95,12 +94,12 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             runner.message_hub.update_scalar("train/memory", peak_memory_mb())
 
     def check_state(self, runner: Runner, iteration: int) -> None:
-        """Check what an iteration has led to before it is saved or evaluated; all ranks do.
+        """Check on all ranks that the state of training is finite before it is saved or evaluated.
 
         Raises:
             InputError: if a loss, a gradient, a weight or a state of the optimizer is not finite.
         """
-        with raised_together():
+        with raise_on_all_ranks():
             self.flush(runner)
             if not self.terminate_on_nan:
                 return
@@ -114,7 +113,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
     def _log(self, runner: Runner, iteration: int, name: str, value: float) -> None:
         if not math.isfinite(value):
-            if name == "gradient_norm" and _left_out(runner):
+            if name == "gradient_norm" and _was_skipped(runner):
                 return
             if self.terminate_on_nan and name == "gradient_norm":
                 raise _diverged(runner, iteration, f"the norm of the gradients is {value}")
@@ -123,15 +122,16 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         runner.message_hub.update_scalar(f"train/{name}", value)
 
 
-def _left_out(runner: Runner) -> bool:
-    """Whether a step with such gradients was left out, as happens in float16 now and then."""
+def _was_skipped(runner: Runner) -> bool:
+    """Tell whether the step was skipped for an overflow, which is normal in float16."""
     scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
-    scaled = scaler is not None and scaler.is_enabled()
-    return scaled and scaler.get_scale() >= SMALLEST_LOSS_SCALE
+    if scaler is None or not scaler.is_enabled():
+        return False
+    return scaler.get_scale() >= SMALLEST_LOSS_SCALE
 
 
-def _saves(runner: Runner) -> bool:
-    """Whether this iteration ends with a checkpoint, which the main process alone will write."""
+def _saves_checkpoint(runner: Runner) -> bool:
+    """Tell whether rank 0 saves a checkpoint after this iteration."""
     return any(
         isinstance(hook, CheckpointHook)
         and not hook.by_epoch

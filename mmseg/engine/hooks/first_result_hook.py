@@ -1,4 +1,4 @@
-"""The moment from which on a run has something to keep."""
+"""Hook for the first result of a run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,17 +8,17 @@ from mmengine.runner import Runner
 
 
 class FirstResultHook(Hook):
-    """Call a function once, when the first iteration or evaluation is done.
+    """Call a function once, after the first iteration or evaluation.
 
-    Up to then a run that fails leaves its work dir as it was. A resumed run may begin with an
-    evaluation; after the last iteration that is all it does.
+    A run that fails before leaves its work dir unchanged. A resumed run may start with an
+    evaluation, and does nothing else if it has reached the last iteration.
 
     Args:
-        function: called with the runner, and with whether the checkpoint that the run goes on from
-            holds the scores of its iteration.
+        function: called with the runner, and with whether the checkpoint that the run resumes from
+            contains the scores of its iteration.
 
     Attributes:
-        reached: whether the function has been called, and has returned.
+        reached: whether the function has been called and has returned.
     """
 
     # Before any hook that writes.
@@ -30,15 +30,15 @@ class FirstResultHook(Hook):
         self.evaluated = False
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the checkpoint that was loaded."""
+        """Find out whether the loaded checkpoint contains its scores."""
         self.evaluated = runner.message_hub.runtime_info.get("evaluated_iter") == runner.iter
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """The first iteration is done."""
+        """Call the function after the first iteration."""
         self._reach(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """The first evaluation is done; its scores are not logged yet."""
+        """Call the function after the first evaluation, before its scores are logged."""
         self._reach(runner)
 
     def _reach(self, runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""What makes a resumed run equal to one that was never interrupted."""
+"""Hooks that make a resumed run equal to an uninterrupted one."""
 
 import random
 from typing import Any
@@ -16,14 +16,14 @@ from mmseg.registry import HOOKS
 class IterationSeedHook(Hook):
     """Seed every generator before each iteration from (seed, rank, iteration).
 
-    Seed and iteration are in the checkpoint, so a resumed run draws what an uninterrupted one
-    draws, whatever else has used random numbers in between (data loaders, validation, logging).
+    The checkpoint contains seed and iteration, so a resumed run draws the same numbers as an
+    uninterrupted one, no matter what else uses random numbers (data loaders, validation, logging).
     """
 
     priority = "VERY_HIGH"
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Set Python's, NumPy's and torch's generators (all devices)."""
+        """Seed the generators of Python, NumPy and torch (all devices)."""
         sequence = np.random.SeedSequence((runner.seed, get_rank(), runner.iter))
         state = sequence.generate_state(3, np.uint64)
         random.seed(int(state[0]))
@@ -33,18 +33,18 @@ class IterationSeedHook(Hook):
 
 @HOOKS.register_module()
 class ResumeValidationHook(Hook):
-    """Evaluate first thing if the run resumes where an evaluation is due and has not been done.
+    """Evaluate at the start of a resumed run if the evaluation of its iteration is missing.
 
-    The checkpoint of an iteration is saved before that iteration's evaluation, so without this its
-    scores, and a best checkpoint, would be missing from a run that was interrupted there. If the
-    scores were the best, the checkpoint is saved again with them.
+    The checkpoint of an iteration is saved before the evaluation. Without this hook a run that was
+    interrupted in between would lack these scores, and perhaps its best checkpoint. If the scores
+    are the best, the checkpoint is saved again with them.
     """
 
     # After CheckpointHook has set itself up.
     priority = "LOWEST"
 
     def before_train(self, runner: Runner) -> None:
-        """Evaluate if the resumed iteration is on the schedule, or the last, without scores."""
+        """Evaluate if it is due at the resumed iteration and the scores are missing."""
         loop = runner.train_loop
         due = runner.iter % loop.val_interval == 0 or runner.iter == loop.max_iters
         done = runner.message_hub.runtime_info.get("evaluated_iter") == runner.iter

@@ -1,4 +1,4 @@
-"""Pictures of what self-training sees: one panel a target image, now and then."""
+"""Hook that saves pictures of self-training, one panel per target image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.datasets.image_files import read_label
 from mmseg.registry import HOOKS
@@ -28,18 +27,18 @@ TITLES = {
 
 @HOOKS.register_module()
 class TrainingPanelHook(Hook):
-    """Saves ``<work_dir>/<out_dir>/iter_000500_0.png``, ``..._1.png`` and so on while training.
+    """Save ``<work_dir>/<out_dir>/iter_000500_0.png``, ``..._1.png`` and so on during training.
 
     A panel shows source image and label, the teacher's prediction on the whole target image, the
-    target crop with pseudo-label and pixel weight, by night the day image that the pseudo-label was
-    made with, and the mixed image. The ground truth of the
-    crop is shown only if the *validation* data set holds this very image; a training label of the
-    target is never opened. Models that keep no visuals are left alone.
+    target crop with pseudo-label and pixel weight, for night images the day image used for the
+    pseudo-label, and the mixed image. The ground truth of the crop is shown only if the
+    *validation* data set contains the image; training labels of the target are never opened. The
+    hook does nothing for models without visuals.
 
     Args:
         interval: iterations from one panel to the next; the first iteration has one too.
         out_dir: folder below the work dir.
-        max_images: panels an iteration, at most; a batch may hold fewer images.
+        max_images: largest number of panels per iteration.
     """
 
     priority = "VERY_LOW"
@@ -53,8 +52,8 @@ class TrainingPanelHook(Hook):
         self._validation_labels: dict[str, str] | None = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Ask the model to keep its pictures of this iteration (main process only)."""
-        model = _unwrapped(runner.model)
+        """Make the model keep its pictures of this iteration (on rank 0)."""
+        model: Any = runner.model
         due = runner.iter == 0 or self.every_n_train_iters(runner, self.interval)
         if due and getattr(model, "PANEL", ()) and is_main_process():
             model.keep_visuals = True
@@ -62,15 +61,15 @@ class TrainingPanelHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Draw what was kept, then let go of it."""
-        model = _unwrapped(runner.model)
+        """Draw the pictures that the model has kept, and release them."""
+        model: Any = runner.model
         if not getattr(model, "keep_visuals", False):
             return
         model.keep_visuals = False
         visuals, model.visuals = model.visuals, {}
         if not visuals:
             return
-        metainfo = _metainfo(runner)
+        metainfo = runner.train_dataloader.dataset.metainfo
         palette = metainfo["palette"]
         samples = data_batch["target"]["data_samples"]
         mean, std = (
@@ -87,7 +86,7 @@ class TrainingPanelHook(Hook):
     def _ground_truth(
         self, runner: Runner, meta: Mapping[str, Any], box: Tensor | None
     ) -> NDArray[np.uint8] | None:
-        """The label of a target crop, if its image is one of the validation set's."""
+        """Read the label of a target crop, if its image belongs to the validation set."""
         if self._validation_labels is None:
             self._validation_labels = _labels_of_validation(runner)
         path = self._validation_labels.get(_key(meta["img_path"]))
@@ -105,16 +104,16 @@ def training_panel(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> NDArray[np.uint8]:
-    """One target image's pictures of an iteration.
+    """Draw the panel of one target image.
 
     Args:
         layout: names of pictures, row by row.
-        visuals: what the model kept, without the batch axis, on the CPU: normalised images
-            (3, H, W), labels and masks (H, W) or (1, H, W). What it did not keep is left out.
+        visuals: pictures that the model kept, without the batch axis, on the CPU: normalised
+            images (3, H, W), labels and masks (H, W) or (1, H, W). Missing ones are left out.
         ground_truth: (H, W) label of the target crop, if it may be shown.
-        palette: one (red, green, blue) a class.
-        mean: of the normalisation.
-        std: of the normalisation.
+        palette: (red, green, blue) of each class.
+        mean: mean of the normalisation.
+        std: standard deviation of the normalisation.
 
     Returns:
         (H, W, 3) uint8.
@@ -138,10 +137,10 @@ def training_panel(
 
 
 def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDArray[np.uint8]:
-    """Read a label and do to it what was done to its image.
+    """Read a label, and resize, flip and crop it like its image.
 
     Args:
-        path: label map, an 8-bit PNG of class indices.
+        path: path of the label map.
         meta: ``img_shape`` (h, w) after resizing, ``flip`` and ``flip_direction`` of the image.
         box: y1, y2, x1, x2 of the crop.
 
@@ -149,10 +148,11 @@ def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDA
         (y2 - y1, x2 - x1) uint8.
     """
     height, width = meta["img_shape"][:2]
-    label = cv2.resize(read_label(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(read_label(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    label = resized.astype(np.uint8, copy=False)
     if meta.get("flip"):
-        axis = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
-        label = np.flip(label, axis[meta["flip_direction"]])
+        axes = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
+        label = np.flip(label, axes[meta["flip_direction"]])
     y1, y2, x1, x2 = box
     return label[y1:y2, x1:x2]
 
@@ -167,13 +167,5 @@ def _labels_of_validation(runner: Runner) -> dict[str, str]:
     }
 
 
-def _metainfo(runner: Runner) -> Mapping[str, Any]:
-    return runner.train_dataloader.dataset.metainfo
-
-
 def _key(img_path: str) -> str:
     return str(Path(img_path).resolve())
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

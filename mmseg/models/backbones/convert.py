@@ -1,6 +1,6 @@
-"""Pretrained weights under the names of other libraries, brought to the names of our backbones.
+"""Convert pretrained weights of other libraries to the names of our backbones.
 
-Everything here is a function of a state dict: which library it comes from is seen from its keys.
+Everything here is a function of a state dict: its keys tell which library it comes from.
 """
 
 import re
@@ -11,24 +11,24 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-#: What may surround a backbone's names, and what may stand beside a backbone.
+#: Prefixes that a backbone's names may have, and prefixes of modules that are not the backbone.
 PREFIXES = ("", "backbone.", "segformer.", "module.")
 NOT_BACKBONE = ("head.", "fc.", "classifier.", "decode_head.", "auxiliary_head.")
 
-_LEAF = r"[._](weight|bias|running_mean|running_var|num_batches_tracked)"
+_LEAF = r"[._](?P<leaf>weight|bias|running_mean|running_var|num_batches_tracked)"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How somebody names the weights of one of our backbones.
+    """The names that a library gives to the weights of one of our backbones.
 
     Attributes:
-        title: whose names these are, for people.
+        title: name of the library, to be shown to the user.
         mark: a key that tells the layout from all others.
-        names: modules, theirs -> ours, where they differ. ``{s}`` stands for the number of a stage
-            and ``{b}`` for that of a block. Of our names ``attn.k``, ``attn.v`` and ``attn.qkv``
-            exist only until :func:`_assemble`.
-        first_stage: what they call the first stage; we call it 1.
+        names: maps their module names to ours where they differ. ``{s}`` stands for the number of
+            a stage and ``{b}`` for that of a block. Our names ``attn.k``, ``attn.v`` and
+            ``attn.qkv`` exist only until :func:`_assemble` has joined or split them.
+        first_stage: their number of the first stage; ours is 1.
     """
 
     title: str
@@ -37,12 +37,12 @@ class Layout:
     first_stage: int = 1
 
     def own_name(self, key: str) -> str:
-        """Our name of an entry; one without a rule keeps its own."""
+        """Translate the name of an entry to ours; without a rule it stays as it is."""
         for pattern, ours in self._rules:
             if match := pattern.fullmatch(key):
                 found = match.groupdict()
                 stage = int(found.get("s") or 0) + 1 - self.first_stage
-                return f"{ours.format(s=stage, b=found.get('b'))}.{match[match.lastindex]}"
+                return f"{ours.format(s=stage, b=found.get('b'))}.{found['leaf']}"
         return key
 
     @cached_property
@@ -154,12 +154,12 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a state dict.
+    """The result of converting a state dict.
 
     Attributes:
-        layout: where it came from; None: nobody that we know, and names are as they were.
-        weights: under our names, float32; entries that no rule knows keep theirs.
-        dropped: keys of what is not the backbone's: a classifier, a decoder.
+        layout: the layout it had; None: no known one, and the names are unchanged.
+        weights: float32 tensors under our names; entries without a rule keep theirs.
+        dropped: keys that do not belong to the backbone but to a classifier or a decoder.
     """
 
     layout: Layout | None
@@ -168,7 +168,7 @@ class Conversion:
 
     @property
     def title(self) -> str:
-        """Whose weights these are, for people."""
+        """Name of the library that the weights come from, to be shown to the user."""
         return self.layout.title if self.layout else "names of no library that we know"
 
     @property
@@ -180,15 +180,15 @@ class Conversion:
 def convert(state_dict: Mapping[str, Tensor], expected: Collection[str] = ()) -> Conversion:
     """Give the weights of a backbone our names and shapes.
 
-    Nothing is checked: entries that are missing are missing, others keep their names. Compare the
-    result with the state dict of the backbone that it is meant for.
+    Missing and unknown entries are not reported: compare the result with the state dict of the
+    backbone that it is meant for.
 
     Args:
-        state_dict: of a backbone, of a classifier or of a segmentor around it.
-        expected: keys of the backbone that it is meant for, if that is known: a backbone that has
-            another library's names itself gets them untranslated.
+        state_dict: weights of a backbone, or of a classifier or segmentor that contains it.
+        expected: keys of the backbone that it is meant for, if known: a backbone that uses the
+            other library's names itself gets them untranslated.
     """
-    layout, prefix = recognise(state_dict)
+    layout, prefix = find_layout(state_dict)
     if layout is not None and layout.names and layout.mark in expected:
         layout = None
     weights, dropped = {}, []
@@ -204,8 +204,8 @@ def convert(state_dict: Mapping[str, Tensor], expected: Collection[str] = ()) ->
     return Conversion(layout, weights if layout is None else _assemble(weights), tuple(dropped))
 
 
-def recognise(state_dict: Mapping[str, Tensor]) -> tuple[Layout | None, str]:
-    """The layout of a state dict and the prefix of the backbone's keys in it."""
+def find_layout(state_dict: Mapping[str, Tensor]) -> tuple[Layout | None, str]:
+    """Find the layout of a state dict, and the prefix of the backbone's keys in it."""
     for layout in LAYOUTS:
         for prefix in PREFIXES:
             if prefix + layout.mark in state_dict:
@@ -214,12 +214,12 @@ def recognise(state_dict: Mapping[str, Tensor]) -> tuple[Layout | None, str]:
     return None, prefix if any(key.startswith(prefix) for key in state_dict) else ""
 
 
-def obstacle(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
-    """Why a ResNet is of another structure than ResNet-V1c; empty: no known reason.
+def describe_difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Describe how the structure of a ResNet differs from ResNet-V1c; empty if it is not known.
 
     Args:
         expected: state dict of the backbone that the weights are meant for.
-        weights: under our names.
+        weights: the weights under our names.
     """
     if not {"stem.6.weight", "layer1.0.conv1.weight"} <= expected.keys():
         return ""
@@ -236,7 +236,7 @@ def obstacle(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> s
 
 
 def _assemble(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our shapes: one matrix for keys and values, linear layers instead of 1x1 convolutions."""
+    """Join keys and values into one matrix, and turn 1x1 convolutions into linear layers."""
     result = dict(weights)
     for key, value in weights.items():
         if ".attn.qkv." in key:  # (3C, ...): torch.nn.MultiheadAttention's order

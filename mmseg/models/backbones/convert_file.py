@@ -1,4 +1,4 @@
-"""Files of pretrained weights from other libraries, turned into files of our backbones."""
+"""Convert files of pretrained weights from other libraries to files for our backbones."""
 
 import os
 import re
@@ -22,13 +22,13 @@ MIT_SIZES = (mit.mit_b0, mit.mit_b1, mit.mit_b2, mit.mit_b3, mit.mit_b4, mit.mit
 
 @dataclass(frozen=True)
 class ConvertedFile:
-    """What a file turned out to be.
+    """A file of weights that has been converted.
 
     Attributes:
-        path: of the new file.
-        conversion: what became of the entries.
+        path: the new file.
+        conversion: the converted entries.
         backbone: name of the backbone in our configs.
-        num_parameters: of the backbone.
+        num_parameters: number of parameters of the backbone.
     """
 
     path: Path
@@ -38,12 +38,13 @@ class ConvertedFile:
 
 
 def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> ConvertedFile:
-    """Write the weights of a file under the names of our backbone that they belong to.
+    """Write the weights of a file under the names of the backbone of ours that they fit.
 
     Args:
         source: a file, or a folder of Hugging Face's libraries; see
             :func:`mmseg.models.backbones.load_pretrained`.
-        target: of ``torch.save``: ``state_dict``, and ``meta`` with where it came from.
+        target: the file to write, by ``torch.save``: a dict of ``state_dict`` and ``meta``, which
+            names the source.
 
     Raises:
         InputError: if the source is missing, unreadable or not the weights of one of our
@@ -67,7 +68,7 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> Conver
 
 
 def _identify(conversion: Conversion, source: str | os.PathLike) -> tuple[str, nn.Module]:
-    """Our backbone with as many blocks in each stage, without memory for its weights."""
+    """Find the name of our backbone with these blocks, and build it on the meta device."""
     depths, weights = _blocks(conversion.weights), conversion.weights
     with torch.device("meta"):
         if "patch_embed1.proj.weight" in weights:
@@ -83,17 +84,17 @@ def _identify(conversion: Conversion, source: str | os.PathLike) -> tuple[str, n
         else:
             known = "; ".join(layout.title for layout in LAYOUTS)
             raise InputError(
-                f"the keys of {source} are those of no pretrained backbone that we know: {known}"
+                f"the keys of {source} match no pretrained backbone that is known here: {known}"
             )
     own = [size.__name__ for size in MIT_SIZES] + [f"ResNet-{d}-V1c" for d in ARCHITECTURES]
     raise InputError(
-        f"{source} ({conversion.title}) has stages of {', '.join(map(str, depths))} blocks, which "
-        f"none of our backbones has with its width and kind of block: {', '.join(own)}"
+        f"{source} ({conversion.title}) has stages of {', '.join(map(str, depths))} blocks: no "
+        f"backbone here has these with the same width and type of block: {', '.join(own)}"
     )
 
 
 def _blocks(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Number of blocks in each stage."""
+    """Count the blocks of each stage."""
     found: dict[int, set[str]] = {}
     for key in weights:
         if match := re.match(r"(?:block|layer)(\d+)\.(\d+)\.", key):
@@ -102,7 +103,7 @@ def _blocks(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
 
 
 def download(repository: str) -> Path:
-    """Fetch the weights of a repository of the Hugging Face hub into the hub's own cache.
+    """Download the weights of a Hugging Face repository to the cache of the hub's client.
 
     Args:
         repository: for instance ``nvidia/mit-b5``.

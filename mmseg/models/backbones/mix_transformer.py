@@ -22,13 +22,13 @@ MLP_RATIO = 4
 
 
 def _to_map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, N, C) -> (B, C, H, W), a view whose memory is channels-last."""
-    # The other way round, transposed and then split, one image gets strides of neither format.
+    """Reshape (B, N, C) -> (B, C, H, W), a channels-last view."""
+    # Transposing before splitting would give a batch of one the strides of neither format.
     return tokens.unflatten(1, size).permute(0, 3, 1, 2)
 
 
 def _to_tokens(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, N, C)."""
+    """Reshape (B, C, H, W) -> (B, N, C)."""
     return image.flatten(2).transpose(1, 2)
 
 
@@ -41,18 +41,18 @@ class OverlapPatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """(B, C_in, H_in, W_in) -> tokens (B, N, C) and their (H, W)."""
+        """Embed (B, C_in, H_in, W_in) -> tokens (B, N, C), and return their (H, W) too."""
         image = self.proj(image)
         return self.norm(_to_tokens(image)), (image.shape[2], image.shape[3])
 
 
 class EfficientAttention(nn.Module):
-    """Self-attention whose keys and values come from a map that a convolution has shrunk.
+    """Self-attention with keys and values from a map reduced by a strided convolution.
 
     Args:
         channels: C.
         num_heads: M.
-        sr_ratio: factor by which each side is shrunk for keys and values.
+        sr_ratio: factor by which each side of the map is reduced for keys and values.
     """
 
     def __init__(self, channels: int, num_heads: int, sr_ratio: int) -> None:
@@ -61,13 +61,13 @@ class EfficientAttention(nn.Module):
         self.q = nn.Linear(channels, channels)
         self.kv = nn.Linear(channels, 2 * channels)
         self.proj = nn.Linear(channels, channels)
-        self.sr = None
+        self.sr: nn.Conv2d | None = None
         if sr_ratio > 1:
             self.sr = nn.Conv2d(channels, channels, sr_ratio, sr_ratio)
             self.norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
+        """Map tokens (B, N, C) -> (B, N, C)."""
         heads = (self.num_heads, tokens.shape[2] // self.num_heads)
         query = self.q(tokens).unflatten(2, heads).transpose(1, 2)  # (B, M, N, D)
         reduced = tokens
@@ -82,19 +82,19 @@ class EfficientAttention(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """A depth-wise 3x3 convolution on tokens: SegFormer's stand-in for positional codes."""
+    """A depth-wise 3x3 convolution on tokens, which replaces positional encoding in SegFormer."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
+        """Map tokens (B, N, C) -> (B, N, C)."""
         return _to_tokens(self.dwconv(_to_map(tokens, size)))
 
 
 class MixFFN(nn.Module):
-    """Linear, depth-wise convolution, GELU, linear (equation 3)."""
+    """Mix-FFN (equation 3): linear, depth-wise convolution, GELU, linear."""
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
@@ -103,16 +103,16 @@ class MixFFN(nn.Module):
         self.fc2 = nn.Linear(hidden_channels, channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
+        """Map tokens (B, N, C) -> (B, N, C)."""
         return self.fc2(F.gelu(self.dwconv(self.fc1(tokens), size)))
 
 
 class Block(nn.Module):
-    """Attention and Mix-FFN, both pre-normalised and with stochastic depth."""
+    """Transformer block: attention and Mix-FFN, pre-normalised, with stochastic depth."""
 
     def __init__(self, channels: int, num_heads: int, sr_ratio: int, drop_path: float) -> None:
         super().__init__()
-        # timm takes two seconds to import and only this backbone and its wrapper need it.
+        # timm takes two seconds to import; only this backbone and TIMMBackbone need it.
         from timm.layers import DropPath
 
         self.norm1 = nn.LayerNorm(channels, eps=EPS)
@@ -122,26 +122,26 @@ class Block(nn.Module):
         self.mlp = MixFFN(channels, MLP_RATIO * channels)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
+        """Map tokens (B, N, C) -> (B, N, C)."""
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), size))
         return tokens + self.drop_path(self.mlp(self.norm2(tokens), size))
 
 
 @MODELS.register_module()
 class MixVisionTransformer(Backbone):
-    """Four stages of transformer blocks at 1/4, 1/8, 1/16 and 1/32 of the image.
+    """Mix Transformer: four stages of blocks at 1/4, 1/8, 1/16 and 1/32 of the image size.
 
     State-dict keys are those of NVlabs' ``mit_b<n>.pth``.
 
     Args:
-        embed_dims: channels of each stage.
-        depths: blocks of each stage.
-        num_heads: attention heads of each stage.
-        sr_ratios: reduction of keys and values in each stage.
-        in_channels: channels of the image.
-        drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
+        embed_dims: number of channels of each stage.
+        depths: number of blocks of each stage.
+        num_heads: number of attention heads of each stage.
+        sr_ratios: reduction factor of keys and values in each stage.
+        in_channels: number of channels of the image.
+        drop_path_rate: drop rate of the last block; it grows linearly from 0 at the first.
         out_indices: stages whose output is returned.
-        with_cp: whether activations of blocks are computed again in the backward pass.
+        with_cp: whether to checkpoint activations: recompute those of blocks in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 
@@ -185,7 +185,7 @@ class MixVisionTransformer(Backbone):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Truncated normal for linear layers, He (fan-out) for convolutions, no biases."""
+        """Use a truncated normal for linear layers, He (fan-out) for convolutions, zero biases."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -193,7 +193,8 @@ class MixVisionTransformer(Backbone):
             elif isinstance(module, nn.Conv2d):
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Compute (B, 3, H, W) -> one map (B, C_i, H_i, W_i) for each of ``out_indices``."""
@@ -209,7 +210,7 @@ class MixVisionTransformer(Backbone):
 
 
 class _MiT(MixVisionTransformer):
-    """A published size of the encoder; the arguments are :class:`MixVisionTransformer`'s."""
+    """Base class of the published sizes; see :class:`MixVisionTransformer` for the arguments."""
 
     embed_dims: tuple[int, ...] = (64, 128, 320, 512)
     depths: tuple[int, ...]

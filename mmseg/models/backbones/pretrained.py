@@ -1,4 +1,4 @@
-"""Starting a backbone from weights learned on ImageNet."""
+"""Load weights that were learned on ImageNet into a backbone."""
 
 import os
 import re
@@ -13,21 +13,23 @@ from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint, mismatches
 from mmseg.utils.finite import check_finite
 
-from .convert import convert, obstacle
+from .convert import convert, describe_difference
 
 #: Files of weights in a folder of Hugging Face's libraries, the best first.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class Backbone(BaseModule):
-    """A module whose ``init_cfg`` may name a file of pretrained weights.
+    """Base class of backbones, whose ``init_cfg`` may name a file of pretrained weights.
 
     Subclasses initialise themselves in their constructor; ``init_weights`` (called by the Runner)
-    then loads the file, if there is one to load.
+    then loads the file, if one is named.
 
     Args:
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
+
+    is_init: bool
 
     def __init__(self, init_cfg: dict | None = None) -> None:
         if init_cfg is not None and (
@@ -51,15 +53,16 @@ class Backbone(BaseModule):
 
 
 def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
-    """Load pretrained weights under the names of ``module`` or of a library that we know.
+    """Load pretrained weights under the names of ``module`` or of another known library.
 
-    The weights may lie under ``state_dict`` or ``model`` and may carry the prefix ``backbone.``.
-    What is not the backbone's (``head.*``, ``fc.*``, ...) is left out; everything else has to fit.
+    The weights may be stored under ``state_dict`` or ``model`` and may have the prefix
+    ``backbone.``. Entries of other modules (``head.*``, ``fc.*``, ...) are left out; all others
+    have to fit.
 
     Args:
         module: the backbone, changed in place.
-        path: a file of ``torch.save`` or of safetensors, or a folder as Hugging Face's libraries
-            write it; nothing but tensors and containers is unpickled.
+        path: a file written by ``torch.save`` or safetensors, or a folder written by Hugging
+            Face's libraries; only tensors and containers are unpickled.
 
     Raises:
         InputError: if the file is missing or unreadable, its keys or shapes do not fit, or a value
@@ -79,7 +82,7 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint by name, unwrapped and without ``backbone.`` prefix.
+    """Read the tensors of a checkpoint by name, without the prefix ``backbone.``.
 
     Raises:
         InputError: if the file is missing or does not hold a plain mapping of tensors.
@@ -96,7 +99,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a file by name, from under ``state_dict`` or ``model`` if need be.
+    """Read the tensors of a file by name, also if they are under ``state_dict`` or ``model``.
 
     Args:
         path: see :func:`load_pretrained`.
@@ -118,7 +121,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
 
 
 def _weights_in(folder: Path) -> Path:
-    """The file that Hugging Face's libraries put a model's weights into."""
+    """Find the file of weights in a folder written by Hugging Face's libraries."""
     found = [folder / name for name in HUB_FILES if (folder / name).is_file()]
     if not found:
         raise InputError(f"the folder {folder} holds neither {' nor '.join(HUB_FILES)}")
@@ -142,7 +145,7 @@ def check_is_there(path: str | os.PathLike) -> None:
     """Check that a file, or a folder, of pretrained weights exists.
 
     Raises:
-        InputError: if it does not, or it is a URL; the message says what to fetch.
+        InputError: if it does not, or if it is a URL; the message says what to download.
     """
     if "://" in str(path):
         raise InputError(f"weights are not downloaded in a run: download {path} and name the file")
@@ -153,19 +156,19 @@ def check_is_there(path: str | os.PathLike) -> None:
 def check_weights(
     expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: str | os.PathLike
 ) -> None:
-    """Compare names and shapes.
+    """Check that weights have the expected names and shapes.
 
     Raises:
-        InputError: naming the first few entries that are missing, unexpected or misshapen.
+        InputError: if entries are missing, unexpected or misshapen; it names the first few.
     """
-    # Files from before torch 0.4.1 have no such counters; nothing reads them.
+    # Files from before torch 0.4.1 lack these counters, which nothing reads.
     needed = {
         name: value
         for name, value in expected.items()
         if name in weights or not name.endswith("num_batches_tracked")
     }
     if found := mismatches(needed, weights):
-        reason = obstacle(expected, weights)
+        reason = describe_difference(expected, weights)
         raise InputError(
             f"the pretrained weights {path} are not those of this backbone: "
             f"{reason + '; ' if reason else ''}{found}"

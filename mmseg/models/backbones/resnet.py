@@ -14,6 +14,7 @@ from mmseg.utils.setting_types import Indices, PartConfig, PositiveInts
 
 from .pretrained import Backbone
 
+Depth = Literal[18, 34, 50, 101]
 Style = Literal["pytorch", "caffe"]
 BASE_CHANNELS = 64
 
@@ -23,16 +24,16 @@ def _norm(norm_cfg: dict, channels: int) -> nn.Module:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut (ResNet-18 and -34).
+    """Residual block of two 3x3 convolutions (ResNet-18 and -34).
 
     Args:
         in_channels: channels of the input.
         channels: channels of the output.
-        stride: of the first convolution.
-        dilation: of the first convolution.
-        style: without effect here; it places the stride in :class:`Bottleneck`.
-        norm_cfg: normalisation layer.
-        downsample: what brings the shortcut to the output's shape; None: nothing.
+        stride: stride of the first convolution.
+        dilation: dilation of the first convolution.
+        style: ignored; it places the stride in :class:`Bottleneck`.
+        norm_cfg: config of the normalisation layer.
+        downsample: module that brings the shortcut to the output's shape, if it differs.
     """
 
     expansion = 1
@@ -65,16 +66,16 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions with a shortcut (ResNet-50 and -101).
+    """Residual block of 1x1, 3x3 and 1x1 convolutions (ResNet-50 and -101).
 
     Args:
         in_channels: channels of the input.
-        channels: channels inside; the output has four times as many.
-        stride: of the 3x3 convolution (style "pytorch") or of the first 1x1 ("caffe").
-        dilation: of the 3x3 convolution.
+        channels: channels of the 3x3 convolution; the output has four times as many.
+        stride: stride of the 3x3 convolution (style "pytorch") or of the first 1x1 ("caffe").
+        dilation: dilation of the 3x3 convolution.
         style: see ``stride``.
-        norm_cfg: normalisation layer.
-        downsample: what brings the shortcut to the output's shape; None: nothing.
+        norm_cfg: config of the normalisation layer.
+        downsample: module that brings the shortcut to the output's shape, if it differs.
     """
 
     expansion = 4
@@ -111,7 +112,9 @@ class Bottleneck(nn.Module):
         return self.relu(x.add_(shortcut))
 
 
-ARCHITECTURES: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+ResidualBlock = type[BasicBlock] | type[Bottleneck]
+#: Depth -> block, and number of blocks in each stage.
+ARCHITECTURES: dict[Depth, tuple[ResidualBlock, tuple[int, ...]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -121,28 +124,29 @@ ARCHITECTURES: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, .
 
 @MODELS.register_module()
 class ResNetV1c(Backbone):
-    """ResNet whose stem is three 3x3 convolutions, with strides and dilations to choose.
+    """ResNet with a stem of three 3x3 convolutions, and with configurable strides and dilations.
 
     State-dict keys: ``stem.0..8`` and, as in torchvision, ``layer1..4.<block>.conv1`` and so on.
 
     Args:
         depth: 18, 34, 50 or 101.
-        in_channels: channels of the image.
+        in_channels: number of channels of the image.
         num_stages: number of stages to build, 1..4.
         strides: stride of each stage.
         dilations: dilation of each stage.
         out_indices: stages whose output is returned.
-        style: where a bottleneck has its stride: "pytorch", the 3x3 convolution, or "caffe".
+        style: convolution of a bottleneck that has the stride: "pytorch": the 3x3; "caffe": the
+            first 1x1.
         contract_dilation: whether the first block of a dilated stage uses half the dilation.
-        norm_cfg: normalisation layer.
+        norm_cfg: config of the normalisation layer; None: BatchNorm.
         norm_eval: whether BatchNorm keeps its running statistics fixed in training.
-        with_cp: whether activations of blocks are computed again in the backward pass.
+        with_cp: whether to checkpoint activations: recompute those of blocks in the backward pass.
         init_cfg: None, or ``dict(type="Pretrained", checkpoint="<file>")``.
     """
 
     def __init__(
         self,
-        depth: Literal[18, 34, 50, 101],
+        depth: Depth,
         in_channels: PositiveInt = 3,
         num_stages: Annotated[int, Field(ge=1, le=4)] = 4,
         strides: PositiveInts = (1, 2, 2, 2),
@@ -192,15 +196,15 @@ class ResNetV1c(Backbone):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He initialisation; each residual branch starts as zero ("Bag of Tricks", section 3.1)."""
+        """Initialise by He, residual branches by zero ("Bag of Tricks", section 3.1)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         for module in self.modules():
             if isinstance(module, BasicBlock):
-                nn.init.zeros_(module.bn2.weight)
+                nn.init.zeros_(module.bn2.get_parameter("weight"))
             elif isinstance(module, Bottleneck):
-                nn.init.zeros_(module.bn3.weight)
+                nn.init.zeros_(module.bn3.get_parameter("weight"))
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Compute (B, 3, H, W) -> one map (B, C_i, H_i, W_i) for each of ``out_indices``."""
@@ -214,7 +218,7 @@ class ResNetV1c(Backbone):
         return features
 
     def train(self, mode: bool = True) -> "ResNetV1c":
-        """Switch to training or evaluation, heeding ``norm_eval``."""
+        """Set the mode; with ``norm_eval`` BatchNorm always stays in evaluation mode."""
         super().train(mode)
         if mode and self.norm_eval:
             for module in self.modules():
@@ -224,7 +228,7 @@ class ResNetV1c(Backbone):
 
 
 def _make_stage(
-    block: type,
+    block: ResidualBlock,
     width: int,
     channels: int,
     stride: int,
@@ -232,7 +236,7 @@ def _make_stage(
     style: Style,
     norm_cfg: dict,
 ) -> nn.Sequential:
-    """Residual blocks, one a dilation; the first has the stride and projects its shortcut."""
+    """Build a stage: one block per dilation; the first has the stride and projects its shortcut."""
     out_channels = channels * block.expansion
     layer = nn.Sequential()
     for index, dilation in enumerate(dilations):
@@ -249,7 +253,7 @@ def _make_stage(
 
 
 def _make_stem(in_channels: int, norm_cfg: dict) -> nn.Sequential:
-    """Three 3x3 convolutions, the first of stride 2; keys 0..8."""
+    """Build the stem: three 3x3 convolutions, the first of stride 2, with the keys 0..8."""
     half = BASE_CHANNELS // 2
     widths = [(in_channels, half, 2), (half, half, 1), (half, BASE_CHANNELS, 1)]
     layers: list[nn.Module] = []

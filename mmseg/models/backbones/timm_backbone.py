@@ -1,4 +1,6 @@
-"""Any feature extractor of timm (https://github.com/huggingface/pytorch-image-models)."""
+"""Wrapper of timm's feature extractors (https://github.com/huggingface/pytorch-image-models)."""
+
+from typing import Any
 
 import torch
 from pydantic import PositiveInt
@@ -17,17 +19,19 @@ class TIMMBackbone(Backbone):
 
     Args:
         model_name: a name known to ``timm.list_models()``.
-        features_only: return a pyramid of maps; otherwise only the last one
+        features_only: return maps of several levels; otherwise only the last one
             (``forward_features``).
         pretrained: let timm download its default weights.
         checkpoint_path: a local file of the model's weights under timm's names.
         in_channels: channels of the image.
-        out_indices: levels of the pyramid to return; None: timm's choice. Needs ``features_only``.
+        out_indices: levels to return; None: timm's default. Needs ``features_only``.
         init_cfg: must be None: the weights are named by the two arguments above.
 
     Raises:
-        InputError: if timm has no such model, or its weights cannot be had or do not fit.
+        InputError: if timm has no such model, or its weights cannot be downloaded or do not fit.
     """
+
+    timm_model: Any  # has methods beyond those of nn.Module
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class TIMMBackbone(Backbone):
                 options["out_indices"] = tuple(out_indices)
         if checkpoint_path:
             _check_file(model_name, checkpoint_path)
-            # This is timm's own path for weights, so it drops the classifier and prunes levels.
+            # timm then loads the file itself: it drops the classifier and unused levels.
             options["pretrained_cfg_overlay"] = {"file": checkpoint_path}
         self.features_only = features_only
         try:
@@ -61,7 +65,7 @@ class TIMMBackbone(Backbone):
                 model_name, pretrained=pretrained or bool(checkpoint_path), **options
             )
         except Exception as error:
-            # No base class covers what the hub's clients raise without a network.
+            # The exceptions of the hub's client without a network have no common base class.
             if not pretrained:
                 raise
             raise InputError(
@@ -78,7 +82,7 @@ class TIMMBackbone(Backbone):
 
 
 def _check_file(model_name: str, path: str) -> None:
-    """Refuse a file that timm would load only in part, without a word.
+    """Check that a file fits a model, as timm would silently load only the entries that do.
 
     Raises:
         InputError: if the file is missing or is not of this model.

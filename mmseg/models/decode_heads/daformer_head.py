@@ -31,36 +31,43 @@ class LinearEmbedding(nn.Module):
         self.proj = nn.Linear(in_channels, channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, C, h, w), whose memory is channels-last."""
+        """Map (B, C_in, h, w) -> (B, C, h, w) in channels-last memory format."""
         return self.proj(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class DilatedConv2d(nn.Conv2d):
-    """A convolution of zero-padded maps; on CPUs, without gradients, padded before.
+    """A convolution that on CPUs, without gradients, pads its input beforehand.
 
-    A depth-wise one of channels-last maps takes up to 40 times as long there if it pads itself, and
-    twice as long as this if the maps are contiguous; the backward pass is another matter.
+    There a depth-wise convolution of channels-last maps is up to 40 times slower if it pads
+    internally; with contiguous maps it is twice as slow as this. The backward pass gains nothing.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C, H', W')."""
-        if inputs.device.type != "cpu" or torch.is_grad_enabled() or not any(self.padding):
+        """Convolve (B, C_in, H, W) -> (B, C, H', W')."""
+        padding = self.padding
+        if (
+            inputs.device.type != "cpu"
+            or torch.is_grad_enabled()
+            or isinstance(padding, str)
+            or not any(padding)
+        ):
             return super().forward(inputs)
-        height, width = self.padding
+        height, width = padding
         padded = F.pad(inputs, (width, width, height, height))
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 class SeparableASPP(nn.Module):
-    """Parallel depth-wise separable dilated convolutions, joined by a 3x3 bottleneck.
+    """ASPP of parallel depth-wise separable dilated convolutions, fused by a 3x3 convolution.
 
     Args:
         in_channels: channels of the fused map.
         channels: channels of each branch and of the output.
-        dilations: one branch each; dilation 1 is a plain 1x1 convolution.
-        norm_cfg: normalisation layer.
-        act_cfg: Activation.
-        with_cp: whether activations of branches are computed again in the backward pass.
+        dilations: dilation of each branch; 1 makes a plain 1x1 convolution.
+        norm_cfg: config of the normalisation layer.
+        act_cfg: config of the activation.
+        with_cp: whether to checkpoint activations: recompute those of branches in the backward
+            pass.
     """
 
     def __init__(
@@ -93,21 +100,21 @@ class SeparableASPP(nn.Module):
         self.bottleneck = ConvModule(len(dilations) * channels, channels, 3, padding=1, **layer_cfg)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, C, h, w)."""
+        """Map (B, C_in, h, w) -> (B, C, h, w)."""
         branches = [run(module, features, with_cp=self.with_cp) for module in self.aspp_modules]
         return self.bottleneck(torch.cat(branches, dim=1))
 
 
 @MODELS.register_module()
 class DAFormerHead(BaseDecodeHead):
-    """Embed every level, bring all to the size of the first, and fuse them by an ASPP.
+    """Embed every level, resize all to the size of the first, and fuse them by an ASPP.
 
     Args:
         embed_dims: channels of each level's linear embedding.
-        dilations: of the ASPP's branches.
+        dilations: dilations of the ASPP's branches.
 
-    The other arguments are those of :class:`BaseDecodeHead`; the levels are always selected apart
-    (``in_channels`` and ``in_index`` are sequences).
+    The other arguments are those of :class:`BaseDecodeHead`; ``in_channels`` and
+    ``in_index`` are sequences with one entry per level.
     """
 
     def __init__(
@@ -141,10 +148,10 @@ class DAFormerHead(BaseDecodeHead):
             init_cfg=init_cfg,
         )
         self.embed_layers = nn.ModuleList(
-            LinearEmbedding(width, embed_dims) for width in self.in_channels
+            LinearEmbedding(width, embed_dims) for width in in_channels
         )
         self.fuse_layer = SeparableASPP(
-            embed_dims * len(self.in_channels), channels, dilations, self.norm_cfg, self.act_cfg
+            embed_dims * len(in_channels), channels, dilations, self.norm_cfg, self.act_cfg
         )
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
@@ -152,6 +159,6 @@ class DAFormerHead(BaseDecodeHead):
         levels = self.select(feats)
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed_layers, levels, strict=True)]
-        # Autocast resizes in float32: each branch of the ASPP would cast the joined map for itself.
+        # Autocast resizes in float32, and each branch of the ASPP would cast the joined map again.
         resized = [resize(each, size, self.align_corners).to(each.dtype) for each in embedded]
         return self.classify(self.fuse_layer(torch.cat(resized, dim=1)))

@@ -1,4 +1,4 @@
-"""What all segmentation heads share."""
+"""Base class of segmentation heads."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
@@ -23,23 +23,24 @@ from .feature_select import InputTransform, check_inputs, resize, resize_rows, s
 
 
 class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
-    """From feature maps to class logits and to their loss.
+    """Base class of heads that turn feature maps into class logits, and compute their loss.
 
     Args:
         in_channels: channels of the map read; a sequence with ``input_transform``.
-        channels: channels before the classifier ``conv_seg``; None: the head makes its logits
-            itself and has neither classifier nor dropout.
-        num_classes: C.
+        channels: channels of the input of the classifier ``conv_seg``; None: the subclass computes
+            the logits, and there is neither classifier nor dropout.
+        num_classes: number of classes C.
         in_index: index of the map in the backbone's list; a sequence with ``input_transform``.
         input_transform: None reads one map, "resize_concat" resizes all to the first and
-            concatenates them, "multiple_select" hands on a list.
+            concatenates them, "multiple_select" reads a list.
         dropout_ratio: probability of dropping a channel before the classifier.
-        conv_cfg: convolution layer of :class:`mmcv.cnn.ConvModule`.
-        norm_cfg: its normalisation layer.
-        act_cfg: its activation; None: ReLU.
-        loss_decode: loss of logits, label, weight and ``ignore_index``; None: CrossEntropyLoss.
-        ignore_index: label of pixels that do not count.
-        align_corners: of every bilinear resize of this head.
+        conv_cfg: config of the convolutions of :class:`mmcv.cnn.ConvModule`.
+        norm_cfg: config of their normalisation.
+        act_cfg: config of their activation; None: ReLU.
+        loss_decode: config of the loss, a function of logits, label, weight and ``ignore_index``;
+            None: CrossEntropyLoss.
+        ignore_index: label of pixels without a loss.
+        align_corners: option of every bilinear resize of this head.
         init_cfg: mmengine's initialisers; None: N(0, 0.01) for the classifier.
     """
 
@@ -81,17 +82,17 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
         """Compute logits (B, C, h, w) from the backbone's maps."""
 
     def select(self, feats: Sequence[Tensor]) -> Tensor | list[Tensor]:
-        """What this head reads of the backbone's maps, joined as ``input_transform`` says."""
+        """Select the maps that this head reads, and join them as ``input_transform`` says."""
         return select_features(feats, self.in_index, self.input_transform, self.align_corners)
 
     def classify(self, features: Tensor) -> Tensor:
-        """Dropout and classifier: (B, channels, h, w) -> (B, C, h, w)."""
+        """Apply dropout and classifier: (B, channels, h, w) -> (B, C, h, w)."""
         return self.conv_seg(self.dropout(features))
 
     def upsample(
         self, seg_logits: Tensor, size: Sequence[int], rows: slice | None = None
     ) -> Tensor:
-        """Bring logits (B, C, h, w) to ``size`` (H, W), in float32 at least.
+        """Resize logits (B, C, h, w) to ``size`` (H, W), in float32 or higher precision.
 
         Args:
             seg_logits: (B, C, h, w).
@@ -106,7 +107,7 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
     def loss_by_feat(
         self, seg_logits: Tensor, seg_label: Tensor, seg_weight: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Upsample the logits to the label and compare.
+        """Upsample the logits to the size of the label and compute the loss.
 
         Args:
             seg_logits: (B, C, h, w).

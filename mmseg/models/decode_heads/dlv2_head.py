@@ -14,10 +14,10 @@ from .decode_head import BaseDecodeHead
 
 @MODELS.register_module()
 class DLV2Head(BaseDecodeHead):
-    """Four parallel dilated 3x3 convolutions straight to the classes, summed (ASPP-L).
+    """Sum of parallel dilated 3x3 convolutions that predict the classes directly (ASPP-L).
 
     Args:
-        dilations: of the parallel convolutions.
+        dilations: dilations of the parallel convolutions.
         init_cfg: mmengine's initialisers; None: N(0, 0.01) for the convolutions.
 
     The other arguments are those of :class:`BaseDecodeHead`.

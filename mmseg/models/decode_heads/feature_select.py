@@ -1,4 +1,4 @@
-"""Which of a backbone's maps a head reads, and how it joins them."""
+"""Select the maps of a backbone that a head reads, and join them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ InputTransform = Literal["resize_concat", "multiple_select"]
 
 
 def resize(maps: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
-    """Resize (B, C, h, w) bilinearly to ``size`` (H, W); the same size passes through."""
+    """Resize (B, C, h, w) bilinearly to ``size`` (H, W); return maps of that size as they are."""
     size = tuple(size)
     if tuple(maps.shape[2:]) == size:
         return maps
@@ -21,12 +21,12 @@ def resize(maps: Tensor, size: Sequence[int], align_corners: bool = False) -> Te
 def resize_rows(
     maps: Tensor, size: Sequence[int], rows: slice, align_corners: bool = False
 ) -> Tensor:
-    """Compute some rows of :func:`resize`; they differ from those of the whole by rounding.
+    """Compute some rows of :func:`resize`, equal to its rows up to rounding.
 
     Args:
         maps: (B, C, h, w) float32.
-        size: (H, W) of the whole.
-        rows: R of the H rows.
+        size: (H, W) of the whole result.
+        rows: the R rows of it to compute.
 
     Returns:
         (B, C, R, W).
@@ -34,10 +34,10 @@ def resize_rows(
     height, (full_height, full_width) = maps.shape[2], size
     if height != full_height:
         ratio = (height - 1) / max(full_height - 1, 1) if align_corners else height / full_height
-        ratio = torch.tensor(ratio, dtype=torch.float32).double()  # as torch rounds it
+        scale = torch.tensor(ratio, dtype=torch.float32).double()  # as torch rounds it
         places = torch.arange(rows.start, rows.stop, dtype=torch.float64)
-        # Between rows of ``maps``; in float32 these numbers would be too coarse.
-        places = places * ratio if align_corners else ((places + 0.5) * ratio - 0.5).clamp_(min=0)
+        # Fractional row numbers of ``maps``; float32 would be too coarse for them.
+        places = places * scale if align_corners else ((places + 0.5) * scale - 0.5).clamp_(min=0)
         above = places.long()
         below = (above + 1).clamp_(max=height - 1)
         share = (places - above).float()[:, None].to(maps.device)
@@ -56,10 +56,10 @@ def check_inputs(
     """Check that channels and indices fit the transform.
 
     Returns:
-        Channels and indices, sequences as tuples.
+        Channels and indices, with sequences as tuples.
 
     Raises:
-        ValueError: if they do not.
+        ValueError: if they do not fit.
     """
     if input_transform is None:
         if not isinstance(in_channels, int) or not isinstance(in_index, int):
@@ -86,13 +86,14 @@ def select_features(
     input_transform: InputTransform | None,
     align_corners: bool,
 ) -> Tensor | list[Tensor]:
-    """Pick maps from the backbone's list.
+    """Select maps of the backbone; the arguments are those that :func:`check_inputs` checks.
 
     Returns:
-        None: the one map (B, C, h, w). "resize_concat": all maps at the size of the first chosen
-        one, concatenated over channels. "multiple_select": the chosen maps as they are, in a list.
+        With ``input_transform`` None the one map (B, C, h, w); with "resize_concat" the selected
+        maps, resized to the first and concatenated over channels; with "multiple_select" a list of
+        the selected maps.
     """
-    if input_transform is None:
+    if isinstance(in_index, int):
         return feats[in_index]
     chosen = [feats[index] for index in in_index]
     if input_transform == "multiple_select":

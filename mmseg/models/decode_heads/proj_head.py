@@ -1,4 +1,4 @@
-"""The projection head of SePiCo: features in which pixels are contrasted."""
+"""Projection head of SePiCo, which computes the features that are contrasted."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,21 +19,21 @@ from .feature_select import InputTransform, check_inputs, select_features
 
 @MODELS.register_module()
 class ProjHead(BaseModule):
-    """1x1 convolutions with normalisation and ReLU, then unit length over the channels.
+    """Project maps by 1x1 convolutions with normalisation and ReLU, then to unit length.
 
-    It has no dropout and no loss: contrasting is the adaptation method's.
+    The head has no loss: the adaptation method contrasts its features.
 
     Args:
         in_channels: channels of the map read; a sequence with ``input_transform``.
         channels: A, channels of the projection.
-        num_convs: 0 only normalises, 1 maps to ``channels``, 2 has one layer more before it. That
-            layer keeps the channels of its input; after "resize_concat" it has the mean of the
-            levels' channels.
+        num_convs: 0 only normalises, 1 maps to ``channels``, 2 has another layer before that one.
+            It keeps the number of channels of its input; after "resize_concat" it has the mean of
+            the levels' channels.
         in_index: index of the map in the backbone's list; a sequence with ``input_transform``.
         input_transform: None reads one map, "resize_concat" resizes all to the first and
-            concatenates them, "multiple_select" projects each level by layers of its own.
-        norm_cfg: normalisation layer; None: none.
-        align_corners: of the bilinear resize of "resize_concat".
+            concatenates them, "multiple_select" projects each level by separate layers.
+        norm_cfg: config of the normalisation layer; None: no normalisation.
+        align_corners: option of the bilinear resize of "resize_concat".
         init_cfg: mmengine's initialisers.
     """
 
@@ -55,6 +55,7 @@ class ProjHead(BaseModule):
         self.input_transform = input_transform
         self.norm_cfg = norm_cfg
         self.align_corners = align_corners
+        self.convs: nn.Sequential | nn.ModuleList
         if isinstance(self.in_channels, int):
             self.convs = self._make_convs(self.in_channels, self.in_channels)
         elif input_transform == "resize_concat":
@@ -85,8 +86,8 @@ class ProjHead(BaseModule):
         """Project the backbone's maps.
 
         Returns:
-            (B, A, h, w) with unit norm over A, float32 at least; with "multiple_select" a list of
-            such, one for each level.
+            (B, A, h, w) of unit norm over A, in float32 or higher precision; with "multiple_select"
+            a list with one such tensor per level.
         """
         inputs = select_features(feats, self.in_index, self.input_transform, self.align_corners)
         if self.input_transform == "multiple_select":
@@ -97,9 +98,9 @@ class ProjHead(BaseModule):
 
 
 def normalize(features: Tensor) -> Tensor:
-    """Bring (B, A, h, w) to unit norm over A, in float32 at least.
+    """Normalise (B, A, h, w) to unit norm over A, in float32 or higher precision.
 
-    In half precision the squares of 512 channels would lose what the contrast compares.
+    In half precision the squares of 512 channels would be too inexact for the contrast.
     """
     features = features.to(torch.promote_types(features.dtype, torch.float32))
     return F.normalize(features, dim=1)

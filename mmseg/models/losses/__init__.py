@@ -1,4 +1,4 @@
-"""Losses and the accuracy that is logged beside them."""
+"""Losses, and the accuracy that is logged with them."""
 
 from .accuracy import pixel_accuracy
 from .contrastive_loss import ContrastiveLoss

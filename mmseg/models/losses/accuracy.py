@@ -1,4 +1,4 @@
-"""The share of pixels that are right."""
+"""Pixel accuracy."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
-    """Percentage of all pixels, ignored ones included, whose arg-max equals the label.
+    """Compute the percentage of pixels, ignored ones included, whose arg-max equals the label.
 
     Args:
         logits: (B, C, H, W).

@@ -1,9 +1,9 @@
-"""Semantic-guided pixel contrast and its regulariser (SePiCo, TPAMI 2023, arXiv 2204.08808).
+"""Losses of semantic-guided pixel contrast (SePiCo, TPAMI 2023, arXiv 2204.08808).
 
-Shapes: B images, C classes, A feature dimensions, N pixels, L vectors a class in the memory bank.
-Features are unit-norm projections, labels are class ids or ``ignore_index``.
+Shapes: B images, C classes, A feature dimensions, N pixels, L vectors per class in the memory
+bank. Features are unit-norm projections, labels are class ids or ``ignore_index``.
 
-Nothing here waits for the device: ignored pixels are masked, not removed.
+To avoid synchronisation with the device, ignored pixels are masked, not removed.
 """
 
 import math
@@ -32,7 +32,11 @@ def proto_contrast(
     """Centroid-aware contrast (ProtoCL): cross-entropy of the similarities to the centroids.
 
     Args:
-        features: (N, A). labels: (N,). class_mean: (C, A). temperature: tau.
+        features: (N, A).
+        labels: (N,).
+        class_mean: (C, A).
+        temperature: tau.
+        ignore_index: label of pixels without a loss.
 
     Returns:
         (N,) loss of each pixel, 0 where the label is ``ignore_index``.
@@ -55,7 +59,12 @@ def dist_contrast(
     ``0.5 q^2 . variance / tau^2`` to the logits and, for the positive class, to the loss.
 
     Args:
-        features: (N, A). labels: (N,). class_mean, class_variance: (C, A). temperature: tau.
+        features: (N, A).
+        labels: (N,).
+        class_mean: (C, A).
+        class_variance: (C, A).
+        temperature: tau.
+        ignore_index: label of pixels without a loss.
 
     Returns:
         (N,) loss of each pixel, 0 where the label is ``ignore_index``.
@@ -78,11 +87,15 @@ def bank_contrast(
     """Memory-bank contrast (BankCL): each vector in the bank of a pixel's class is a positive.
 
     The negative of another class is ``exp`` of the mean similarity to its bank, which is the
-    similarity to the bank's mean, and a pixel meets the vectors of its own class alone.
+    similarity to the bank's mean. So a pixel is compared with the vectors of its own class only.
 
     Args:
-        features: (N, A). labels: (N,). bank: (C, L, A), of which the first ``bank_length`` (C,)
-            vectors of each class are filled and the rest are zero. temperature: tau.
+        features: (N, A).
+        labels: (N,).
+        bank: (C, L, A); the first ``bank_length`` vectors of each class are filled, the rest zero.
+        bank_length: (C,).
+        temperature: tau.
+        ignore_index: label of pixels without a loss.
 
     Returns:
         (N,) loss of each pixel, 0 where the label is ``ignore_index``.
@@ -93,7 +106,7 @@ def bank_contrast(
     pixels = features.new_zeros(len(class_of_block) * block, features.shape[1])
     pixels = pixels.index_copy_(0, row, features).unflatten(0, (-1, block))
 
-    # Each block of pixels meets the bank of its own class and the means of all banks.
+    # Compare each block of pixels with the bank of its own class and the means of all banks.
     bank = bank / temperature
     bank_mean = bank.sum(1) / bank_length[:, None]
     vectors = torch.cat([bank, bank_mean.expand(num_classes, -1, -1)], dim=1)
@@ -110,11 +123,11 @@ def bank_contrast(
 
 
 def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]:
-    """Places for pixels in equally long blocks of one class each.
+    """Assign pixels to blocks of equal length that contain one class each.
 
-    In blocks, one batched matrix product of pixels with their own class's bank does N * L * A work
-    instead of N * C * L * A. On a device the number of blocks depends on N and C alone, so that no
-    count has to come back from it.
+    With blocks, one batched matrix product of pixels with the bank of their own class costs
+    N * L * A instead of N * C * L * A. On a GPU the number of blocks depends only on N and C, so
+    that no count has to be copied to the host.
 
     Args:
         labels: (N,) in [0, C).
@@ -125,12 +138,12 @@ def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]
     """
     num_pixels = len(labels)
     block = max(16, num_pixels // 64)
-    # Blocks that each class fills, and the first of them.
+    # Number of blocks that each class fills, as the ends and starts of its range.
     count = torch.zeros(num_classes, dtype=torch.long, device=labels.device)
     count.scatter_add_(0, labels, torch.ones_like(labels))
     blocks_end = ((count + block - 1) // block).cumsum(0)
     blocks_start = F.pad(blocks_end, (1, 0))[:-1]
-    # As many as there can be; on a CPU, which has not to be waited for, as many as there are.
+    # The largest possible number; on a CPU, which needs no synchronisation, the actual number.
     on_cpu = labels.device.type == "cpu"
     num_blocks = int(blocks_end[-1]) if on_cpu else num_pixels // block + num_classes
     # A pixel's row: its class's first block, then its rank in the class.
@@ -152,7 +165,9 @@ def prototype_regularizer(mean_feature: Tensor, class_mean: Tensor, temperature:
     ``sum_c log softmax_c(Q . mean_c / tau) / (C log C)``: -1 where Q prefers no class.
 
     Args:
-        mean_feature: Q, (A,). class_mean: (C, A). temperature: tau.
+        mean_feature: Q, (A,).
+        class_mean: (C, A).
+        temperature: tau.
 
     Returns:
         Scalar.
@@ -171,10 +186,10 @@ class ContrastiveLoss(nn.Module):
         temperature: tau, 100 in the paper.
         regularizer_weight: weight of :func:`prototype_regularizer` relative to the contrast;
             0 leaves it out.
-        min_ratio: share of a cell that its largest class must fill when the labels are brought to
-            the resolution of the features, else the cell is ignored.
-        loss_weight: weight of the whole; a list for several feature levels, one each.
-        ignore_index: label of pixels that count for nothing.
+        min_ratio: share of a cell that its largest class must fill when the labels are scaled down
+            to the resolution of the features; otherwise the cell is ignored.
+        loss_weight: weight of the loss; for several feature levels it may be a list, one each.
+        ignore_index: label of pixels without a loss.
     """
 
     def __init__(
@@ -200,15 +215,15 @@ class ContrastiveLoss(nn.Module):
         """Sum the weighted loss over the feature levels (one level in the paper).
 
         Args:
-            features: per level (B, A, h, w), unit norm over A.
+            features: of each level (B, A, h, w), of unit norm over A.
             label: (B, H, W) long, at image resolution.
-            prototypes: per level the class statistics to contrast with.
+            prototypes: class statistics of each level.
 
         Returns:
-            Scalar float32; 0, and still differentiable, where no pixel is left.
+            Scalar float32; 0, and still differentiable, if all pixels are ignored.
         """
         weights = self.loss_weight
-        if not isinstance(weights, list | tuple):
+        if not isinstance(weights, Sequence):
             weights = [weights] * len(features)
         if not len(features) == len(prototypes) == len(weights):
             raise ValueError(
@@ -223,9 +238,12 @@ class ContrastiveLoss(nn.Module):
         return torch.stack(levels).sum()
 
     def level_loss(self, feature: Tensor, label: Tensor, prototypes: ProtoEstimator) -> Tensor:
-        """Contrast plus regulariser of one level: (B, A, h, w) and (B, H, W) to a scalar.
+        """Compute contrast plus regulariser of one level, a scalar, over the pixels of all ranks.
 
-        The means are over the pixels of all ranks, and so is the loss.
+        Args:
+            feature: (B, A, h, w).
+            label: (B, H, W).
+            prototypes: class statistics of the level.
         """
         label = downscale_label(
             label, feature.shape[-2:], self.min_ratio, prototypes.num_classes, self.ignore_index
@@ -245,19 +263,18 @@ class ContrastiveLoss(nn.Module):
         return total
 
     def contrast(self, pixels: Tensor, label: Tensor, prototypes: ProtoEstimator) -> Tensor:
-        """(N, A) features and (N,) labels to the (N,) losses of this variant."""
-        shared = {"temperature": self.temperature, "ignore_index": self.ignore_index}
+        """Compute the (N,) losses of this variant for features (N, A) and labels (N,)."""
+        tau, ignored, mean = self.temperature, self.ignore_index, prototypes.class_mean
         if self.variant == "dist":
-            return dist_contrast(
-                pixels, label, prototypes.class_mean, prototypes.class_variance, **shared
-            )
+            return dist_contrast(pixels, label, mean, prototypes.class_variance, tau, ignored)
         if self.variant == "bank":
-            return bank_contrast(pixels, label, prototypes.bank, prototypes.bank_length, **shared)
-        return proto_contrast(pixels, label, prototypes.class_mean, **shared)
+            bank, length = prototypes.bank, prototypes.bank_length
+            return bank_contrast(pixels, label, bank, length, tau, ignored)
+        return proto_contrast(pixels, label, mean, tau, ignored)
 
 
 def _take_class(values: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """(N, C) values at (N,) labels; 0 where the label is ignored."""
+    """Take from values (N, C) those at labels (N,); 0 where the label is ignored."""
     valid = labels != ignore_index
     index = labels.where(valid, torch.zeros_like(labels))
     return values.gather(1, index[:, None])[:, 0] * valid

@@ -1,4 +1,4 @@
-"""Cross-entropy over pixels."""
+"""Cross-entropy loss over pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +18,16 @@ def pixel_cross_entropy(
     class_weight: Tensor | None = None,
     ignore_index: int = 255,
 ) -> Tensor:
-    """Mean cross-entropy over *all* pixels: an ignored one adds 0 to the sum and 1 to the count.
+    """Average the cross-entropy over *all* pixels; ignored ones count with a loss of 0.
 
-    Computed in float32 at least, whatever autocast does around it.
+    It is computed in float32 or higher precision, also under autocast.
 
     Args:
         logits: (B, C, H, W).
         label: (B, H, W), classes 0..C-1 or ``ignore_index``, any integer dtype.
         weight: (B, H, W), factor of each pixel.
         class_weight: (C,), factor of each class.
-        ignore_index: label of pixels that do not count.
+        ignore_index: label of pixels without a loss.
 
     Returns:
         Scalar tensor.
@@ -50,12 +50,14 @@ def pixel_cross_entropy(
 
 @MODELS.register_module()
 class CrossEntropyLoss(nn.Module):
-    """:func:`pixel_cross_entropy` with its settings.
+    """Cross-entropy loss with its settings, see :func:`pixel_cross_entropy`.
 
     Args:
         loss_weight: factor of the loss.
         class_weight: factor of each class; None: 1 for all.
     """
+
+    class_weight: Tensor | None
 
     def __init__(
         self, loss_weight: NonNegativeFloat = 1.0, class_weight: ClassFactors | None = None
@@ -63,7 +65,7 @@ class CrossEntropyLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
         values = None if class_weight is None else torch.as_tensor(class_weight).float()
-        # A setting, not a weight: it stays out of checkpoints.
+        # A setting, not a weight: checkpoints do not contain it.
         self.register_buffer("class_weight", values, persistent=False)
 
     def forward(
@@ -73,6 +75,6 @@ class CrossEntropyLoss(nn.Module):
         weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """Compute the loss of logits (B, C, H, W) for labels (B, H, W); see the function."""
+        """Compute the loss of logits (B, C, H, W) for labels (B, H, W)."""
         loss = pixel_cross_entropy(pred, label, weight, self.class_weight, ignore_index)
         return self.loss_weight * loss

@@ -1,4 +1,4 @@
-"""Whole networks: backbone and heads, inference, test-time augmentation."""
+"""Segmentors: networks of backbone and heads, with inference and test-time augmentation."""
 
 from .encoder_decoder import EncoderDecoder, segmentors_of
 from .encoder_decoder_projector import EncoderDecoderProjector

@@ -1,4 +1,4 @@
-"""A backbone and a segmentation head."""
+"""Segmentor of a backbone and a decode head."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,11 +17,11 @@ from mmseg.utils import InputError
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
+from ..decode_heads import BaseDecodeHead
 from ..utils.precision import without_autocast
 from .folding import fold_batch_norm
 from .prediction import (
     ClassWeights,
-    are_used,
     class_dtype,
     confidence,
     groups_of_one_size,
@@ -30,6 +30,7 @@ from .prediction import (
     row_strips,
     slide,
     unflip,
+    uses_class_weights,
     weighted_probabilities,
 )
 from .weight_casting import cast_weights
@@ -39,11 +40,11 @@ InferenceMode = Literal["whole", "slide"]
 
 
 class NoSettings(TypedDict):
-    """``train_cfg`` of configs from mmsegmentation: there is nothing to set."""
+    """Type of ``train_cfg``, which configs from mmsegmentation have; it must be empty."""
 
 
 class TestSettings(TypedDict, total=False):
-    """``test_cfg``, see :class:`EncoderDecoder`."""
+    """Type of ``test_cfg``, see :class:`EncoderDecoder`."""
 
     mode: InferenceMode
     crop_size: Size2d
@@ -52,27 +53,29 @@ class TestSettings(TypedDict, total=False):
     class_weight: ClassFactors | None
 
 
-# Sizes of images, in training and without gradients, that a network may be compiled for.
+# Largest number of versions of a network to compile: by image size, with and without gradients.
 COMPILED_VERSIONS = 64
 
 
 @MODELS.register_module()
 class EncoderDecoder(BaseModel):
-    """Backbone, decode head and, for training, an optional auxiliary head.
+    """Segmentor of a backbone, a decode head and optionally an auxiliary head for training.
 
     Args:
         backbone: config of the backbone.
         decode_head: config of the head that predicts.
         auxiliary_head: config of a second head; its losses are added in training.
         data_preprocessor: config of a :class:`SegDataPreProcessor`.
-        train_cfg: accepted for the sake of configs from mmsegmentation; it must be empty.
+        train_cfg: must be empty; it is accepted because configs from mmsegmentation have it.
         test_cfg: ``mode`` "whole" (default) or "slide" with ``crop_size`` and ``stride``, each
-            (height, width); ``keep_logits`` leaves ``seg_logits`` in predictions;
-            ``class_weight``, one factor a class, is applied to the probabilities at test
-            resolution, before they are upsampled, of images whose data set asks for it (Dark
+            (height, width); ``keep_logits`` keeps ``seg_logits`` in predictions;
+            ``class_weight``, one factor per class, multiplies the probabilities at test
+            resolution, before they are upsampled, for images whose data set asks for it (Dark
             Zurich); see ``class_weights``.
         init_cfg: mmengine's initialisers.
     """
+
+    decode_head: BaseDecodeHead
 
     def __init__(
         self,
@@ -87,18 +90,18 @@ class EncoderDecoder(BaseModel):
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.test_cfg = dict(test_cfg or {})
+        self.test_cfg: TestSettings = {**test_cfg} if test_cfg else {}
         self._check_test_cfg()
         #: Whether predictions carry ``seg_logits``.
-        self.keep_logits: bool = self.test_cfg.get("keep_logits", False)
+        self.keep_logits = self.test_cfg.get("keep_logits", False)
         #: Whether predictions carry ``seg_confidence``.
         self.keep_confidence = False
-        #: Which images ``class_weight`` is for: those whose data set says so ("auto"), all or none.
+        #: Images to use ``class_weight`` for: those whose data set says so ("auto"), all or none.
         self.class_weights: ClassWeights = "auto"
-        #: How many class scores at the size of an image are in memory at once (256 MiB: those of 19
+        #: Number of class scores at the size of an image to hold in memory at once (256 MiB: 19
         #: classes at 3.5 million pixels). Larger images are predicted in strips of rows.
         self.strip_scores = 2**26
-        #: What :meth:`predict` and :meth:`weights_cast` cast the network to; None: nothing.
+        #: Dtype that :meth:`predict` and :meth:`weights_cast` cast the network to; None: no cast.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
         self._too_many_sizes: tuple[type[Exception], ...] = ()
@@ -119,8 +122,8 @@ class EncoderDecoder(BaseModel):
         if unknown := sorted(set(self.test_cfg) - known):
             raise ValueError(f"test_cfg of mode {mode!r} knows {sorted(known)}, got {unknown}")
         if mode == "slide":
-            for name in ("crop_size", "stride"):
-                value = self.test_cfg.get(name)
+            crop_size, stride = self.test_cfg.get("crop_size"), self.test_cfg.get("stride")
+            for name, value in (("crop_size", crop_size), ("stride", stride)):
                 if value is None or len(value) != 2 or min(value) < 1:
                     raise ValueError(f"test_cfg {name} must be (height, width), got {value}")
             windows = zip(self.test_cfg["stride"], self.test_cfg["crop_size"], strict=True)
@@ -132,15 +135,15 @@ class EncoderDecoder(BaseModel):
 
     @property
     def num_classes(self) -> int:
-        """C, the number of classes predicted."""
+        """Number of predicted classes C."""
         return self.decode_head.num_classes
 
     def extract_feat(self, inputs: Tensor) -> list[Tensor]:
-        """Compute (B, 3, H, W) -> the backbone's maps (B, C_i, H_i, W_i)."""
+        """Compute the backbone's maps (B, C_i, H_i, W_i) of images (B, 3, H, W)."""
         return self.backbone(inputs.contiguous(memory_format=self.memory_format))
 
     def encode_decode(self, inputs: Tensor) -> Tensor:
-        """Compute (B, 3, H, W) -> logits (B, C, H, W), upsampled bilinearly from the head's."""
+        """Compute logits (B, C, H, W) of images (B, 3, H, W), upsampled bilinearly."""
         logits = self.decode_head(self.extract_feat(inputs))
         return self.decode_head.upsample(logits, inputs.shape[2:])
 
@@ -149,7 +152,7 @@ class EncoderDecoder(BaseModel):
 
         Args:
             inputs: (B, 3, H, W).
-            metas: metainfo of each image; unused here, for subclasses.
+            metas: metainfo of each image, for subclasses; unused here.
 
         Returns:
             (B, C, H, W).
@@ -168,18 +171,18 @@ class EncoderDecoder(BaseModel):
         inputs: Tensor | Sequence[Tensor],
         data_samples: Sequence[SegDataSample] | None = None,
     ) -> list[SegDataSample]:
-        """Segment images and bring the result back to their original size and orientation.
+        """Segment images, and restore the original size and orientation of the result.
 
         Args:
-            inputs: (B, 3, H, W), or B images (3, H, W) of different sizes. On a GPU those of one
-                size are predicted together.
-            data_samples: their metainfo tells how: ``img_shape`` cuts off padding, ``flip`` and
-                ``flip_direction`` undo a flip, ``ori_shape`` is the size of the result.
+            inputs: (B, 3, H, W), or B images (3, H, W) of different sizes. On a GPU images of the
+                same size are predicted together.
+            data_samples: their metainfo says what to restore: ``img_shape`` is the size without
+                padding, ``flip`` and ``flip_direction`` a flip, ``ori_shape`` the final size.
 
         Returns:
             The same samples with ``pred_sem_seg`` (1, h, w); ``seg_logits`` (C, h, w) if
-            ``keep_logits`` is set, whose softmax are the probabilities predicted from;
-            ``seg_confidence`` (1, h, w), the largest of these, if ``keep_confidence`` is set.
+            ``keep_logits`` is set, whose softmax is the predicted probability;
+            ``seg_confidence`` (1, h, w), the largest probability, if ``keep_confidence`` is set.
         """
         if data_samples is None:
             data_samples = [SegDataSample() for _ in inputs]
@@ -199,7 +202,7 @@ class EncoderDecoder(BaseModel):
             self._classify(self._run(self.inference, inputs, metas), data_samples)
 
     def _can_be_cut(self, inputs: Tensor, metas: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether rows of the scores become rows of the predictions without the other rows."""
+        """Tell whether each row of the scores alone determines a row of the predictions."""
         size = tuple(inputs.shape[2:])
         unpadded = all(tuple(meta.get("img_shape", size)[:2]) == size for meta in metas)
         unscaled = all(restored_size(inputs, meta) == size for meta in metas)
@@ -228,10 +231,10 @@ class EncoderDecoder(BaseModel):
         """Add predictions to the samples.
 
         Args:
-            logits: (B, C, H, W) of the batch.
-            data_samples: of the B images.
-            top: the logits are those of H rows of the original images, from this one on; None:
-                of the whole images, as the network saw them.
+            logits: (B, C, H, W).
+            data_samples: samples of the B images.
+            top: first of the H rows of the original images that the logits are of; None: they are
+                of the whole images, at the size that the network saw.
         """
         with phase("classes"):
             for each, sample in zip(logits, data_samples, strict=True):
@@ -245,7 +248,7 @@ class EncoderDecoder(BaseModel):
                     self._fill_in(scores, sample, top, {})
 
     def _fill_in(self, scores: Tensor, sample: SegDataSample, top: int, meta: dict) -> None:
-        """Predict the rows of an image from ``top`` on that the scores (C, h, w) make."""
+        """Predict the rows of an image, from ``top`` on, that the scores (C, h, w) are of."""
         scores = scores.contiguous()
         height, width = restored_size(scores, meta)
         for rows in row_strips(height, len(scores) * width, self.strip_scores):
@@ -272,19 +275,19 @@ class EncoderDecoder(BaseModel):
             sample.seg_confidence = PixelData(data=confidence(sample.seg_logits.data))
 
     def _log(self, scores: Tensor, sample: SegDataSample) -> Tensor:
-        """Logits of an image's scores, which may be weighted probabilities."""
+        """Convert an image's scores, which may be weighted probabilities, to logits."""
         if self.class_weight_for(sample.metainfo) is None:
             return scores
         return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
     def class_weight_for(self, meta: dict) -> Sequence[float] | None:
-        """The factor of each class that an image's probabilities are multiplied by, if any.
+        """Return the factor of each class for an image's probabilities, if it has any.
 
         Args:
             meta: the image's metainfo.
         """
         weight = self.test_cfg.get("class_weight")
-        return weight if are_used(self.class_weights, meta) else None
+        return weight if uses_class_weights(self.class_weights, meta) else None
 
     def restore(self, logits: Tensor, meta: dict, rows: slice | None = None) -> Tensor:
         """Undo padding, flip and resize of one image.
@@ -292,7 +295,7 @@ class EncoderDecoder(BaseModel):
         Args:
             logits: (1, C, H, W) at the size of the batch.
             meta: the image's metainfo.
-            rows: return only these, R of the h rows.
+            rows: the R of the h rows to return; None: all.
 
         Returns:
             (1, C, h, w) at its ``ori_shape``, or (1, C, R, w).
@@ -308,7 +311,7 @@ class EncoderDecoder(BaseModel):
     def losses_of(
         self, inputs: Tensor, label: Tensor, weight: Tensor | None = None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Losses of images with labels, and the features that they were computed from.
+        """Compute the losses of images with labels, and the features they are computed from.
 
         Args:
             inputs: (B, 3, H, W).
@@ -316,50 +319,50 @@ class EncoderDecoder(BaseModel):
             weight: (B, H, W), factor of each pixel's loss.
 
         Returns:
-            The backbone's maps, and scalars: ``decode.loss_seg``, ``decode.acc_seg`` and so for
-            ``aux``.
+            The backbone's maps, and scalars: ``decode.loss_seg``, ``decode.acc_seg``, and the same
+            for ``aux``.
         """
         feats = self.extract_feat(inputs)
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for prefix, head in self.supervised_heads().items():
             parts = head.loss_by_feat(head(feats), label, weight)
             losses |= {f"{prefix}.{name}": value for name, value in parts.items()}
         return feats, losses
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
-        """The losses of :meth:`losses_of` for samples with labels."""
+        """Compute the losses of :meth:`losses_of` for samples with labels."""
         return self.losses_of(inputs, stack_labels(data_samples))[1]
 
-    def supervised_heads(self) -> dict[str, nn.Module]:
-        """The heads that learn from labels, by their prefix in the log."""
+    def supervised_heads(self) -> dict[str, BaseDecodeHead]:
+        """Return the heads that learn from labels, by their prefix in the log."""
         heads = {"decode": self.decode_head}
         return heads if self.auxiliary_head is None else heads | {"aux": self.auxiliary_head}
 
     # ------------------------------------------------------------------ speed and memory
 
     def use_channels_last(self) -> None:
-        """Keep weights and images of convolutions with the channels last in memory."""
+        """Use the channels-last memory format for the weights and inputs of convolutions."""
         self.memory_format = torch.channels_last
         self.to(memory_format=self.memory_format)
 
     def fold_batch_norm(self) -> None:
-        """Make BatchNorm a part of the convolution before it, of a network that only predicts.
+        """Fold BatchNorm into the convolution before it, in a network that only predicts.
 
-        Weights and their names are no longer those of checkpoints, and training would go astray.
+        Afterwards the weights and their names differ from checkpoints: do not train or save them.
         """
         heads = (self.decode_head, self.auxiliary_head)
         fold_batch_norm(self.backbone, [head for head in heads if head is not None])
 
     def weights_cast(self) -> AbstractContextManager[None]:
-        """For a step under autocast, or a part of it: weights are cast once while this lasts."""
+        """Cast the weights once for a training step, or a part of it, under autocast."""
         dtype = self.autocast_dtype
         return nullcontext() if dtype is None else cast_weights(self, dtype)
 
     def use_activation_checkpointing(self) -> None:
-        """Compute activations again in the backward pass, wherever a part can (``with_cp``).
+        """Recompute activations in the backward pass, in all parts that have ``with_cp``.
 
         Raises:
-            InputError: if the backbone, which has most of them, cannot.
+            InputError: if the backbone, which has most activations, has no such option.
         """
         if not hasattr(self.backbone, "with_cp"):
             raise InputError(
@@ -370,9 +373,9 @@ class EncoderDecoder(BaseModel):
                 part.with_cp = True
 
     def compile_parts(self) -> None:
-        """Compile backbone and heads, each in one piece, once for each size of image.
+        """Compile backbone and heads, each as one graph, once per image size.
 
-        Student and teacher share the compiled versions of a class, of which there may be many.
+        Student and teacher share the compiled versions of a class.
         """
         from torch._dynamo import config, exc  # takes a second to import
 
@@ -388,7 +391,7 @@ class EncoderDecoder(BaseModel):
         data_samples: Sequence[SegDataSample] | None = None,
         mode: ForwardMode = "tensor",
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
-        """The entry of mmengine's loops.
+        """Run the segmentor in one of the modes of mmengine's loops.
 
         Args:
             inputs: (B, 3, H, W), preprocessed.
@@ -397,17 +400,19 @@ class EncoderDecoder(BaseModel):
                 "loss": :meth:`loss`.
 
         Raises:
-            ValueError: if ``mode`` is none of these.
+            ValueError: if ``mode`` is unknown, or "loss" without samples.
         """
         if mode == "tensor":
             return self.decode_head(self.extract_feat(inputs))
         if mode == "predict":
             return self.predict(inputs, data_samples)
         if mode == "loss":
+            if data_samples is None:
+                raise ValueError("mode 'loss' needs data_samples with labels")
             return self.loss(inputs, data_samples)
         raise ValueError(f"mode must be one of {list(get_args(ForwardMode))}, got {mode!r}")
 
 
 def segmentors_of(module: nn.Module) -> list[EncoderDecoder]:
-    """The segmentors in a module, which may be one itself: of a method, student and teacher."""
+    """List the segmentors in a module: itself, or the student and teacher of a method."""
     return [part for part in module.modules() if isinstance(part, EncoderDecoder)]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mmseg.registry import MODELS
 from mmseg.utils.setting_types import InitConfig, PartConfig
 
+from ..decode_heads import BaseDecodeHead, ProjHead
 from .encoder_decoder import EncoderDecoder, NoSettings, TestSettings
 
 
@@ -18,8 +19,10 @@ class EncoderDecoderProjector(EncoderDecoder):
         backbone: config of the backbone.
         decode_head: config of the head that predicts.
         auxiliary_head: config of the projection head.
-        data_preprocessor: see :class:`EncoderDecoder`, as for the arguments that follow.
+        data_preprocessor: see :class:`EncoderDecoder` for this and the other arguments.
     """
+
+    auxiliary_head: ProjHead
 
     def __init__(
         self,
@@ -42,9 +45,9 @@ class EncoderDecoderProjector(EncoderDecoder):
         )
 
     def project(self, feats: Sequence[Tensor]) -> Tensor | list[Tensor]:
-        """Projection features (B, A, h, w) of unit norm; a list of them for several levels."""
+        """Project maps to features (B, A, h, w) of unit norm, in a list if there are several."""
         return self.auxiliary_head(feats)
 
-    def supervised_heads(self) -> dict[str, nn.Module]:
-        """Only the decoder: what the projection learns is up to the adaptation method."""
+    def supervised_heads(self) -> dict[str, BaseDecodeHead]:
+        """Return only the decode head; the adaptation method trains the projection."""
         return {"decode": self.decode_head}

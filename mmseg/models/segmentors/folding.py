@@ -1,4 +1,4 @@
-"""BatchNorm as a part of the convolution before it, in networks that only predict."""
+"""Fold BatchNorm into the convolution before it, in networks that only predict."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from mmseg.models.backbones import ResNetV1c
 from mmseg.models.decode_heads.daformer_head import DilatedConv2d
 from mmseg.utils.layers import BATCH_NORMS, CONVOLUTIONS
 
-# Others may do more with their weight than to convolve with it: mmcv's ConvWS standardises it.
+# Other classes may transform their weight before convolving: mmcv's ConvWS standardises it.
 PLAIN_CONVOLUTIONS = (nn.Conv2d, DilatedConv2d)
 ORDER = ("conv", "norm", "act")
 
@@ -17,8 +17,8 @@ ORDER = ("conv", "norm", "act")
 def fold_batch_norm(backbone: nn.Module, heads: Iterable[nn.Module]) -> None:
     """Fold BatchNorm in a :class:`ResNetV1c`, and in the ``ConvModule`` layers of heads.
 
-    Of other backbones it is not known what follows what; they stay as they are, as does what cannot
-    be folded.
+    Other backbones are left unchanged, as the order of their layers is unknown, and so are layers
+    that cannot be folded.
     """
     parts = [backbone] if isinstance(backbone, ResNetV1c) else []
     for head in heads:
@@ -33,7 +33,7 @@ def fold_batch_norm(backbone: nn.Module, heads: Iterable[nn.Module]) -> None:
 
 
 def _foldable(layer: nn.Module) -> bool:
-    """Whether a layer, if it is a convolution or BatchNorm at all, does what folding supposes."""
+    """Tell whether a layer can be folded, or is neither a convolution nor BatchNorm."""
     if isinstance(layer, BATCH_NORMS):
         return layer.affine and layer.track_running_stats
     return not isinstance(layer, CONVOLUTIONS) or type(layer) in PLAIN_CONVOLUTIONS

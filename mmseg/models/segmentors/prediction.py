@@ -1,4 +1,4 @@
-"""From logits to predicted classes: windows, strips, flips, weights of classes."""
+"""Functions from logits to predicted classes: windows, strips, flips, class weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -12,7 +12,7 @@ FLIP_AXES = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 
 def window_starts(length: int, window: int, stride: int) -> Iterator[int]:
-    """Starts of windows that cover 0..length; the last is moved back to end at the border."""
+    """Yield the starts of windows that cover 0..length; the last one ends at the border."""
     last = max(length - window, 0)
     yield from range(0, last, stride)
     yield last
@@ -24,38 +24,38 @@ def slide(
     crop_size: tuple[int, int],
     stride: tuple[int, int],
 ) -> Iterator[tuple[int, Tensor]]:
-    """Average a function of crops where the crops overlap, from the top downwards.
+    """Apply a function to overlapping crops, from top to bottom, and average the overlaps.
 
-    Only the rows that the crops at one height cover are in memory.
+    Only the rows of the crops at one height are in memory.
 
     Args:
         function: (B, 3, h, w) -> (B, C, h, w).
         inputs: (B, 3, H, W).
-        crop_size: (h, w); a side longer than the image's is cut to it.
+        crop_size: (h, w); clipped to the size of the image.
         stride: (vertical, horizontal) distance of crops.
 
     Yields:
-        The first of R rows that no later crop covers, and the mean there: (B, C, R, W).
+        The index of the first of R rows that no later crop covers, and their mean (B, C, R, W).
     """
     height, width = inputs.shape[2:]
     tops = list(window_starts(height, crop_size[0], stride[0]))
-    total: Tensor | None = None
+    total = count = inputs.new_empty(0)  # allocated when the number of classes is known
     for top, next_top in zip(tops, [*tops[1:], height], strict=True):
         band = inputs[:, :, top : top + crop_size[0]]
         for left in window_starts(width, crop_size[1], stride[1]):
             columns = slice(left, left + crop_size[1])
             logits = function(band[:, :, :, columns])
-            if total is None:
+            if total.numel() == 0:
                 total = logits.new_zeros((*logits.shape[:3], width))
                 count = logits.new_zeros((1, 1, logits.shape[2], width))
             total[:, :, :, columns] += logits
             count[:, :, :, columns] += 1
         done = next_top - top
         yield top, total[:, :, :done] / count[:, :, :done]
-        total, count = (_moved_up(each, done) for each in (total, count))
+        total, count = (_shift_up(each, done) for each in (total, count))
 
 
-def _moved_up(maps: Tensor, rows: int) -> Tensor:
+def _shift_up(maps: Tensor, rows: int) -> Tensor:
     return torch.cat([maps[:, :, rows:], torch.zeros_like(maps[:, :, :rows])], dim=2)
 
 
@@ -67,31 +67,33 @@ def row_strips(height: int, values_a_row: int, largest: int) -> Iterator[slice]:
 
 
 def unflip(maps: Tensor, flip_direction: str | None) -> Tensor:
-    """Undo the flip that a pipeline recorded as ``flip_direction``; None: there was none."""
+    """Undo the flip that a pipeline recorded as ``flip_direction``; None: no flip."""
     return maps if flip_direction is None else maps.flip(FLIP_AXES[flip_direction])
 
 
 def restored_size(scores: Tensor, meta: Mapping[str, Any]) -> tuple[int, int]:
-    """(height, width) of an image before it was padded and resized to scores (..., H, W)."""
+    """Return (height, width) of an image before it was padded and resized to scores (..., H, W)."""
     return tuple(meta.get("ori_shape", meta.get("img_shape", scores.shape[-2:]))[:2])
 
 
 def class_dtype(num_classes: int) -> torch.dtype:
-    """Of predicted classes: uint8 where they fit."""
+    """Return the dtype of predicted classes: uint8 if they fit."""
     return torch.uint8 if num_classes <= 256 else torch.int64
 
 
-def groups_of_one_size(images: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-    """Batches of images that have one size, so that none is padded to another's and changed by it.
+def groups_of_one_size(
+    images: Tensor | Sequence[Tensor],
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Group images into batches of one size, so that no image has to be padded.
 
-    On a CPU each image is a batch of its own: the activations of more do not stay in its caches,
-    and MiT-B5 with DAFormer's head takes a third longer for each of four images.
+    On a CPU each batch holds one image: the activations of several do not fit into its caches, and
+    MiT-B5 with DAFormer's head takes a third longer per image for four of them.
 
     Args:
-        images: (3, H, W) each, or one batch of them.
+        images: images (3, H, W), or one batch (B, 3, H, W).
 
     Yields:
-        The places of some images, and these (B, 3, H, W).
+        The indices of some images, and the batch of them (b, 3, H, W).
     """
     if isinstance(images, Tensor) and images.device.type != "cpu":
         yield list(range(len(images))), images
@@ -107,14 +109,14 @@ def groups_of_one_size(images: Sequence[Tensor]) -> Iterator[tuple[list[int], Te
 def predicted_classes(
     scores: Tensor, restore: Callable[[Tensor], Tensor] = lambda maps: maps
 ) -> Tensor:
-    """Arg-max over the classes of restored scores.
+    """Restore the size of scores and take the arg-max over the classes.
 
-    On a CPU one class is restored after the other: (C, H, W) scores would not fit in its caches,
-    and to find room for them and to go through them takes three times as long.
+    On a CPU the classes are restored one after the other: scores (C, H, W) would not fit into its
+    caches, and allocating and reading them takes three times as long.
 
     Args:
         scores: (C, h, w).
-        restore: (1, K, h, w) -> (1, K, H, W), each channel by itself.
+        restore: a function (1, K, h, w) -> (1, K, H, W) that treats each channel separately.
 
     Returns:
         (1, H, W), uint8 where the classes fit.
@@ -133,17 +135,18 @@ def predicted_classes(
 
 
 def confidence(logits: Tensor) -> Tensor:
-    """Probability of the most probable class: (C, H, W) -> (1, H, W) float32 in [0, 1]."""
+    """Compute the largest class probability: (C, H, W) -> (1, H, W) float32 in [0, 1]."""
     logits = logits.float()
     return (logits.amax(0, keepdim=True) - logits.logsumexp(0, keepdim=True)).exp()
 
 
-def are_used(choice: ClassWeights, meta: Mapping[str, Any]) -> bool:
-    """Decide whether class weights are for an image.
+def uses_class_weights(choice: ClassWeights, meta: Mapping[str, Any]) -> bool:
+    """Decide whether class weights are used for an image.
 
     Args:
-        choice: "on" and "off": for all images or none; "auto": where the data set says so.
-        meta: the image's metainfo, in which the data set says so by ``use_class_weight``.
+        choice: "on" or "off": for all images or none; "auto": as ``use_class_weight`` in the
+            metainfo says.
+        meta: the image's metainfo.
     """
     return meta.get("use_class_weight", False) if choice == "auto" else choice == "on"
 

@@ -19,16 +19,16 @@ from .prediction import confidence, predicted_classes
 class SegTTAModel(BaseTTAModel):
     """Average the class probabilities of several views (flips, scales) of each image.
 
-    The views come from mmcv's ``TestTimeAug`` transform; each is brought back to the original
-    size and orientation before averaging. Class weights stay out of it, as published, unless they
-    are switched on for all images.
+    The views come from mmcv's ``TestTimeAug`` transform; the original size and orientation of each
+    is restored before averaging. Class weights are not used, as published, unless they are
+    switched on for all images.
 
     Args:
-        module: a segmentor, or a method around one, or the config of either.
-        data_preprocessor: config that replaces the module's own, if that is a config.
+        module: a segmentor or a method with one, or the config of either.
+        data_preprocessor: replaces the one in ``module``, if that is a config.
 
     Raises:
-        ValueError: if there is no :class:`EncoderDecoder` in the module.
+        ValueError: if the module contains no :class:`EncoderDecoder`.
     """
 
     def __init__(
@@ -37,11 +37,13 @@ class SegTTAModel(BaseTTAModel):
         if isinstance(module, dict):
             if data_preprocessor is not None:
                 module = {**module, "data_preprocessor": data_preprocessor}
-            module = MODELS.build(module)
-        super().__init__(module)
-        segmentors = segmentors_of(module)
+            model: nn.Module = MODELS.build(module)
+        else:
+            model = module
+        super().__init__(model)
+        segmentors = segmentors_of(model)
         if not segmentors:
-            raise ValueError(f"{type(module).__name__} holds no EncoderDecoder to average over")
+            raise ValueError(f"{type(model).__name__} holds no EncoderDecoder to average over")
         for segmentor in segmentors:
             segmentor.keep_logits = True
             if segmentor.class_weights == "auto":
@@ -56,8 +58,8 @@ class SegTTAModel(BaseTTAModel):
             data_samples_list: for each image the predictions of its views, with ``seg_logits``.
 
         Returns:
-            For each image one sample with ``pred_sem_seg`` and, as ``seg_logits``, the logarithm
-            of the mean probabilities, whose softmax is that mean.
+            For each image one sample with ``pred_sem_seg`` and ``seg_logits``, the logarithm of the
+            mean probabilities.
         """
         return [self._merge(views) for views in data_samples_list]
 

@@ -1,6 +1,6 @@
-"""Weights in half precision once a step, instead of once in every forward pass."""
+"""Cast weights to half precision once per step instead of in every forward pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,18 +15,18 @@ GROUP = 25 * 2**20 // 4
 
 @contextmanager
 def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """While this lasts, linear layers and convolutions in ``module`` have weights of ``dtype``.
+    """Give linear layers and convolutions in ``module`` weights of ``dtype`` within the context.
 
-    Under autocast to ``dtype`` they compute the same as without, forward and backward, bit by bit
-    (but the gradients of a weight that two layers share are summed in float32). Autocast casts
-    weights one by one in each forward pass, and their gradients in each backward pass: hundreds of
-    small kernels for a MiT-B5. Here a few cast them all, in groups, so that processes can exchange
-    the gradients of the last layers while those of the first are computed.
+    Under autocast to ``dtype`` the results are the same bit by bit, forward and backward (but
+    gradients of a weight that two layers share are summed in float32). Autocast casts weights one
+    by one in each forward pass, and their gradients in each backward pass, which takes hundreds of
+    small kernels for a MiT-B5. Here a few kernels cast them in groups, so that processes can
+    exchange the gradients of the last layers while those of the first are computed.
 
-    The parameters stay float32 and get their gradients; they must not change meanwhile.
+    The parameters stay float32 and get their gradients; they must not change within the context.
 
     Args:
-        module: in which no weights are cast yet.
+        module: a module whose weights are not cast yet.
         dtype: bfloat16 or float16.
     """
     layers = [
@@ -34,7 +34,7 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         for layer in module.modules()
         if type(layer) in (nn.Linear, *PLAIN_CONVOLUTIONS)
     ]
-    # What autocast casts; others, such as those of weight normalisation, go into a weight.
+    # Autocast casts these; other parameters, as of weight normalisation, only make up a weight.
     places = [
         (layer, name, parameter)
         for layer, parameters in layers
@@ -45,18 +45,18 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     cast = [each for group in _groups(parameters) for each in _CastAll.apply(dtype, *group)]
     try:
         for (layer, name, _), tensor in zip(places, cast, strict=True):
-            delattr(layer, name)  # a parameter's place takes no other tensor
+            delattr(layer, name)  # a registered parameter cannot be replaced by another tensor
             setattr(layer, name, tensor)
         yield
     finally:
         for layer, parameters in layers:
-            for name, parameter in parameters.items():  # all, which keeps their order
+            for name, parameter in parameters.items():  # all of them, to keep their order
                 delattr(layer, name)
                 setattr(layer, name, parameter)
 
 
 def _groups(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Neighbours that are cast together."""
+    """Split parameters into groups of neighbours that are cast together."""
     groups: list[list[nn.Parameter]] = [[]]
     for parameter in parameters:
         if sum(each.numel() for each in groups[-1]) >= GROUP:
@@ -66,9 +66,9 @@ def _groups(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 class _CastAll(torch.autograd.Function):
-    """Casts all tensors at once, and their gradients back.
+    """Cast all tensors at once, and their gradients back.
 
-    Nothing is saved, so that several losses can be propagated through it one after the other.
+    It saves no tensors, so that several losses can be propagated through it one after the other.
     """
 
     @staticmethod
@@ -86,7 +86,7 @@ class _CastAll(torch.autograd.Function):
         return None, *(None if each is None else next(cast) for each in gradients)
 
 
-def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _cast_all(tensors: list[Tensor] | tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
     cast = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
     if cast:
         torch._foreach_copy_(cast, tensors)

@@ -1,4 +1,4 @@
-"""Self-training with class mixing (DACS, Tranheden et al., WACV 2021): what methods build on.
+"""Self-training with class mixing (DACS, Tranheden et al., WACV 2021), the base of other methods.
 
 Shapes: B images, C classes, H x W pixels.
 """
@@ -6,7 +6,7 @@ Shapes: B images, C classes, H x W pixels.
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -25,13 +25,18 @@ from .uda_decorator import EvalModel, JitterStrength, Losses, UDADecorator
 
 @dataclass
 class PseudoLabel:
-    """The teacher's label of the target (B, H, W) long, and where it is confident, bool."""
+    """Pseudo-label of the target by the teacher.
+
+    Attributes:
+        label: (B, H, W) long.
+        confident: bool, the pixels in which the teacher is confident.
+    """
 
     label: Tensor
     confident: Tensor
 
     def confidence(self) -> Tensor:
-        """q, scalar in [0, 1]: the confident share of all pixels, of all ranks."""
+        """Compute q, scalar in [0, 1]: the share of confident pixels over all ranks."""
         confident = self.confident.sum()
         total = torch.full_like(confident, self.confident.numel())
         confident, total = sum_over_ranks(torch.stack([confident, total]))
@@ -40,12 +45,14 @@ class PseudoLabel:
 
 @dataclass
 class Batch:
-    """What the student learns from in one iteration, before strong augmentation.
+    """Data of one iteration for the student, before strong augmentation.
 
     Attributes:
-        source: normalised images (B, 3, H, W). source_label: (B, H, W) long.
-        target: normalised images (B, 3, H, W). pseudo_label: (B, H, W) long.
-        weight: of each pseudo-label, (B, H, W).
+        source: normalised images (B, 3, H, W).
+        source_label: (B, H, W) long.
+        target: normalised images (B, 3, H, W).
+        pseudo_label: (B, H, W) long.
+        weight: weight of each pixel of the pseudo-label, (B, H, W).
     """
 
     source: Tensor
@@ -56,19 +63,19 @@ class Batch:
 
 
 class LossTerm(nn.Module):
-    """A loss that any self-training method can have, by ``terms=[dict(type=...)]``.
+    """Base class of losses that any self-training method can use, by ``terms=[dict(type=...)]``.
 
-    It adds to the pass of the source, or has passes of its own, or both.
+    A term adds losses to the pass of the source, adds further passes, or both.
     """
 
     def on_source(
         self, method: "SelfTraining", image: Tensor, feats: list[Tensor], label: Tensor
     ) -> Losses:
-        """Losses added to the pass of the source, see :meth:`UDADecorator.on_source`."""
+        """Compute losses of the pass of the source, see :meth:`UDADecorator.on_source`."""
         return {}
 
     def losses(self, method: "SelfTraining", batch: Batch) -> dict[str, Callable[[], Losses]]:
-        """Passes of its own, by their name in the log, see :meth:`UDADecorator.train_on`."""
+        """Return further passes by their name in the log, see :meth:`UDADecorator.train_on`."""
         return {}
 
 
@@ -84,7 +91,7 @@ class SelfTraining(UDADecorator):
         segmentor: config of the student ``model``; the teacher ``ema_model`` has the same shape.
         data_preprocessor: config of the ``SegDataPreProcessor`` of both domains.
         alpha: largest momentum of the teacher.
-        pseudo_threshold: probability from which on a pseudo-label counts as confident.
+        pseudo_threshold: smallest probability of a confident pseudo-label.
         enable_self_training: whether the decoder learns from mixed images.
         augment_mixed: whether the mixed images are jittered and blurred.
         terms: configs of :class:`LossTerm`.
@@ -125,7 +132,8 @@ class SelfTraining(UDADecorator):
             augment_source_and_target,
         )
         self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
-        self.terms = nn.ModuleList(MODELS.build(term) for term in terms)
+        modules = nn.ModuleList(MODELS.build(term) for term in terms)
+        self.terms = cast(Sequence[LossTerm], modules)
         self.alpha = alpha
         self.pseudo_threshold = pseudo_threshold
         self.enable_self_training = enable_self_training
@@ -134,11 +142,11 @@ class SelfTraining(UDADecorator):
         self.train()
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: teacher, pseudo-labels, what the method learns of them, losses, one step.
+        """Run one iteration: teacher, pseudo-labels, statistics, losses, one optimizer step.
 
         Args:
-            data: collated ``dict(source=..., target=...)``; the target brings no label.
-            optim_wrapper: of the student's parameters.
+            data: collated ``dict(source=..., target=...)``; the target has no label.
+            optim_wrapper: optimizer of the student's parameters.
 
         Returns:
             Detached scalars to log: the losses by name, the confidence q and the share of target
@@ -167,19 +175,19 @@ class SelfTraining(UDADecorator):
         return mean_over_ranks(log)
 
     def target_views(self, data: dict) -> list[Tensor]:
-        """The views of the target that pseudo-labels are made from, each (B, 3, H, W).
+        """Return the views (B, 3, H, W) of the target that pseudo-labels are made from.
 
-        They are what the batch has under ``target`` and ``target_*``, in this order. The first one
-        is what the student learns from.
+        They are the entries ``target`` and ``target_*`` of the batch, in this order. The student
+        learns from the first one.
         """
         names = ["target", *(name for name in data if name.startswith("target_"))]
         return [self.data_preprocessor(data[name], training=True)["inputs"] for name in names]
 
     def choose_target(self, views: list[Tensor]) -> tuple[Tensor, PseudoLabel]:
-        """Pseudo-label the target; the part of it that the student learns from is all of it here.
+        """Choose the part of the target to learn from, here all of it, and pseudo-label it.
 
         Returns:
-            Images (B, 3, h, w) and the pseudo-label on them.
+            Images (B, 3, h, w) and their pseudo-label.
         """
         with phase("teacher"):
             pseudo = self.pseudo_label(views)
@@ -187,11 +195,11 @@ class SelfTraining(UDADecorator):
         return views[0], pseudo
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
-        """The teacher's arg-max, and the pixels it gives at least the threshold."""
+        """Take the teacher's arg-max, confident at or above the threshold."""
         return self.confident_label(self.ema_model.encode_decode(views[0]).softmax(1))
 
     def confident_label(self, probability: Tensor) -> PseudoLabel:
-        """The pseudo-label of class scores (B, C, H, W), confident at or above the threshold."""
+        """Take the arg-max of class scores (B, C, H, W), confident at or above the threshold."""
         top, label = probability.max(1)
         return PseudoLabel(label, top >= self.pseudo_threshold)
 
@@ -199,11 +207,15 @@ class SelfTraining(UDADecorator):
     def pixel_weight(
         pseudo_label: Tensor, confidence: Tensor, ignored_edges: tuple[float, float]
     ) -> Tensor:
-        """(B, H, W) weight of each pseudo-label: q, and 0 at the edges that are left out.
+        """Weight each pixel of the pseudo-label by q, and by 0 at the ignored edges.
 
         Args:
-            pseudo_label: (B, H, W). confidence: q, scalar.
+            pseudo_label: (B, H, W).
+            confidence: q, scalar.
             ignored_edges: shares of H at the top and at the bottom.
+
+        Returns:
+            (B, H, W).
         """
         height = pseudo_label.shape[1]
         top, bottom = (round(share * height) for share in ignored_edges)
@@ -213,10 +225,10 @@ class SelfTraining(UDADecorator):
         return weight[None, :, None].expand(pseudo_label.shape)
 
     def teach(self, batch: Batch) -> None:
-        """Let the teacher work for the method, without gradients; nothing here."""
+        """Use the teacher for other purposes of the method, without gradients; nothing here."""
 
     def losses(self, batch: Batch) -> dict[str, Callable[[], Losses]]:
-        """The passes of the student, in their order, see :meth:`UDADecorator.train_on`."""
+        """Return the passes of the student in order, see :meth:`UDADecorator.train_on`."""
         losses = {"src": lambda: self.source_loss(batch.source, batch.source_label)}
         if self.enable_self_training:
             mixed = self.mix_domains(batch)
@@ -226,8 +238,8 @@ class SelfTraining(UDADecorator):
         return losses
 
     def on_source(self, image: Tensor, feats: list[Tensor], label: Tensor) -> Losses:
-        """Losses of the terms, see :meth:`UDADecorator.on_source`."""
-        losses = {}
+        """Compute the losses of the terms, see :meth:`UDADecorator.on_source`."""
+        losses: Losses = {}
         for term in self.terms:
             losses |= term.on_source(self, image, feats, label)
         return losses
@@ -255,11 +267,11 @@ class SelfTraining(UDADecorator):
         return image, label, batch.weight.masked_fill(mask, 1)
 
     def mix_mask(self, source_label: Tensor) -> Tensor:
-        """(B, H, W) bool: pixels taken from the source."""
+        """Choose the pixels to take from the source, (B, H, W) bool."""
         return class_mask(source_label, draw_mix_classes(source_label))
 
     def mix_loss(self, image: Tensor, label: Tensor, weight: Tensor) -> Losses:
-        """Weighted losses of the mixed images, each strongly augmented on its own."""
+        """Compute weighted losses of the mixed images, each strongly augmented separately."""
         if self.augment_mixed:
             image = torch.cat([self.jitter_and_blur(each) for each in image.split(1)])
         return self.model.losses_of(image, label, weight)[1]
@@ -267,23 +279,23 @@ class SelfTraining(UDADecorator):
     # ------------------------------------------------------------------ modes, weights and state
 
     def segmentor_for(self, eval_model: EvalModel) -> nn.Module:
-        """The student ``model`` or the teacher ``ema_model``."""
+        """Return the student ``model`` or the teacher ``ema_model``."""
         return self.ema_model if eval_model == "teacher" else super().segmentor_for(eval_model)
 
     def train(self, mode: bool = True) -> "SelfTraining":
-        """In training the teacher's BatchNorm uses batch statistics, but nothing is dropped."""
+        """Set the mode; in training the teacher has BatchNorm on batch statistics, no dropout."""
         super().train(mode)
         if mode:
             switch_off_dropout(self.ema_model)
         return self
 
     def init_weights(self) -> None:
-        """Initialise the student and start the teacher, buffers included, as its copy."""
+        """Initialise the student, and copy its parameters and buffers to the teacher."""
         self.model.init_weights()
         self.ema_model.load_state_dict(self.model.state_dict())
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside parameters and buffers."""
+        """Return the state that a checkpoint holds next to parameters and buffers."""
         return {"iteration": self.iteration}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -291,5 +303,5 @@ class SelfTraining(UDADecorator):
         self.iteration = state["iteration"]
 
     def start_all_losses(self, delay: int = 0) -> None:
-        """Let all pseudo-labels count as confident, see :meth:`UDADecorator.start_all_losses`."""
+        """Treat all pseudo-labels as confident, see :meth:`UDADecorator.start_all_losses`."""
         self.pseudo_threshold = 0.0

@@ -3,14 +3,16 @@
 Shapes: B images, A feature dimensions, H x W pixels, h x w feature positions.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, cast
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from mmseg.models.segmentors import EncoderDecoderProjector
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.ours_transforms import ClassBalancedCrop, crop_boxes
+from mmseg.models.utils.proto_estimator import ProtoEstimator
 from mmseg.registry import MODELS
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import PartConfig, Size2d
@@ -21,7 +23,7 @@ from .uda_decorator import Losses
 
 @MODELS.register_module()
 class SePiCo(SelfTraining):
-    """Self-training with pixel contrast against the class prototypes of the source.
+    """Self-training with pixel contrast to the class prototypes of the source.
 
     Args:
         segmentor: config of an ``EncoderDecoderProjector``.
@@ -30,9 +32,11 @@ class SePiCo(SelfTraining):
         prototypes: config of a :class:`ProtoEstimator`; one is made for each feature level.
         num_levels: feature levels that the projection head returns.
         start_contrast_iter: first iteration with contrastive losses.
-        pseudo_crop: whether :class:`ClassBalancedCrop` crops the target, else it is used whole.
-        crop_size: (h, w) of that crop. cat_max_ratio: see :class:`ClassBalancedCrop`.
-        regenerate_pseudo_label: pseudo-label the crop afresh rather than crop the pseudo-label.
+        pseudo_crop: whether to crop the target by :class:`ClassBalancedCrop`.
+        crop_size: (h, w) of that crop.
+        cat_max_ratio: see :class:`ClassBalancedCrop`.
+        regenerate_pseudo_label: whether to pseudo-label the crop again instead of cropping the
+            pseudo-label.
         augment_source_and_target: see :class:`UDADecorator`.
         self_training: the other arguments of :class:`SelfTraining`.
     """
@@ -55,7 +59,8 @@ class SePiCo(SelfTraining):
         self_training["augment_source_and_target"] = augment_source_and_target
         super().__init__(segmentor, data_preprocessor, **self_training)
         self.contrast = MODELS.build(contrast)
-        self.prototypes = nn.ModuleList(MODELS.build(prototypes) for _ in range(num_levels))
+        modules = nn.ModuleList(MODELS.build(prototypes) for _ in range(num_levels))
+        self.prototypes = cast(Sequence[ProtoEstimator], modules)
         num_classes = self.prototypes[0].num_classes
         if self.contrast.variant == "bank" and not self.prototypes[0].memory_length:
             raise ValueError('variant "bank" needs prototypes with a memory_length above 0')
@@ -75,10 +80,10 @@ class SePiCo(SelfTraining):
         return self.iteration >= self.start_contrast_iter
 
     def choose_target(self, views: list[Tensor]) -> tuple[Tensor, PseudoLabel]:
-        """Pseudo-label the target and cut out of each image the box with the best balance (CBC).
+        """Pseudo-label the target and crop each image to the most balanced box (CBC).
 
         Returns:
-            The first view's crop (B, 3, h, w) and the pseudo-label on it.
+            The crop of the first view (B, 3, h, w) and its pseudo-label.
         """
         image, pseudo = super().choose_target(views)
         if self.class_balanced_crop is None:
@@ -94,7 +99,7 @@ class SePiCo(SelfTraining):
         return crops[0], PseudoLabel(crop_boxes(pseudo.label, boxes, size), pseudo.confident)
 
     def teach(self, batch: Batch) -> None:
-        """Fold the teacher's projection of the weakly augmented source into the statistics."""
+        """Update the prototypes by the teacher's features of the weakly augmented source."""
         with phase("teacher"):
             features = self.project(self.ema_model, self.ema_model.extract_feat(batch.source))
         with phase("statistics"):
@@ -109,7 +114,7 @@ class SePiCo(SelfTraining):
                 prototypes.update(feature.permute(0, 2, 3, 1).flatten(0, 2), small.flatten())
 
     def losses(self, batch: Batch) -> dict[str, Callable[[], Losses]]:
-        """Source, target and mixed images, the target from ``start_contrast_iter`` on."""
+        """Return passes of source, target (from ``start_contrast_iter`` on) and mixed images."""
         losses = super().losses(batch)
         if not self.contrast_now:
             return losses
@@ -117,23 +122,23 @@ class SePiCo(SelfTraining):
         return {"src": losses.pop("src"), "tgt": lambda: self.target_loss(*target), **losses}
 
     def on_source(self, image: Tensor, feats: list[Tensor], label: Tensor) -> Losses:
-        """Contrast of the source with its ground truth."""
+        """Add the contrast of the source with its ground truth."""
         losses = super().on_source(image, feats, label)
         return losses | self.contrast_losses(feats, label) if self.contrast_now else losses
 
     def target_loss(self, image: Tensor, pseudo_label: Tensor, weight: Tensor) -> Losses:
-        """Contrast of the strongly augmented target crop with its pseudo-label."""
+        """Contrast the strongly augmented target crop with its pseudo-label."""
         label = pseudo_label.masked_fill(weight == 0, self.ignore_index)
         return self.contrast_losses(self.model.extract_feat(self.augment(image)), label)
 
     def contrast_losses(self, feats: list[Tensor], label: Tensor) -> Losses:
-        """``aux.loss_cl``: the student's projection against the prototypes."""
+        """Compute ``aux.loss_cl``, the contrast of the student's features to the prototypes."""
         features = self.project(self.model, feats)
         return {"aux.loss_cl": self.contrast(features, label, list(self.prototypes))}
 
     @staticmethod
-    def project(segmentor: nn.Module, feats: list[Tensor]) -> list[Tensor]:
-        """Projection features of each level, (B, A, h, w)."""
+    def project(segmentor: EncoderDecoderProjector, feats: list[Tensor]) -> list[Tensor]:
+        """Project maps to features (B, A, h, w) of each level."""
         features = segmentor.project(feats)
         return [features] if isinstance(features, Tensor) else list(features)
 

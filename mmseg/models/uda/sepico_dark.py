@@ -1,4 +1,4 @@
-"""SePiCo for night targets whose places are known by day (Cityscapes to Dark Zurich).
+"""SePiCo for night images with a day image of the same place (Cityscapes to Dark Zurich).
 
 Shapes: B images, C classes, H x W pixels.
 """
@@ -18,7 +18,7 @@ from .self_training import PseudoLabel
 from .sepico import SePiCo
 
 DAY_THRESHOLD = 0.4
-"""Probability by day above which a class counts as seen by day."""
+"""Probability in the day image above which a class counts as visible by day."""
 
 
 def mix_day_and_night(
@@ -28,16 +28,17 @@ def mix_day_and_night(
     shift_insensitive: Tensor,
     class_weight: Tensor | None = None,
 ) -> Tensor:
-    """Probabilities of a night image, helped by those of the same place by day.
+    """Combine the probabilities of a night image with those of the same place by day.
 
-    What stands still (buildings, say) is where it is by day: for these classes the day weighs
-    ``day_ratio`` where it sees the class and ``1 - day_ratio`` elsewhere. What moves is taken from
-    the night alone.
+    Static classes, such as building, are where they are by day: for them the day image has the
+    weight ``day_ratio`` where the class is visible by day and ``1 - day_ratio`` elsewhere. For
+    moving classes only the night image counts.
 
     Args:
-        day, night: (B, C, H, W) probabilities.
-        day_ratio: in [0, 1].
-        shift_insensitive: (C,) bool: the classes that stand still.
+        day: (B, C, H, W) probabilities.
+        night: (B, C, H, W) probabilities.
+        day_ratio: weight in [0, 1].
+        shift_insensitive: (C,) bool, the static classes.
         class_weight: (C,), factor of each class.
 
     Returns:
@@ -51,18 +52,21 @@ def mix_day_and_night(
 
 @MODELS.register_module()
 class SePiCoDark(SePiCo):
-    """SePiCo that makes its pseudo-labels of the night image and its day image.
+    """SePiCo with pseudo-labels from the night image and its day image.
 
-    A batch brings, beside ``target`` (night), ``target_day``: the same places by day, resized and
-    flipped alike. Everything but the pseudo-labels is SePiCo on the night image.
+    Next to ``target`` (night) a batch holds ``target_day``: the same places by day, resized and
+    flipped alike. Apart from the pseudo-labels this is SePiCo on the night image.
 
     Args:
         day_ratio: see :func:`mix_day_and_night`.
-        shift_insensitive_classes: ranges (first, last + 1) of the classes that stand still.
-        class_weight: factor of each class on the mixed probabilities, above 1 for rare ones; None
-            for none. The decoder's ``loss_decode`` has its own.
+        shift_insensitive_classes: ranges (first, last + 1) of static classes.
+        class_weight: factor of each class on the combined probabilities, above 1 for rare ones;
+            None: 1 for all. The decoder's ``loss_decode`` has separate weights.
         sepico: the arguments of :class:`SePiCo`.
     """
+
+    shift_insensitive: Tensor
+    class_weight: Tensor | None
 
     TARGET_VIEWS = ("target", "target_day")
     PANEL = (*SePiCo.PANEL[:2], ("day_image", *SePiCo.PANEL[2]))
@@ -87,16 +91,16 @@ class SePiCoDark(SePiCo):
                 )
             still[first:end] = True
         self.day_ratio = day_ratio
-        # Settings, not weights: they stay out of checkpoints.
+        # Settings, not weights: checkpoints do not contain them.
         self.register_buffer("shift_insensitive", still, persistent=False)
         weight = None if class_weight is None else torch.as_tensor(class_weight).float()
         self.register_buffer("class_weight", weight, persistent=False)
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
-        """Arg-max of the mixture of night and day, and its share above the threshold.
+        """Take the arg-max of the teacher's combined probabilities by night and by day.
 
         Raises:
-            InputError: if the batch brings no day images.
+            InputError: if the batch has no day images.
         """
         if len(views) != 2:
             raise InputError(

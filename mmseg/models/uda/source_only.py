@@ -1,4 +1,4 @@
-"""The baseline without adaptation."""
+"""Baseline without adaptation."""
 
 from mmengine.optim import OptimWrapper
 from torch import Tensor
@@ -11,14 +11,14 @@ from .uda_decorator import UDADecorator
 
 @MODELS.register_module()
 class SourceOnly(UDADecorator):
-    """Train the segmentor on the labelled source images alone.
+    """Train the segmentor only on the labelled source images.
 
-    The same images, augmentation and optimizer as :class:`SePiCo`, so that the difference between
-    the two is the adaptation. Arguments: see :class:`UDADecorator`.
+    Images, augmentation and optimizer are those of :class:`SePiCo`, so that the two differ only by
+    the adaptation. For the arguments see :class:`UDADecorator`.
     """
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration on ``data["source"]``; a target in the batch is not looked at."""
+        """Run one iteration on ``data["source"]``; a target in the batch is ignored."""
         image, label = self.images_and_label(data["source"])
         self.draw_augmentation()
         losses = {"src": lambda: self.source_loss(image, label)}

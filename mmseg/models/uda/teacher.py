@@ -1,4 +1,4 @@
-"""The moving-average teacher (Tarvainen and Valpola, NeurIPS 2017)."""
+"""Moving-average teacher (Tarvainen and Valpola, NeurIPS 2017)."""
 
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -7,18 +7,18 @@ from mmseg.utils.layers import DROPOUTS
 
 
 def teacher_momentum(iteration: int, alpha: float) -> float:
-    """m = min(1 - 1 / (t + 1), alpha): 0 at t = 0, where the teacher becomes the student."""
+    """Compute m = min(1 - 1 / (t + 1), alpha); 0 at t = 0 copies the student to the teacher."""
     return min(1 - 1 / (iteration + 1), alpha)
 
 
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """teacher = m * teacher + (1 - m) * student, on parameters only, never on buffers."""
+    """Set teacher = m * teacher + (1 - m) * student, for parameters but not for buffers."""
     average = get_ema_multi_avg_fn(momentum)
     average(list(teacher.parameters()), list(student.parameters()), None)
 
 
 def switch_off_dropout(module: nn.Module) -> None:
-    """Put every Dropout and DropPath in evaluation mode and leave the other layers as they are."""
+    """Set every Dropout and DropPath to evaluation mode."""
     for layer in module.modules():
         if isinstance(layer, DROPOUTS) or type(layer).__name__ == "DropPath":
             layer.eval()

@@ -1,4 +1,4 @@
-"""What all domain-adaptation methods share: a student segmentor that is trained and used."""
+"""Base class of domain-adaptation methods: a student segmentor that is trained and predicts."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,17 +17,17 @@ from mmseg.utils.distributed import average_batch_norm
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import Fraction, PartConfig
 
-# Hues are turned by at most half a circle.
+#: Hues are shifted by at most half a circle.
 JitterStrength = Annotated[float, Field(ge=0, le=0.5)]
 EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
 
 
 def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
-    """The domain-adaptation method that the config of a model names.
+    """Return the class of the domain-adaptation method that the config of a model names.
 
     Raises:
-        InputError: if it names none.
+        InputError: if the config names no such method.
     """
     kind = config.get("type")
     method = MODELS.get(kind) if isinstance(kind, str) else kind
@@ -45,25 +45,25 @@ def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
 
 
 class UDADecorator(BaseModel):
-    """A segmentor and the way it is trained on two domains.
+    """Base class of methods that train a segmentor on two domains.
 
-    Outside training it is the segmentor: it takes the same inputs and modes.
+    Outside training it behaves like the segmentor, with the same inputs and modes.
 
     Args:
         segmentor: config of the student, an ``EncoderDecoder``; kept as the attribute ``model``.
         data_preprocessor: config of the ``SegDataPreProcessor`` of both domains.
-        color_jitter_strength: of brightness, contrast, saturation and hue.
+        color_jitter_strength: strength for brightness, contrast, saturation and hue.
         color_jitter_threshold: colours are jittered if u ~ U(0, 1) exceeds it.
         blur: whether strong augmentation blurs (with probability 0.5).
-        augment_source_and_target: whether the images of the two domains are jittered and blurred.
+        augment_source_and_target: whether the images of both domains are jittered and blurred.
 
     Attributes:
-        keep_visuals: if set before an iteration, its images are left in ``visuals``.
+        keep_visuals: if set before an iteration, its images are stored in ``visuals``.
     """
 
-    #: What a batch brings of the target: "target", then "target_*"; nothing if it is not learnt.
+    #: Entries of a batch for the target: "target", then "target_*"; empty if it is not used.
     TARGET_VIEWS: ClassVar[tuple[str, ...]] = ()
-    #: Whether the method cuts the images of the target to the size of the source's itself.
+    #: Whether the method itself crops the images of the target to the size of the source's.
     crops_target: bool = False
     #: Names of ``visuals`` in the rows of a training panel; others are left out.
     PANEL: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -86,7 +86,7 @@ class UDADecorator(BaseModel):
         self.visuals: dict[str, Tensor] = {}
 
     def segmentor_for(self, eval_model: EvalModel) -> nn.Module:
-        """The network that predicts when ``eval_model`` is asked for.
+        """Return the network that ``eval_model`` names.
 
         Raises:
             ValueError: if this method has no such network.
@@ -102,7 +102,7 @@ class UDADecorator(BaseModel):
         return self.segmentor_for(self.eval_model)(inputs, data_samples, mode)
 
     def images_and_label(self, domain: dict) -> tuple[Tensor, Tensor]:
-        """Normalised images (B, 3, H, W) and long labels (B, H, W) of a labelled domain."""
+        """Preprocess a labelled domain to images (B, 3, H, W) and long labels (B, H, W)."""
         batch = self.data_preprocessor(domain, training=True)
         return batch["inputs"], stack_labels(batch["data_samples"]).squeeze(1).long()
 
@@ -115,21 +115,22 @@ class UDADecorator(BaseModel):
         return self.jitter_and_blur(image) if self.augment_source_and_target else image
 
     def jitter_and_blur(self, image: Tensor) -> Tensor:
-        """Augment (B, 3, H, W) images as this iteration's draw says, with one sigma and order."""
+        """Jitter and blur images (B, 3, H, W) as drawn for this iteration."""
         with without_autocast(image):  # half precision would round colours
             return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
 
     def source_loss(self, image: Tensor, label: Tensor) -> Losses:
-        """Losses of the source with its ground truth, strongly augmented if the domains are."""
+        """Compute the losses of the source, strongly augmented if the domains are."""
         image = self.augment(image)
         feats, losses = self.model.losses_of(image, label)
         return losses | self.on_source(image, feats, label)
 
     def on_source(self, image: Tensor, feats: list[Tensor], label: Tensor) -> Losses:
-        """Losses that a method adds to the pass of the source; none here.
+        """Compute losses to add to the pass of the source; none here.
 
         Args:
-            image: (B, 3, H, W) as the student saw it. feats: the student's features of it.
+            image: (B, 3, H, W), the student's input.
+            feats: the student's maps of it.
             label: (B, H, W).
         """
         return {}
@@ -137,19 +138,19 @@ class UDADecorator(BaseModel):
     def train_on(
         self, losses: dict[str, Callable[[], Losses]], optim_wrapper: OptimWrapper
     ) -> dict[str, Tensor]:
-        """One optimizer step on the sum of the losses, each propagated back on its own.
+        """Take one optimizer step on the sum of the losses, with a backward pass for each.
 
-        A backward pass for each loss frees its activations before the next forward.
+        So the activations of a loss are freed before the next forward pass.
 
         Args:
-            losses: name to the function that computes the named parts of this loss.
+            losses: maps the name of a loss to the function that computes its named parts.
             optim_wrapper: a :class:`mmseg.engine.optim.StudentOptimWrapper`.
 
         Returns:
-            Detached scalars to log: ``<name>.<part>``, and ``<name>.loss`` which was propagated;
-            ``gradient_norm``, that of all losses together before clipping.
+            Detached scalars to log: ``<name>.<part>``; ``<name>.loss``, which was propagated;
+            ``gradient_norm``, the norm before clipping.
         """
-        log = {}
+        log: dict[str, Tensor] = {}
         with self.model.weights_cast():
             for place, (name, compute) in enumerate(losses.items(), 1):
                 with phase(name):
@@ -162,29 +163,30 @@ class UDADecorator(BaseModel):
         return log
 
     def show(self, **visuals: Tensor) -> None:
-        """Leave tensors of this iteration in ``visuals``, if somebody asked for them."""
+        """Store tensors of this iteration in ``visuals`` if ``keep_visuals`` is set."""
         if self.keep_visuals:
             self.visuals |= visuals
 
-    # ------------------------------------------------ what --debug and the benchmark ask a method
+    # ------------------------------------------------ used by --debug and the benchmark
 
     @classmethod
     def set_crop_size(cls, config: dict[str, Any], side: int) -> None:
-        """Change the config of this method in place to square crops of ``side`` pixels."""
+        """Change a config of this method in place to square crops of ``side`` pixels."""
         config["data_preprocessor"]["size"] = (side, side)
 
     @classmethod
     def shrink(cls, config: dict[str, Any], channels: int, iterations: int) -> None:
-        """Change the config of this method in place to a small one that runs all of its code.
+        """Change a config of this method in place to a small one that runs all of its code.
 
         Args:
-            config: whose segmentor has been shrunk. channels: of its projection head.
-            iterations: length of the run, in which every loss must begin.
+            config: config of the method, whose segmentor is small already.
+            channels: channels of its projection head.
+            iterations: length of the run, within which every loss must start.
         """
 
     def start_all_losses(self, delay: int = 0) -> None:
-        """Make steps cost what they do late in a run, for measurements.
+        """Make steps as costly as late in a run, for measurements.
 
         Args:
-            delay: iterations until losses begin that begin late in training.
+            delay: iterations until the losses start that start late in training.
         """

@@ -1,4 +1,4 @@
-"""Pieces of the method that are functions of tensors, and the class statistics."""
+"""Functions of tensors that the methods use, and the class statistics."""
 
 from .label_downscale import downscale_label
 from .proto_estimator import ProtoEstimator, class_moments

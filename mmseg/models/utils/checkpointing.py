@@ -1,6 +1,6 @@
-"""Computing activations again in the backward pass instead of keeping them."""
+"""Activation checkpointing: recompute activations in the backward pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -8,29 +8,29 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmseg.utils.layers import BATCH_NORMS
+from mmseg.utils.layers import BATCH_NORMS, BatchNorm
 
 
 def run(block: nn.Module, *inputs: Any, with_cp: bool) -> Any:
-    """The output of a block, of which only the inputs are kept if ``with_cp`` is set.
+    """Run a block, and keep only its inputs for the backward pass if ``with_cp`` is set.
 
-    BatchNorm counts a batch once, as without: its running statistics rest in the second pass.
+    BatchNorm counts a batch once: the second pass does not change its running statistics.
     """
     if not with_cp or not torch.is_grad_enabled():
         return block(*inputs)
-    if torch.compiler.is_compiling():  # its graph updates the statistics once by itself
+    if torch.compiler.is_compiling():  # a compiled graph updates the statistics once
         return checkpoint(block, *inputs, use_reentrant=False)
     return checkpoint(
         block,
         *inputs,
         use_reentrant=False,
-        context_fn=lambda: (nullcontext(), _statistics_at_rest(block)),
+        context_fn=lambda: (nullcontext(), _frozen_statistics(block)),
     )
 
 
 @contextmanager
-def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
-    """Running statistics keep their values: the new ones have no weight, and nothing is counted."""
+def _frozen_statistics(block: nn.Module) -> Iterator[None]:
+    """Keep BatchNorm's running statistics and its counts of batches unchanged in the context."""
     layers = [layer for layer in block.modules() if isinstance(layer, BATCH_NORMS)]
     momenta = [layer.momentum for layer in layers]
     counts = [count.clone() for count in _counts(layers)]
@@ -45,5 +45,5 @@ def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
             count.copy_(before)
 
 
-def _counts(layers: list[nn.Module]) -> list[torch.Tensor]:
+def _counts(layers: Sequence[BatchNorm]) -> list[torch.Tensor]:
     return [each.num_batches_tracked for each in layers if each.num_batches_tracked is not None]

@@ -8,22 +8,22 @@ import math
 import torch
 from torch import Tensor
 
-# Labels, the ignore index included, fit into 8 bits.
+# Number of label values, the ignore index included: labels have 8 bits.
 _LABEL_VALUES = 256
 
 
 def draw_mix_classes(label: Tensor) -> Tensor:
-    """For each image choose half of the classes present in the whole batch, rounded up.
+    """Choose for each image half of the classes present in the whole batch, rounded up.
 
     Args:
-        label: (B, H, W) long source labels; ``ignore`` counts as a class like the others.
+        label: (B, H, W) long source labels; the ignore index counts as a class.
 
     Returns:
-        (B, 256) bool: which label values are taken from the source.
+        (B, 256) bool: the label values to take from the source.
     """
     present = torch.zeros(_LABEL_VALUES, dtype=torch.bool, device=label.device)
-    present.index_fill_(0, label.flatten(), True)  # by assignment torch waits for the device
-    # The classes present first, in random order: the wanted half are the first of them.
+    present.index_fill_(0, label.flatten(), True)  # indexed assignment would synchronise
+    # Sort the present classes first, in random order, and take the first half of them.
     key = torch.rand(len(label), _LABEL_VALUES, device=label.device) + (~present).float()
     rank = key.argsort(1).argsort(1)
     half = (present.sum() + 1) // 2
@@ -31,7 +31,7 @@ def draw_mix_classes(label: Tensor) -> Tensor:
 
 
 def class_mask(label: Tensor, chosen: Tensor) -> Tensor:
-    """Where the source label is one of the chosen values.
+    """Mask the pixels whose source label is one of the chosen values.
 
     Args:
         label: (B, H, W) long.
@@ -44,17 +44,18 @@ def class_mask(label: Tensor, chosen: Tensor) -> Tensor:
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """The source where the mask is set, the target elsewhere.
+    """Take the source where the mask is set and the target elsewhere.
 
     Args:
         mask: (B, H, W) bool.
-        source, target: (B, H, W) or (B, 3, H, W).
+        source: (B, H, W) or (B, 3, H, W).
+        target: of the same shape.
     """
     return torch.where(mask if source.dim() == 3 else mask[:, None], source, target)
 
 
 def blur_kernel_side(side: int) -> int:
-    """Side of the Gaussian kernel for an image side, in pixels: odd, about a tenth of it."""
+    """Return the side of the Gaussian kernel in pixels: odd, about a tenth of the image side."""
     tenth = math.ceil(0.1 * side)
     return math.floor(tenth - 0.5 + tenth % 2)
 
@@ -75,7 +76,7 @@ def color_jitter(image: Tensor, strength: float, mean: Tensor, std: Tensor) -> T
 
     Args:
         image: (B, 3, H, W) RGB normalised by ``mean`` and ``std`` of 8-bit values, each (3, 1, 1).
-        strength: of each of the four.
+        strength: strength of each of the four.
 
     Returns:
         (B, 3, H, W), normalised again.
@@ -88,15 +89,16 @@ def color_jitter(image: Tensor, strength: float, mean: Tensor, std: Tensor) -> T
 
 
 class StrongAugmentation:
-    """Colour jitter and blur: whether they happen is drawn once an iteration, how with each call.
+    """Colour jitter and Gaussian blur, switched on or off at random in each iteration.
 
-    :meth:`draw` decides for the source, the target and the mixed images of an iteration alike. Each
-    call draws one order of the jitter and one sigma for its batch, and jitter factors per image.
+    :meth:`draw` decides for the source, the target and the mixed images of an iteration together.
+    Each call draws one order of the jitter and one sigma for its batch, and jitter factors per
+    image.
 
     Args:
-        jitter_strength: of brightness, contrast, saturation and hue.
-        jitter_threshold: jitter if u ~ U(0, 1) exceeds it.
-        blur: whether to blur if another u ~ U(0, 1) exceeds 0.5.
+        jitter_strength: strength for brightness, contrast, saturation and hue.
+        jitter_threshold: images are jittered if u ~ U(0, 1) exceeds it.
+        blur: whether images are blurred if another u ~ U(0, 1) exceeds 0.5.
     """
 
     blur_threshold = 0.5
@@ -111,13 +113,13 @@ class StrongAugmentation:
         self.jitter_now = self.blur_now = False
 
     def draw(self) -> None:
-        """Decide for one iteration; draws from torch's CPU generator."""
+        """Switch jitter and blur on or off for one iteration, by torch's CPU generator."""
         u_jitter, u_blur = torch.rand(2).tolist()
         self.jitter_now = u_jitter > self.jitter_threshold
         self.blur_now = self.blur and u_blur > self.blur_threshold
 
     def __call__(self, image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        """Augment images as this iteration's draw says.
+        """Augment images as drawn for this iteration.
 
         Args:
             image: (B, 3, H, W) normalised by ``mean`` and ``std`` (3, 1, 1) of 8-bit RGB values.

@@ -1,4 +1,6 @@
-"""Labels at the resolution of a feature map."""
+"""Downscaling of labels to the resolution of a feature map."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -6,21 +8,21 @@ from torch import Tensor
 
 def downscale_label(
     label: Tensor,
-    size: tuple[int, int],
+    size: Sequence[int],
     min_ratio: float,
     num_classes: int,
     ignore_index: int = 255,
 ) -> Tensor:
-    """Give each k x k cell the class that fills at least ``min_ratio`` of it, else ignore it.
+    """Give each k x k cell the class that fills at least ``min_ratio`` of it, or ignore it.
 
-    k is the label's width over the feature map's, rounded down. Ignored pixels count as a class of
-    their own: a cell that they dominate is ignored. k = 1 leaves the label as it is.
+    k is the label's width over the feature map's, rounded down. Ignored pixels count as a separate
+    class: a cell that they dominate is ignored. k = 1 leaves the label unchanged.
 
     Args:
         label: (B, H, W) integer class ids or ``ignore_index``.
         size: (h, w) of the features.
         min_ratio: share of a cell, in (0.5, 1] for the outcome to be unique.
-        num_classes: C.
+        num_classes: number of classes C.
 
     Returns:
         (B, h, w) long.
@@ -39,7 +41,7 @@ def downscale_label(
     channel = label.masked_fill(label == ignore_index, num_classes)
     cells = channel[:, : h * factor, : w * factor].reshape(batch, h, factor, w, factor)
     cells = cells.permute(0, 1, 3, 2, 4).reshape(batch * h * w, factor * factor)
-    # int32 counts of each class in each cell: a histogram by rows.
+    # Count the pixels of each class in each cell, int32.
     count = torch.zeros(len(cells), num_classes + 1, dtype=torch.int32, device=label.device)
     count.scatter_add_(1, cells, torch.ones_like(cells, dtype=torch.int32))
     largest, winner = count.max(1)

@@ -1,7 +1,9 @@
-"""Class-balanced cropping (CBC): choose where to learn by what the pseudo-label shows.
+"""Class-balanced cropping (CBC): choose a crop by the classes in the pseudo-label.
 
 Shapes: B images, K candidate boxes, C classes; a box is (y1, y2, x1, x2), end exclusive.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,10 +14,10 @@ from .precision import without_autocast
 
 
 def box_class_counts(label: Tensor, boxes: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class in each box, without a pass over the label for every box.
+    """Count the pixels of each class in each box, without a pass over the label per box.
 
-    With the one-hot label as a matrix per class, a box is a product with an indicator of its rows
-    and one of its columns.
+    With the one-hot label as a matrix per class, the count in a box is its product with indicators
+    of the rows and the columns of the box.
 
     Args:
         label: (H, W) integers; values outside [0, C), such as the ignore index, are not counted.
@@ -31,15 +33,16 @@ def box_class_counts(label: Tensor, boxes: Tensor, num_classes: int) -> Tensor:
     columns = ((x >= boxes[:, 2:3]) & (x < boxes[:, 3:])).float()
     classes = torch.arange(num_classes, device=label.device)
     one_hot = (label == classes[:, None, None]).float()
-    with without_autocast(label):  # half precision cannot count
+    with without_autocast(label):  # half precision cannot represent the counts
         return ((rows @ one_hot) * columns).sum(-1).t()
 
 
 def class_balance_score(counts: Tensor, cat_max_ratio: float) -> Tensor:
-    """Sum of log counts; 0 for a box of one class, or with one that fills ``cat_max_ratio`` of it.
+    """Score a box by the sum of log counts; 0 if one class fills ``cat_max_ratio`` of it or all.
 
     Args:
         counts: (..., C) pixels of each class.
+        cat_max_ratio: share of the counted pixels.
 
     Returns:
         (...) float32.
@@ -50,11 +53,12 @@ def class_balance_score(counts: Tensor, cat_max_ratio: float) -> Tensor:
 
 
 def crop_boxes(images: Tensor, boxes: Tensor, crop_size: tuple[int, int]) -> Tensor:
-    """Cut one box out of each image of (B, ..., H, W) without the boxes leaving the device.
+    """Crop each image of (B, ..., H, W) to a box, without copying the boxes to the host.
 
     Args:
         images: (B, ..., H, W).
         boxes: (B, 4), all of ``crop_size``.
+        crop_size: (h, w).
 
     Returns:
         (B, ..., h, w), a copy.
@@ -70,13 +74,13 @@ def crop_boxes(images: Tensor, boxes: Tensor, crop_size: tuple[int, int]) -> Ten
 
 
 class ClassBalancedCrop:
-    """The class-balanced crop of the paper: the best of several random boxes on the pseudo-label.
+    """Class-balanced crop of the paper: the best of several random boxes on the pseudo-label.
 
     Args:
         crop_size: (h, w).
-        num_classes: C.
-        cat_max_ratio: a box with a class of at least this share of its valid pixels scores 0.
-        num_candidates: K, boxes drawn for each image from torch's CPU generator.
+        num_classes: number of classes C.
+        cat_max_ratio: a box in which a class has at least this share of the valid pixels scores 0.
+        num_candidates: number K of boxes drawn for each image from torch's CPU generator.
     """
 
     def __init__(
@@ -86,13 +90,13 @@ class ClassBalancedCrop:
         cat_max_ratio: float = 0.75,
         num_candidates: int = 10,
     ) -> None:
-        self.crop_size = tuple(crop_size)
+        self.crop_size = (crop_size[0], crop_size[1])
         self.num_classes = num_classes
         self.cat_max_ratio = cat_max_ratio
         self.num_candidates = num_candidates
 
-    def draw(self, batch: int, image_size: tuple[int, int]) -> Tensor:
-        """(B, K, 4) random boxes on the CPU, uniform over all positions.
+    def draw(self, batch: int, image_size: Sequence[int]) -> Tensor:
+        """Draw random boxes (B, K, 4) on the CPU, uniformly over all positions.
 
         Raises:
             InputError: if the crop does not fit into the image.
@@ -108,7 +112,11 @@ class ClassBalancedCrop:
         return torch.stack([y, y + self.crop_size[0], x, x + self.crop_size[1]], dim=-1)
 
     def choose(self, label: Tensor, candidates: Tensor) -> Tensor:
-        """For each (H, W) label of (B, H, W) the first of its (B, K, 4) boxes that scores highest.
+        """Choose for each label the first of its boxes with the highest score.
+
+        Args:
+            label: (B, H, W).
+            candidates: boxes (B, K, 4).
 
         Returns:
             (B, 4) boxes.
@@ -117,7 +125,7 @@ class ClassBalancedCrop:
         for image_label, boxes in zip(label, candidates, strict=True):
             counts = box_class_counts(image_label, boxes, self.num_classes)
             score = class_balance_score(counts, self.cat_max_ratio)
-            # argmax may return any of several maxima; the first one is wanted.
+            # argmax may return any of several maxima; this takes the first one.
             first = (score == score.amax()).int().cumsum(0).eq(0).sum()
             chosen.append(boxes.index_select(0, first[None])[0])
         return torch.stack(chosen)

@@ -1,4 +1,4 @@
-"""Leaving out autocast where half precision would be too coarse."""
+"""Switch off autocast where half precision is not exact enough."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
-    """Turn off autocast on the tensor's device, if that device has it: torch's "meta" has not."""
+    """Switch off autocast on the tensor's device, if the device has it (torch's "meta" has not)."""
     device = tensor.device.type
     if not torch.amp.is_autocast_available(device):
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Class statistics of projection features: the prototypes of all three variants.
+"""Class statistics of projection features, the prototypes of all three variants.
 
 Shapes: C classes, A feature dimensions, N pixels, L memory length.
 """
@@ -12,24 +12,26 @@ from mmseg.utils.distributed import sum_over_ranks
 
 from .precision import without_autocast
 
-# Rows whose centred squares are made at a time: 2 MB at A = 512, which the cache of a CPU core
-# holds; on other devices few large kernels are better.
+# Number of rows to centre and square at a time: 2 MB at A = 512, which fit into the cache of a CPU
+# core; on other devices few large kernels are better.
 _CPU_CHUNK, _CHUNK = 1024, 16384
 
 
 def class_moments(
     features: Tensor, labels: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and biased variance of the features of each class, of all ranks.
+    """Compute count, mean and biased variance of the features of each class, over all ranks.
 
-    Sums over a class are products with the one-hot labels; the variance is taken about the mean in
-    a second pass, so that it does not cancel.
+    Sums over a class are products with the one-hot labels. A second pass computes the variance
+    about the mean, which avoids cancellation.
 
     Args:
-        features: (N, A) float. labels: (N,); values outside [0, C) belong to no class.
+        features: (N, A) float.
+        labels: (N,); values outside [0, C) are ignored.
+        num_classes: number of classes C.
 
     Returns:
-        (C,), (C, A), (C, A) in the dtype of the features; zeros for classes without a pixel.
+        (C,), (C, A) and (C, A) in the dtype of the features; zeros for classes without a pixel.
     """
     classes = torch.arange(num_classes, device=labels.device)
     one_hot = (labels[:, None] == classes).to(features.dtype)
@@ -40,7 +42,7 @@ def class_moments(
     variance = torch.zeros_like(mean)
     chunk = _CPU_CHUNK if features.device.type == "cpu" else _CHUNK
     for rows, weight in zip(features.split(chunk), one_hot.split(chunk), strict=True):
-        # Pixels of no class are centred on zero and weigh nothing.
+        # Ignored pixels are centred on zero and have no weight.
         variance += weight.t() @ (rows - weight @ mean).square_()
     return count[:, 0], mean, sum_over_ranks(variance) / divisor
 
@@ -49,14 +51,14 @@ def class_moments(
 class ProtoEstimator(nn.Module):
     """Running mean and diagonal variance of each class, and a bank of its batch means.
 
-    The statistics of all source pixels seen so far (DistCL needs mean and variance, ProtoCL the
-    mean, BankCL the last ``memory_length`` batch means). All of them are buffers, so that they are
-    saved with the model.
+    DistCL needs mean and variance of all source pixels so far, ProtoCL the mean, BankCL the last
+    ``memory_length`` batch means. All of them are buffers, so that they are saved with the model.
 
     Args:
-        num_classes: C.
-        feature_dim: A.
-        memory_length: L; 0 keeps no bank. A bank starts with one zero vector a class.
+        num_classes: number of classes C.
+        feature_dim: number of feature dimensions A.
+        memory_length: capacity L of the bank of each class; 0: no bank. A bank starts with one zero
+            vector.
     """
 
     class_mean: Tensor
@@ -78,24 +80,24 @@ class ProtoEstimator(nn.Module):
         self.register_buffer("class_variance", torch.zeros(num_classes, feature_dim))
         self.register_buffer("amount", torch.zeros(num_classes))
         self.register_buffer("bank", torch.zeros(num_classes, memory_length, feature_dim))
-        # Vectors ever written to each bank, a ring: the next one goes to slot count % L.
+        # Number of vectors written to each bank so far; the next one goes to slot count % L.
         self.register_buffer("bank_count", torch.ones(num_classes, dtype=torch.long))
 
     @property
     def bank_length(self) -> Tensor:
-        """(C,) long: filled vectors of each class's bank."""
+        """Number of filled vectors in each class's bank, (C,) long."""
         return self.bank_count.clamp(max=self.memory_length)
 
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Fold the pixels of a batch into the statistics (the paper's online estimation).
+        """Add the pixels of a batch to the statistics (the paper's online estimation).
 
-        With w = n / (n + amount): the variance of the union of old and new pixels is
+        With w = n / (n + amount) the variance of old and new pixels together is
         ``(1 - w) old + w new + w (1 - w) (old mean - new mean)^2``.
 
         Args:
-            features: (N, A); any float dtype, accumulated in float32.
-            labels: (N,); values outside [0, C) are left out. N may be 0.
+            features: (N, A) of any float dtype, accumulated in float32.
+            labels: (N,); values outside [0, C) are ignored. N may be 0.
         """
         with without_autocast(features):
             count, mean, variance = class_moments(features.float(), labels, self.num_classes)

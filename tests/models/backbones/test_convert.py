@@ -13,7 +13,12 @@ from mmseg.models.backbones import (
     load_pretrained,
     mit_b0,
 )
-from mmseg.models.backbones.convert import LAYOUTS, convert, obstacle, recognise
+from mmseg.models.backbones.convert import (
+    LAYOUTS,
+    convert,
+    describe_difference,
+    find_layout,
+)
 from mmseg.utils import InputError
 from tests.models.backbones.foreign import OpenMMLabMiT, randomise
 
@@ -170,9 +175,9 @@ def test_half_precision_becomes_float32():
 def test_each_mark_is_of_one_layout():
     for layout in LAYOUTS:
         for prefix in ("", "segformer.", "backbone.", "module."):
-            assert recognise({prefix + layout.mark: None}) == (layout, prefix)
-    assert recognise({"backbone.a": None, "decode_head.b": None}) == (None, "backbone.")
-    assert recognise({"a": None}) == (None, "")
+            assert find_layout({prefix + layout.mark: None}) == (layout, prefix)
+    assert find_layout({"backbone.a": None, "decode_head.b": None}) == (None, "backbone.")
+    assert find_layout({"a": None}) == (None, "")
 
 
 def test_unknown_entries_and_halves_are_found_out(tmp_path):
@@ -203,8 +208,8 @@ def test_why_a_resnet_does_not_fit(name, reason):
     with torch.device("meta"):
         weights = convert(timm.create_model(name).state_dict()).weights
         own = ResNetV1c(50 if "50" in name else 18).state_dict()
-    assert obstacle(own, weights) == reason
-    assert obstacle(mit_b0().state_dict(), weights) == ""
+    assert describe_difference(own, weights) == reason
+    assert describe_difference(mit_b0().state_dict(), weights) == ""
 
 
 def test_loading_reports_what_was_recognised(tmp_path, logged):

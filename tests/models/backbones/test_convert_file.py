@@ -75,12 +75,13 @@ def test_refusals(tmp_path, resnet18c, resnet18d):
 
     assert "its shortcuts pool before they convolve" in message(resnet18d)
     assert (
-        "those of no pretrained backbone that we know: NVlabs' MiT (our names); OpenMMLab's MiT; "
+        "match no pretrained backbone that is known here: NVlabs' MiT (our names); "
+        "OpenMMLab's MiT; "
     ) in message({"a": torch.zeros(1)})
     short = {key: value for key, value in resnet18c.items() if not key.startswith("layer3.1.")}
     assert (
-        "(timm's ResNet with a deep stem) has stages of 2, 2, 1, 2 blocks, which none of our "
-        "backbones has with its width and kind of block: mit_b0, "
+        "(timm's ResNet with a deep stem) has stages of 2, 2, 1, 2 blocks: no backbone "
+        "here has these with the same width and type of block: mit_b0, "
     ) in message(short)
     assert "1 unexpected (layer1.0.se.weight)" in message(
         resnet18c | {"layer1.0.se.weight": torch.zeros(1)}
