@@ -1,7 +1,7 @@
-"""The registries of this package: children of mmengine's, so that both sets of names resolve.
+"""Registries of this package, children of mmengine's, so that names of both are found.
 
-A registry imports its ``locations`` when something is first built from it, so nothing has to be
-imported by hand before ``Runner.from_cfg``.
+A registry imports its ``locations`` when it first builds something, so that nothing has to be
+imported before ``Runner.from_cfg``.
 """
 
 from mmengine import registry as _mmengine

@@ -115,7 +115,7 @@ def warn_of_absent_classes(
 ) -> None:
     """Print which classes have no pixels; end with an error where training would be refused."""
     from mmseg.datasets.occurring_classes import (
-        absence,
+        absence_message,
         absent_from,
         check_occurring,
         is_too_few,
@@ -125,7 +125,7 @@ def warn_of_absent_classes(
         text = check_occurring(dataset, statistics.values)
     else:
         missing = absent_from(names, statistics.values)
-        text = absence(f"no label map of {root}", names, missing, statistics.values)
+        text = absence_message(f"no label map of {root}", names, missing, statistics.values)
         if is_too_few(names, statistics.values):
             raise InputError(text)
         text = text if missing else None

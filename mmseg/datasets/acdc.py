@@ -21,22 +21,22 @@ SPLITS = get_args(Split)
 
 @DATASETS.register_module()
 class ACDCDataset(BaseSegDataset):
-    """``<condition>/<split>/**/*_rgb_anon.png`` and ``..._gt_labelTrainIds.png``.
+    """Images ``<condition>/<split>/**/*_rgb_anon.png``, label maps ``..._gt_labelTrainIds.png``.
 
-    Both are part of the data set; the test split has no labels. Each sample has its ``condition``.
+    The data set includes both; the test split has no labels. Each sample has its ``condition``.
 
     Args:
         data_root: folder that the other paths are relative to.
         split: ``train``, ``val`` or ``test``.
         conditions: some of ``fog``, ``night``, ``rain`` and ``snow``.
-        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``; by default
+        data_prefix: ``img_path`` and, if labels are read, ``seg_map_path``; by default
             ``rgb_anon`` and, unless this is the test split, ``gt``.
         metainfo: overrides ``classes`` and ``palette``.
         ignored_edges: see :class:`BaseSegDataset`.
-        indices: use the first n samples only, or these.
+        indices: number of first samples to use, or indices of those to use.
         pipeline: transforms, built from the registry.
-        test_mode: whether this is data to test on.
-        lazy_init: look for the files later, when ``full_init`` is called.
+        test_mode: whether the data set is used for testing.
+        lazy_init: whether to search for the files later, when ``full_init`` is called.
 
     Raises:
         InputError: for an unknown split or condition; see also :class:`BaseSegDataset`.
@@ -84,11 +84,11 @@ class ACDCDataset(BaseSegDataset):
 
     @property
     def is_subset(self) -> bool:
-        """A split is a part of what is there."""
+        """True: a split is a part of the images."""
         return True
 
     def load_data_list(self) -> list[dict]:
-        """As :class:`BaseSegDataset`, with ``condition``."""
+        """Load the samples as :class:`BaseSegDataset` does, and add ``condition``."""
         infos = super().load_data_list()
         folder = self.data_prefix["img_path"]
         for info in infos:

@@ -1,4 +1,4 @@
-"""What every segmentation data set shares: finding pairs of images and label maps."""
+"""Base class of segmentation data sets, which finds pairs of images and label maps."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,42 +16,42 @@ from .listing import list_files
 
 @DATASETS.register_module()
 class BaseSegDataset(BaseDataset):
-    """Images in one folder tree, label maps of the same names in another.
+    """Data set of images in one folder tree and label maps of the same names in another.
 
     ``<img_path>/a/b<img_suffix>`` belongs to ``<seg_map_path>/a/b<seg_map_suffix>``. The samples
-    are sorted by path. Without ``seg_map_path`` no label is looked for, nor ever opened.
+    are sorted by path. Without ``seg_map_path`` labels are neither searched for nor opened.
 
     Args:
         data_root: folder that the other paths are relative to.
-        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        ann_file: optional list of the samples to use: one path a line, relative to ``img_path``,
-            with or without suffix.
-        img_suffix: end of the names of images, or several; the data set's own by default.
-        seg_map_suffix: end of the names of label maps; the data set's own by default.
-        metainfo: overrides ``classes`` and ``palette``; classes without a palette are given one.
-        ignored_edges: shares of an image's height, at its top and its bottom, whose pseudo-labels
-            weigh nothing when this data set is a target: the camera's rim, the own car's bonnet.
-            The data set's own by default.
-        indices: use the first n samples only, or these.
+        data_prefix: ``img_path`` and, if labels are read, ``seg_map_path``.
+        ann_file: optional file that lists the samples to use: one path per line, relative to
+            ``img_path``, with or without suffix.
+        img_suffix: suffix of the names of images, or several; default: ``IMG_SUFFIX``.
+        seg_map_suffix: suffix of the names of label maps; default: ``SEG_MAP_SUFFIX``.
+        metainfo: overrides ``classes`` and ``palette``; classes without a palette get one.
+        ignored_edges: shares of an image's height at top and bottom in which pseudo-labels have
+            weight 0 when this data set is a target, as the camera's rim and the car's bonnet;
+            default: ``IGNORED_EDGES``.
+        indices: number of first samples to use, or indices of those to use.
         pipeline: transforms, built from the registry.
-        test_mode: whether this is data to test on.
-        lazy_init: look for the files later, when ``full_init`` is called.
+        test_mode: whether the data set is used for testing.
+        lazy_init: whether to search for the files later, when ``full_init`` is called.
 
     Raises:
-        InputError: for a missing or empty folder, a listed image that is not there, classes and
-            colours that are none, edges that cover more than half of an image, and, where labels
-            are read, an image without label map or a data set without classes.
+        InputError: for a missing or empty folder, a listed image that does not exist, invalid
+            classes or colours, edges that cover more than half of an image, and, if labels are
+            read, for an image without label map or a data set without classes.
     """
 
     METAINFO: dict = {}
     IMG_SUFFIX: str | tuple[str, ...] = ".jpg"
     SEG_MAP_SUFFIX: str = ".png"
     IGNORED_EDGES: tuple[float, float] = (0.0, 0.0)
-    # module under tools.convert_datasets that makes the label maps and statistics
+    #: Module under tools.convert_datasets that makes the label maps and statistics.
     CONVERTER: str | None = None
-    # names of classes that its label maps are known not to show
+    #: Names of classes that its label maps are known not to contain.
     absent_classes: Sequence[str] = ()
-    # whether a class that is not shown and not among these must be a mistake
+    #: Whether it is an error if label maps lack a class that is not in ``absent_classes``.
     NEEDS_ALL_CLASSES = False
 
     def __init__(
@@ -92,11 +92,12 @@ class BaseSegDataset(BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
-        """Classes and palette, checked; the palette is made where only classes are given."""
+        """Check classes and palette; make a palette if only classes are given."""
         loaded = super()._load_metainfo(metainfo)
         if "classes" in loaded:
             check_classes(loaded["classes"])
-            if "classes" in (metainfo or {}) and "palette" not in metainfo:
+            given = metainfo or {}
+            if "classes" in given and "palette" not in given:
                 loaded["palette"] = distinct_palette(len(loaded["classes"]))
         if "palette" in loaded:
             check_palette(loaded["palette"], len(loaded.get("classes", ())))
@@ -109,22 +110,22 @@ class BaseSegDataset(BaseDataset):
 
     @property
     def is_subset(self) -> bool:
-        """Whether a list or ``indices`` leaves out some of the images that are there."""
+        """Whether ``ann_file`` or ``indices`` leave out some of the images."""
         return bool(self.ann_file) or self._indices is not None
 
     def conversion_command(self) -> str | None:
-        """The command that writes the label maps and statistics of this data set."""
+        """Return the command that writes the label maps and statistics of this data set."""
         if self.CONVERTER is None:
             return None
         root = self.data_root.rstrip("/")
         return f"python -m tools.convert_datasets.{self.CONVERTER} {root} --nproc 8"
 
     def statistics_command(self) -> str:
-        """The command that writes the statistics of this data set's classes."""
+        """Return the command that writes the class statistics of this data set."""
         return self.conversion_command() or "python -m tools.class_stats --config CONFIG"
 
     def get_data_info(self, idx: int) -> dict:
-        """The paths of a sample, its edges, and if it has a label map the number of classes."""
+        """Return the paths of a sample, its ignored edges, and with a label map the class count."""
         info = super().get_data_info(idx)
         if any(self.ignored_edges):
             info["ignored_edges"] = self.ignored_edges
@@ -133,7 +134,7 @@ class BaseSegDataset(BaseDataset):
         return info
 
     def load_data_list(self) -> list[dict]:
-        """Pair the images with their label maps: dicts of ``img_path`` and ``seg_map_path``."""
+        """Pair images with their label maps, as dicts of ``img_path`` and ``seg_map_path``."""
         if self.data_root and not os.path.isdir(self.data_root):
             raise InputError(
                 f"data root {self.data_root} does not exist: link the data set there "
@@ -147,12 +148,12 @@ class BaseSegDataset(BaseDataset):
         return infos
 
     def _images(self, folder: str) -> dict[str, str]:
-        """Sorted names, without suffix, of the images to use -> their paths below ``folder``."""
+        """Map the sorted names, without suffix, of the images to their paths below ``folder``."""
         there = self._files_below(folder, self.img_suffix, "images")
         return self._listed(there, folder) if self.ann_file else there
 
     def _listed(self, there: dict[str, str], folder: str) -> dict[str, str]:
-        """Those of the images that are there, below ``folder``, that the list names."""
+        """Select the images below ``folder`` that ``ann_file`` names."""
         try:
             with open(self.ann_file, encoding="utf-8-sig") as file:
                 lines = sorted({line.strip() for line in file} - {""})
@@ -161,17 +162,17 @@ class BaseSegDataset(BaseDataset):
             raise InputError(f"list {self.ann_file} cannot be read: {reason}") from error
         if not lines:
             raise InputError(f"list {self.ann_file} names no image")
-        found = {line: self._find_listed(line, there) for line in lines}
-        lost = [line for line, name in found.items() if name is None]
+        found = [self._find_listed(line, there) for line in lines]
+        lost = [line for line, name in zip(lines, found, strict=True) if name is None]
         if lost:
             raise InputError(
                 f"{len(lost)} images of the list {self.ann_file} are not below {folder}, "
                 f"for instance {lost[0]}"
             )
-        return {name: there[name] for name in sorted(set(found.values()))}
+        return {name: there[name] for name in sorted({n for n in found if n is not None})}
 
     def _find_listed(self, line: str, there: Mapping[str, str]) -> str | None:
-        """The name, in ``there``, of the image that a line of the list means."""
+        """Find the name, in ``there``, of the image that a line of the list means."""
         name = without_suffix(line, self.img_suffix)
         return next((n for n in (line, name) if n in there), None)
 
@@ -194,7 +195,7 @@ class BaseSegDataset(BaseDataset):
             info["seg_map_path"] = os.path.join(folder, there[name])
 
     def _files_below(self, folder: str, suffix: str | tuple[str, ...], what: str) -> dict[str, str]:
-        """Sorted names without suffix -> paths, both relative to ``folder``."""
+        """Map the sorted names of files, without suffix, to their paths relative to ``folder``."""
         if not os.path.isdir(folder):
             raise InputError(f"folder {folder} does not exist: put the {what} there")
         files: dict[str, str] = {}
@@ -217,6 +218,6 @@ class BaseSegDataset(BaseDataset):
 
 
 def without_suffix(path: str, suffix: str | tuple[str, ...]) -> str:
-    """``path`` without ``suffix``, or the first of several, if it ends so."""
+    """Remove ``suffix``, or the first matching one of several, from ``path``."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
     return path.removesuffix(next((s for s in suffixes if path.endswith(s)), ""))

@@ -1,4 +1,4 @@
-"""BDD100k-night: the night images of BDD100K (Yu et al., CVPR 2020) whose labels are sound."""
+"""BDD100k-night: night images of BDD100K (Yu et al., CVPR 2020) with correct labels."""
 
 import os
 from collections.abc import Mapping
@@ -12,14 +12,15 @@ from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 @DATASETS.register_module()
 class BDD100KNightDataset(BaseSegDataset):
-    """``<split>/*.jpg`` and ``<split>/*.png``, both part of the data set, named by a list file.
+    """Images ``<split>/*.jpg`` and label maps ``<split>/*.png``, selected by a list file.
 
-    The prefixes are ``images/10k`` and ``labels/sem_seg/masks``, the list file is ``ann_file``.
-    Its lines are paths of images or label maps; folders above the split, the split and the suffix
-    may be there or not: ``/data/bdd100k/images/10k/val/a.jpg``, ``val/a.jpg`` and ``a`` are one.
+    The data set includes both. The prefixes are ``images/10k`` and ``labels/sem_seg/masks``, the
+    list file is ``ann_file``. Its lines are paths of images or label maps; the suffix, the split
+    and the folders above are optional: ``/data/bdd100k/images/10k/val/a.jpg``, ``val/a.jpg`` and
+    ``a`` are the same.
 
     Raises:
-        InputError: if there is no list, or if an image of it is not there or in two splits; see
+        InputError: if there is no list, or an image of it does not exist or is in two splits; see
             also :class:`BaseSegDataset`.
     """
 
@@ -36,7 +37,8 @@ class BDD100KNightDataset(BaseSegDataset):
         return super()._images(folder)
 
     def _find_listed(self, line: str, there: Mapping[str, str]) -> str | None:
-        path = without_suffix(line, (self.img_suffix, self.seg_map_suffix))
+        images = (self.img_suffix,) if isinstance(self.img_suffix, str) else self.img_suffix
+        path = without_suffix(line, (*images, self.seg_map_suffix))
         while "/" in path and path not in there:
             path = path.partition("/")[2]
         if path in there:

@@ -8,10 +8,10 @@ from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 @DATASETS.register_module()
 class CityscapesDataset(BaseSegDataset):
-    """``<city>/*_leftImg8bit.png`` and ``<city>/*_gtFine_labelTrainIds.png``.
+    """Images ``<city>/*_leftImg8bit.png``, label maps ``<city>/*_gtFine_labelTrainIds.png``.
 
-    The converter makes the latter. The split is part of the prefixes: ``leftImg8bit/train`` and
-    ``gtFine/train``.
+    The converter makes the label maps. The split is part of the prefixes: ``leftImg8bit/train``
+    and ``gtFine/train``.
     """
 
     IGNORED_EDGES = (15 / 640, 120 / 640)

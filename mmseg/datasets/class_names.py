@@ -1,4 +1,4 @@
-"""The Cityscapes classes: names, colours, and how label ids become train ids. One owner of each."""
+"""Names, colours and ids of the Cityscapes classes."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from mmseg.utils import InputError
 
 IGNORE_INDEX = 255
 
-# name of each train id -> RGB colour
+# Name of each train id, in order -> RGB colour.
 _CLASSES: dict[str, tuple[int, int, int]] = {
     "road": (128, 64, 128),
     "sidewalk": (244, 35, 232),
@@ -34,8 +34,8 @@ _CLASSES: dict[str, tuple[int, int, int]] = {
 CITYSCAPES_CLASSES: tuple[str, ...] = tuple(_CLASSES)
 CITYSCAPES_PALETTE: list[list[int]] = [list(colour) for colour in _CLASSES.values()]
 
-# What is learned from SYNTHIA is measured by the classes that it shares with Cityscapes, and by
-# these without the three that are the hardest: name of the mean -> its classes.
+#: Name of a mean -> its classes. Models trained on SYNTHIA are compared by the 16 classes that it
+#: shares with Cityscapes, and by these without the three hardest.
 _NOT_IN_SYNTHIA = {"terrain", "truck", "train"}
 _HARDEST = {"wall", "fence", "pole"}
 CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "mIoU13": tuple(n for n in _CLASSES if n not in _NOT_IN_SYNTHIA | _HARDEST),
 }
 
-# Label ids run from 0 to 34: Cityscapes' 0-33, and 34 where GTA writes the license plate.
+# Label ids are 0 to 34: Cityscapes' 0-33, and 34 for GTA's license plates.
 NUM_LABEL_IDS = 35
 LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
     label_id: train_id
@@ -52,7 +52,7 @@ LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
     )
 }
 
-# SYNTHIA's ids run from 0 (void) to 22; parking slots, road works and lane markings are no class.
+# SYNTHIA's ids are 0 (void) to 22; parking slots, road works and lane markings have no train id.
 NUM_SYNTHIA_IDS = 23
 SYNTHIA_ID_TO_TRAIN_ID: dict[int, int] = {
     synthia_id: train_id
@@ -63,7 +63,7 @@ SYNTHIA_ID_TO_TRAIN_ID: dict[int, int] = {
 
 
 def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.ndarray:
-    """Look-up table (256,) uint8 from label id to train id; ids without one become 255."""
+    """Make a look-up table (256,) uint8 from label id to train id, 255 for ids without one."""
     table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
     for number, train_id in train_ids.items():
         table[number] = train_id
@@ -71,7 +71,7 @@ def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.nd
 
 
 def label_id_table() -> np.ndarray:
-    """Look-up table (256,) uint8 from train id to label id; what is no train id becomes 0."""
+    """Make a look-up table (256,) uint8 from train id to label id, 0 for other values."""
     table = np.zeros(256, dtype=np.uint8)
     for label_id, train_id in LABEL_ID_TO_TRAIN_ID.items():
         table[train_id] = label_id
@@ -79,8 +79,8 @@ def label_id_table() -> np.ndarray:
 
 
 def distinct_palette(num_classes: int) -> list[list[int]]:
-    """As many RGB colours that are easy to tell apart."""
-    # Steps of the golden ratio never meet a hue again; every third colour is pale or dark.
+    """Choose RGB colours, one for each class, that are easy to distinguish."""
+    # Hues in steps of the golden ratio never repeat; brightness and saturation vary by three.
     looks = ((0.85, 0.9), (0.45, 0.95), (0.9, 0.55))
     return [
         [round(255 * value) for value in colorsys.hsv_to_rgb(i * 0.618034 % 1, *looks[i % 3])]
@@ -89,14 +89,14 @@ def distinct_palette(num_classes: int) -> list[list[int]]:
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Raise InputError unless ``classes`` are different names, of which labels can hold 255."""
+    """Raise InputError unless ``classes`` are 1 to 255 different names."""
     named = isinstance(classes, list | tuple) and all(isinstance(n, str) and n for n in classes)
     if not named or len(set(classes)) < len(classes) or not 0 < len(classes) <= IGNORE_INDEX:
         raise InputError(f"classes must be 1 to {IGNORE_INDEX} different names, not {classes!r}")
 
 
 def check_palette(palette: Sequence[Sequence[int]], num_classes: int) -> None:
-    """Raise InputError unless ``palette`` holds a colour, red, green and blue, for each class."""
+    """Raise InputError unless ``palette`` holds (red, green, blue) for each class."""
     colours = palette if isinstance(palette, list | tuple) else ()
     if len(colours) != num_classes:
         raise InputError(f"the palette has {len(colours)} colours for {num_classes} classes")

@@ -1,4 +1,4 @@
-"""Dark Zurich (Sakaridis et al., ICCV 2019): streets by night, with images of the same by day."""
+"""Dark Zurich (Sakaridis et al., ICCV 2019): streets at night, with day images of the places."""
 
 import csv
 import os
@@ -17,28 +17,27 @@ IMAGES = "rgb_anon"
 
 @DATASETS.register_module()
 class DarkZurichDataset(BaseSegDataset):
-    """``<sequence>/*_rgb_anon.png`` and ``<sequence>/*_gt_labelTrainIds.png``.
+    """Images ``<sequence>/*_rgb_anon.png``, label maps ``<sequence>/*_gt_labelTrainIds.png``.
 
-    Both are part of the data set; only ``val`` has labels. The split is part of the prefixes:
+    The data set includes both; only ``val`` has labels. The split is part of the prefixes:
     ``rgb_anon/val/night`` and ``gt/val/night``.
 
-    Models trained for Dark Zurich multiply their probabilities by test-time class weights on it, as
-    published, and nowhere else: each sample has ``use_class_weight``.
+    Models trained for Dark Zurich use test-time class weights only on this data set, as published:
+    each sample has ``use_class_weight``.
 
-    With ``corresp`` each sample has ``day_img_path``, the day image taken nearest to it. The files
-    ``<corresp>/**/*.csv`` name in their first two columns the night image and the day image by
-    their paths below ``rgb_anon``, without suffix. Of several rows on one image the last counts.
+    With ``corresp`` each sample has ``day_img_path``, the day image taken closest to it. The first
+    two columns of the files ``<corresp>/**/*.csv`` are the paths of night image and day image below
+    ``rgb_anon``, without suffix. If several rows name the same night image, the last counts.
 
     Args:
         data_root: folder that the other paths are relative to.
-        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        corresp: folder of the csv files; None to do without day images.
-        base: the other arguments of :class:`BaseSegDataset`.
+        data_prefix: ``img_path`` and, if labels are read, ``seg_map_path``.
+        corresp: folder of the csv files; None: no day images.
+        base: other arguments of :class:`BaseSegDataset`.
 
     Raises:
-        InputError: if with ``corresp``, for csv files that are missing or of another form, an image
-            that they do not name, and a day image that is not there; see also
-            :class:`BaseSegDataset`.
+        InputError: with ``corresp``, if csv files are missing or malformed, do not name an image,
+            or name a day image that does not exist; see also :class:`BaseSegDataset`.
     """
 
     METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
@@ -56,16 +55,15 @@ class DarkZurichDataset(BaseSegDataset):
         super().__init__(data_root, data_prefix, **base)
 
     def load_data_list(self) -> list[dict]:
-        """As :class:`BaseSegDataset`, with ``use_class_weight`` and, if asked for, day images."""
+        """Load the samples as :class:`BaseSegDataset`; add ``use_class_weight`` and day images."""
         infos = super().load_data_list()
         for info in infos:
             info["use_class_weight"] = True
         if self.corresp is not None:
-            self._add_day_images(infos)
+            self._add_day_images(infos, os.path.join(self.data_root, self.corresp))
         return infos
 
-    def _add_day_images(self, infos: list[dict]) -> None:
-        folder = os.path.join(self.data_root, self.corresp)
+    def _add_day_images(self, infos: list[dict], folder: str) -> None:
         day_of = dict(_read_pairs(folder))
         images = os.path.join(self.data_root, IMAGES)
         lost = []
@@ -90,7 +88,7 @@ class DarkZurichDataset(BaseSegDataset):
 
 
 def _read_pairs(folder: str) -> Iterator[tuple[str, str]]:
-    """Night image and day image of each row of the csv files below ``folder``."""
+    """Yield night image and day image of each row of the csv files below ``folder``."""
     files = list_files(folder, ".csv")
     if not files:
         raise InputError(
@@ -108,9 +106,9 @@ def _read_pairs(folder: str) -> Iterator[tuple[str, str]]:
                     if len(cells) < 2 or not (cells[0] and cells[1]):
                         raise InputError(
                             f"{path}, line {number}: expected a night image and a day image, "
-                            f"separated by a comma, got {','.join(row)!r}: extract it anew"
+                            f"separated by a comma, got {','.join(row)!r}: extract it again"
                         )
                     yield cells[0], cells[1]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path} cannot be read ({reason}): extract it anew") from error
+            raise InputError(f"{path} cannot be read ({reason}): extract it again") from error

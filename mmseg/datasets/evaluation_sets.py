@@ -1,4 +1,4 @@
-"""The data sets to evaluate on, by name: ``--dataset cityscapes dark_zurich ...``."""
+"""Data sets to evaluate on, by name: ``--dataset cityscapes dark_zurich ...``."""
 
 import copy
 import os
@@ -14,17 +14,17 @@ from mmseg.utils.config import load_config
 
 
 def _evaluation_set(scale: tuple[int, int], **dataset: Any) -> dict[str, Any]:
-    """Config of a labelled data set whose images are resized to fit ``scale``."""
+    """Make the config of a labelled data set whose images are resized to fit ``scale``."""
     pipeline = [
         {"type": "LoadImageFromFile"},
         {"type": "Resize", "scale": scale, "keep_ratio": True},
-        {"type": "LoadAnnotations"},  # behind the resize: labels keep their size
+        {"type": "LoadAnnotations"},  # after Resize, so that labels keep their size
         {"type": "PackSegInputs"},
     ]
     return {**dataset, "test_mode": True, "pipeline": pipeline}
 
 
-# Name -> labelled split, at the resolution of the published results.
+#: Name -> config of the labelled split, at the resolution of the published results.
 EVALUATION_SETS: dict[str, dict[str, Any]] = {
     "cityscapes": _evaluation_set(
         scale=(1280, 640),
@@ -63,7 +63,7 @@ EVALUATION_SETS: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Name -> the split whose labels only a test server has.
+#: Name -> config of the split whose labels only a test server has.
 TEST_SPLITS: dict[str, dict[str, Any]] = {
     "cityscapes": {"data_prefix": {"img_path": "leftImg8bit/test"}},
     "dark_zurich": {"data_prefix": {"img_path": "rgb_anon/test/night"}},
@@ -77,8 +77,8 @@ class EvaluationSet:
 
     Attributes:
         name: heading of its results.
-        tag: stands for it in the names of files.
-        cfg: holds its ``test_dataloader`` and, if it has one, its ``tta_pipeline``.
+        tag: short name for file names.
+        cfg: a config with its ``test_dataloader`` and, if it has one, its ``tta_pipeline``.
     """
 
     name: str
@@ -87,10 +87,10 @@ class EvaluationSet:
 
 
 def own_set(cfg: Config) -> EvaluationSet:
-    """The config's ``test_dataloader``, labelled or not.
+    """Return the data set of the config's ``test_dataloader``, labelled or not.
 
     Raises:
-        InputError: if it has none.
+        InputError: if the config has no ``test_dataloader``.
     """
     if not isinstance(cfg.get("test_dataloader"), dict):
         raise InputError("the config has no test_dataloader")
@@ -99,9 +99,9 @@ def own_set(cfg: Config) -> EvaluationSet:
 
 
 def own_labelled_set(cfg: Config) -> EvaluationSet:
-    """The config's ``test_dataloader`` or, if only that has labels, its ``val_dataloader``.
+    """Return the data set of ``test_dataloader`` or, if only that has labels, ``val_dataloader``.
 
-    Of the first, ``cfg`` of the result is the config itself.
+    For the former, ``cfg`` of the result is the config itself.
     """
     loader = next((each for each in _loaders(cfg) if is_labelled(each.dataset)), None)
     own = loader is None or loader is cfg.get("test_dataloader")
@@ -111,19 +111,19 @@ def own_labelled_set(cfg: Config) -> EvaluationSet:
 def evaluation_sets(
     cfg: Config, names: Sequence[str] = (), data_roots: Mapping[str, str] | None = None
 ) -> list[EvaluationSet]:
-    """The data sets of ``--dataset`` and ``--data-root``.
+    """Return the data sets of ``--dataset`` and ``--data-root``.
 
-    A labelled data set of the config itself stands for a named one of its class, with its folder
-    and its pipeline.
+    If the config itself has a labelled data set of the class of a named one, that is used, with its
+    folder and its pipeline.
 
     Args:
-        cfg: of the model. It is not changed.
-        names: of ``EVALUATION_SETS``, or config files, whose ``test_dataloader`` is taken; the
-            config's own by default.
-        data_roots: name (of a config file: its stem) -> folder that holds the data set.
+        cfg: config of the model, which is not changed.
+        names: names in ``EVALUATION_SETS``, or config files whose ``test_dataloader`` is used;
+            default: the data set of ``cfg``.
+        data_roots: name (of a config file: its stem) -> folder of the data set.
 
     Raises:
-        InputError: if an unknown name, one that is given twice, or a folder that does not exist.
+        InputError: if a name is unknown or given twice, or a folder does not exist.
     """
     if not names and not data_roots:
         return [own_set(cfg)]
@@ -143,18 +143,18 @@ def evaluation_sets(
 def submission_set(
     cfg: Config, name: str, data_root: str | os.PathLike | None = None
 ) -> EvaluationSet:
-    """All images of the test split of a data set.
+    """Return all images of the test split of a data set.
 
-    A data set of the config itself stands for one of its class, as in :func:`evaluation_sets`.
+    If the config itself has a data set of this class, that is used, as in :func:`evaluation_sets`.
 
     Args:
-        cfg: of the model. It is not changed.
-        name: of ``TEST_SPLITS``.
-        data_root: folder that holds the data set.
+        cfg: config of the model, which is not changed.
+        name: name in ``TEST_SPLITS``.
+        data_root: folder of the data set.
     """
     found = _named(cfg, name, labelled=False)
     dataset = found.cfg.test_dataloader.dataset
-    for key in ("data_prefix", "ann_file", "indices", "conditions"):  # they choose other images
+    for key in ("data_prefix", "ann_file", "indices", "conditions"):  # these select images
         dataset.pop(key, None)
     dataset.update(TEST_SPLITS[name])
     if data_root is not None:
@@ -163,14 +163,14 @@ def submission_set(
 
 
 def is_labelled(dataset: Mapping[str, Any]) -> bool:
-    """Whether a data set, by its config, has labels; one that says nothing of them may have."""
+    """Tell by its config whether a data set has labels; without ``data_prefix`` it may have."""
     if "data_prefix" in dataset:
         return bool((dataset["data_prefix"] or {}).get("seg_map_path"))
     return dataset.get("split") != "test"
 
 
 def name_of(dataset: Mapping[str, Any]) -> str | None:
-    """The name in ``EVALUATION_SETS`` of a data set's class, by the config of the data set."""
+    """Return the name in ``EVALUATION_SETS`` of the class in the config of a data set."""
     known = (name for name, each in EVALUATION_SETS.items() if each["type"] == dataset.get("type"))
     return next(known, None)
 
@@ -203,13 +203,13 @@ def _of_file(path: str) -> EvaluationSet:
 
 
 def _loaders(cfg: Config) -> list[Any]:
-    """Configs of the data loaders that the model is tested and validated with."""
+    """Return the configs of the data loaders for testing and validation."""
     loaders = [cfg.get(key) for key in ("test_dataloader", "val_dataloader")]
     return [loader for loader in loaders if isinstance(loader, dict) and "dataset" in loader]
 
 
 def _with_loader(cfg: Config, loader: Any) -> Config:
-    """What of a config is for testing with one of its data loaders."""
+    """Return the parts of a config for testing with one of its data loaders."""
     parts = {"test_dataloader": loader, "tta_pipeline": cfg.get("tta_pipeline")}
     return Config(copy.deepcopy({key: value for key, value in parts.items() if value}))
 

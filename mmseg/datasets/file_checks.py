@@ -1,4 +1,4 @@
-"""What every reader of images checks before it decodes: is the file there, whole, not too large."""
+"""Checks of image files before decoding: that they exist, are complete and not too large."""
 
 import io
 import os
@@ -15,9 +15,9 @@ from PIL import Image
 
 from mmseg.utils import InputError
 
-# What an image may have; more are refused by its head, before it is decoded.
+#: Largest number of pixels; larger images are refused by their header, before decoding.
 MAX_PIXELS = 2**28
-OPENCV_PIXELS = 2**30  # its own limit
+OPENCV_PIXELS = 2**30  # limit of OpenCV
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
@@ -28,10 +28,10 @@ _JPEG_END = b"\xff\xd9"
 
 @contextmanager
 def pixels_allowed(count: int) -> Iterator[None]:
-    """Let all readers of this process decode images of up to ``count`` pixels for a while.
+    """Allow all readers of this process to decode up to ``count`` pixels within the context.
 
     Raises:
-        InputError: if OpenCV does not decode so many.
+        InputError: if OpenCV cannot decode so many.
     """
     global MAX_PIXELS
     if not 1 <= count <= OPENCV_PIXELS:
@@ -45,10 +45,10 @@ def pixels_allowed(count: int) -> Iterator[None]:
 
 
 def read_whole(path: str) -> bytes:
-    """The content of an image file.
+    """Read the content of an image file.
 
     Raises:
-        InputError: if it is missing, no regular file, truncated or too large as an image.
+        InputError: if it is missing, not a regular file, truncated, or its image too large.
     """
     check_regular(path)
     try:
@@ -60,14 +60,14 @@ def read_whole(path: str) -> bytes:
 
 
 def check_regular(path: str) -> None:
-    """Refuse what is no file, before it is opened: a named pipe would wait for a writer.
+    """Check that a path is a regular file before it is opened; a pipe would wait for a writer.
 
     Raises:
         InputError: if it is missing, or a folder, pipe, socket or device.
     """
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError) as error:  # ValueError: of a name that holds a null
+    except (OSError, ValueError) as error:  # ValueError: for a null character in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} cannot be read: {reason}") from error
     if not stat.S_ISREG(mode):
@@ -77,9 +77,9 @@ def check_regular(path: str) -> None:
 
 
 def check_whole(data: bytes, path: str) -> None:
-    """Check that a file ends as its format does, and that its image is not too large.
+    """Check that a file has the end marker of its format, and that its image is not too large.
 
-    Some versions of OpenCV fill what a truncated file lacks instead of failing.
+    Some versions of OpenCV fill the missing part of a truncated file instead of failing.
 
     Raises:
         InputError: if it is empty or truncated, or has more than ``MAX_PIXELS``.
@@ -97,13 +97,13 @@ def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
     """Open an image without decoding its pixels.
 
     Raises:
-        InputError: if it is no image, or has more than ``MAX_PIXELS``.
+        InputError: if it is not an image, or has more than ``MAX_PIXELS``.
     """
     try:
         image = Image.open(source)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
-    # Pillow raises whatever a damaged file leads its plugins to.
+    # Pillow's plugins raise any kind of exception for a damaged file.
     except Exception as error:
         raise undecodable(path) from error
     _check_pixels(image.size, path)
@@ -111,18 +111,18 @@ def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
 
 
 def undecodable(path: str) -> InputError:
-    """The error of a file that no decoder takes."""
+    """Make the error for a file that cannot be decoded."""
     return InputError(f"{path} cannot be decoded as an image: copy or write it again")
 
 
 def _declared_size(data: bytes, path: str) -> tuple[int, int]:
-    """Width and height of an image, (0, 0) of what Pillow does not know: OpenCV may."""
+    """Read width and height of an image; (0, 0) if Pillow cannot (OpenCV may)."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
-    except Exception:  # Pillow raises whatever a damaged file leads its plugins to
+    except Exception:  # Pillow's plugins raise any kind of exception for a damaged file
         return 0, 0
 
 
@@ -141,29 +141,30 @@ def _too_large(path: str) -> InputError:
 GREY, RGB, PALETTE = b"\0", b"\2", b"\3"  # colour types
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
-# Width, height, bits a channel, colour type, two that never vary, and whether it is interlaced.
+# Width, height, bits per channel, colour type, two constants, and whether it is interlaced.
 _HEAD, _HEAD_START = struct.Struct(">IIBBBBB"), 16
 _DEPTH, _COLOUR_TYPE = 24, slice(25, 26)
 
 
 def is_png(data: bytes) -> bool:
-    """Whether a file begins like a PNG."""
+    """Tell whether a file starts like a PNG."""
     return data.startswith(_MAGIC)
 
 
 def png_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG gives; (0, 0) for any other file."""
-    whole = is_png(data) and len(data) >= _HEAD_START + _HEAD.size
-    return _HEAD.unpack_from(data, _HEAD_START)[:2] if whole else (0, 0)
+    """Read width and height of a PNG; (0, 0) for any other file."""
+    if not is_png(data) or len(data) < _HEAD_START + _HEAD.size:
+        return 0, 0
+    return _HEAD.unpack_from(data, _HEAD_START)[:2]
 
 
 def png_depth(data: bytes) -> int:
-    """Bits a channel of a PNG; 8 for any other file."""
+    """Read the bits per channel of a PNG; 8 for any other file."""
     return data[_DEPTH] if is_png(data) and len(data) > _DEPTH else 8
 
 
 def chunks_before_pixels(data: bytes) -> set[bytes]:
-    """Names of the chunks of a PNG in front of its pixels; none of any other file."""
+    """List the chunks of a PNG before its pixels; empty for any other file."""
     names, start = set(), len(_MAGIC)
     while is_png(data) and start < len(data) and b"IDAT" not in names:
         names.add(data[start + 4 : start + 8])
@@ -177,13 +178,13 @@ def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) ->
     Decoding is most of what a data loader does.
 
     Args:
-        data: content of a whole file.
-        colour_types: those of PNG that will do.
-        mode: ``"rgb"`` or ``"mono"``, of what is decoded.
+        data: content of the file.
+        colour_types: accepted colour types of PNG.
+        mode: ``"rgb"`` or ``"mono"``.
 
     Returns:
-        None for other files, for those with EXIF data, which may turn them, or with several frames,
-        and for damaged ones: other decoders may still read them, or know better why they cannot.
+        The image; None for other files, for EXIF data, which may rotate the image, for several
+        frames, and for damaged files: other decoders may read these, or explain why they cannot.
     """
     is_long_enough = len(data) >= _HEAD_START + _HEAD.size
     if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in colour_types):
@@ -193,5 +194,5 @@ def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) ->
         return None
     try:
         return decode_image_png_u8(data, (height, width), mode)
-    except Exception:  # the only class that it raises
+    except Exception:  # the only class of error that it raises
         return None

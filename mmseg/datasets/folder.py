@@ -1,4 +1,4 @@
-"""The user's own images, with the user's own classes."""
+"""Data set of the user's images and classes."""
 
 import json
 import os
@@ -15,30 +15,30 @@ from .image_files import IMAGE_SUFFIXES
 
 @DATASETS.register_module()
 class FolderDataset(BaseSegDataset):
-    """Images of any common format in one folder tree, PNGs of the same names in another.
+    """Images of any common format in one folder tree, PNG label maps of the same names in another.
 
-    ``<img_path>/a/b.jpg`` belongs to ``<seg_map_path>/a/b.png``. Label maps hold class indices,
-    counted from 0 (greyscale or palette); 255 is no class. The classes are those of ``metainfo``,
-    or else of a file in the data root::
+    ``<img_path>/a/b.jpg`` belongs to ``<seg_map_path>/a/b.png``. Label maps hold class indices from
+    0 (greyscale or palette); 255 is ignored. The classes are given by ``metainfo`` or by a file in
+    the data root::
 
         {"classes": ["road", "other"], "palette": [[128, 64, 128], [0, 0, 0]]}
 
-    Without ``palette`` colours are chosen. Images without labels need no classes.
+    Without ``palette`` colours are chosen automatically. Images without labels need no classes.
 
     Args:
         data_root: folder that the other paths are relative to.
-        data_prefix: ``img_path`` and, where labels are read, ``seg_map_path``.
-        classes_file: file of the classes; not read if ``metainfo`` has classes.
-        absent_classes: names of classes that no label map shows on purpose; without, training on
-            such label maps is refused.
-        metainfo: ``classes`` and, if wanted, ``palette``.
-        base: the other arguments of :class:`BaseSegDataset`; ``img_suffix`` is by default those of
-            all common formats.
+        data_prefix: ``img_path`` and, if labels are read, ``seg_map_path``.
+        classes_file: file of the classes; ignored if ``metainfo`` has classes.
+        absent_classes: names of classes that the label maps do not contain on purpose; training
+            refuses label maps that lack other classes.
+        metainfo: ``classes`` and optionally ``palette``.
+        base: other arguments of :class:`BaseSegDataset`; ``img_suffix`` is by default those of all
+            common formats.
 
     Raises:
-        InputError: if labels are read without classes, for a file of classes that is none, for
-            absent classes that are no classes, and two images that differ in the suffix alone; see
-            also :class:`BaseSegDataset`.
+        InputError: if labels are read without classes, the file of classes is invalid, absent
+            classes are unknown, or two images differ only in the suffix; see also
+            :class:`BaseSegDataset`.
     """
 
     IMG_SUFFIX = IMAGE_SUFFIXES + tuple(suffix.upper() for suffix in IMAGE_SUFFIXES)
@@ -71,7 +71,7 @@ class FolderDataset(BaseSegDataset):
 
 
 def _read_classes(path: str) -> dict:
-    """``classes`` and, if it is there, ``palette`` of a file of classes."""
+    """Read ``classes`` and optionally ``palette`` from a file of classes."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)

@@ -8,7 +8,7 @@ from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 @DATASETS.register_module()
 class GTADataset(BaseSegDataset):
-    """``images/*.png`` and ``labels/*_labelTrainIds.png``, the latter made by the converter."""
+    """Images ``images/*.png``, label maps ``labels/*_labelTrainIds.png`` made by the converter."""
 
     METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}
     IMG_SUFFIX = ".png"

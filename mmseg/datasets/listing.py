@@ -1,11 +1,11 @@
-"""Finding the files below a folder."""
+"""List the files below a folder."""
 
 import os
 from collections.abc import Iterator
 
 from mmseg.utils import InputError
 
-# What computers, servers and notebooks leave in people's folders, besides hidden files.
+# Names of files and folders that operating systems and servers create, next to hidden ones.
 _SYSTEM_NAMES = {
     "$recycle.bin",
     "#recycle",
@@ -23,10 +23,10 @@ _SYSTEM_NAMES = {
 def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list[str]:
     """List the files below ``folder`` that end with ``suffix``, relative to it and sorted.
 
-    With several suffixes, any of them will do. Left out are hidden files (a killed writer leaves
-    its temporary ones so), hidden and system folders, and what is no file, like a named pipe. Links
-    are followed, but not to a folder that holds the link or lies in the searched one: a loop would
-    list a file many times. A link to nothing is listed, so that its reader names it.
+    With several suffixes, any of them may match. Hidden files (such as temporary files of a killed
+    writer), hidden and system folders, and special files such as pipes are left out. Links are
+    followed, but not to a folder that contains the link or is inside the searched one, which would
+    list files many times. Broken links are listed, so that their reader reports them.
 
     Raises:
         InputError: if a folder cannot be read.
@@ -38,16 +38,19 @@ def list_files(folder: str | os.PathLike, suffix: str | tuple[str, ...]) -> list
 
 
 def is_system_name(name: str) -> bool:
-    """Whether a file or folder of this name is hidden or one of the system's."""
+    """Tell whether a file or folder of this name is hidden or made by the system."""
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def _walk(
     folder: str, head: str, suffix: str | tuple[str, ...], trees: tuple[str, ...]
 ) -> Iterator[str]:
-    """Go through a folder whose path below the searched one is ``head``.
+    """Yield the files of a folder, recursively.
 
     Args:
+        folder: the folder.
+        head: its path relative to the searched folder.
+        suffix: see :func:`list_files`.
         trees: real paths of the searched folder and of the links that led from it to this one.
     """
     try:

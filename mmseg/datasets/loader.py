@@ -1,4 +1,4 @@
-"""Data loaders whose workers fail with a line instead of hanging."""
+"""Data loaders whose workers report errors instead of hanging."""
 
 import time
 import traceback
@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from mmseg.utils import InputError
 
-# Seconds without a batch after which a loader counts as stuck, unless its config says otherwise.
+#: Seconds without a batch after which a loader fails, unless its config sets ``timeout``.
 TIMEOUT = 600
-# Parts of the messages of torch's data loader, and what they mean.
+# Explanations of the messages of torch's data loader.
 _SHARED_MEMORY = (
     "/dev/shm is too small for the workers of the data loader: load in the training process with "
     "num_workers=0 (--cfg-options train_dataloader.num_workers=0 val_dataloader.num_workers=0, of "
@@ -35,11 +35,11 @@ _LOADER_ERRORS = {
 
 
 def build_dataloader(cfg: Mapping[str, Any], **options: Any) -> DataLoader:
-    """Build a data loader that neither hangs nor needs settings of workers that it does not have.
+    """Build a data loader that does not hang, and ignore worker settings if there are no workers.
 
     Args:
-        cfg: a ``*_dataloader`` of a config; it is not changed.
-        options: of mmengine's ``Runner.build_dataloader``.
+        cfg: config of the data loader, which is not changed.
+        options: options of mmengine's ``Runner.build_dataloader``.
     """
     cfg = dict(cfg)
     if not cfg.get("num_workers"):
@@ -53,10 +53,10 @@ def build_dataloader(cfg: Mapping[str, Any], **options: Any) -> DataLoader:
 
 
 def _shared_batch(collate: Callable[[list], Any], samples: list) -> Any:
-    """Collate in a worker, and put the tensors where the main process can reach them.
+    """Collate a batch, and in a worker move its tensors to shared memory.
 
-    The queue would do so in a thread whose errors nobody hears of: the main process would wait for
-    ever for a batch that has found no room in the shared memory.
+    Otherwise the queue would move them in a thread whose errors are lost: if the shared memory is
+    full, the main process would wait for ever.
     """
     batch = collate(samples)
     if get_worker_info() is not None:
@@ -66,7 +66,7 @@ def _shared_batch(collate: Callable[[list], Any], samples: list) -> Any:
 
 
 def tensors_of(data: Any) -> Iterator[Tensor]:
-    """All tensors in a batch."""
+    """Yield all tensors in a batch."""
     if isinstance(data, Tensor):
         yield data
     elif isinstance(data, Mapping | BaseDataElement):
@@ -79,10 +79,10 @@ def tensors_of(data: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def loader_errors() -> Iterator[None]:
-    """Tell in a line that the workers of a data loader have died or lack shared memory.
+    """Report that workers of a data loader have died or lack shared memory as one error.
 
     Raises:
-        InputError: instead of what torch raises, anywhere in the main thread, when a worker dies.
+        InputError: instead of the various errors of torch in the main thread when a worker dies.
     """
     try:
         yield
@@ -101,7 +101,7 @@ def _loader_error(error: Exception) -> str | None:
     text = str(error)
     if isinstance(error, RuntimeError) and "DataLoader" not in text:
         return None
-    if "Original Traceback" in text and "shared memory" not in text:  # the data set's own error
+    if "Original Traceback" in text and "shared memory" not in text:  # an error of the data set
         return None
     return next(reason for part, reason in _LOADER_ERRORS.items() if part in text)
 
@@ -112,7 +112,7 @@ def _is_in_multiprocessing(error: BaseException) -> bool:
 
 
 def _death_of_worker(error: Exception) -> Exception:
-    """What torch says when the system reports the death, a little after the pipes are closed."""
+    """Wait for torch's report of a worker's death, which follows the closing of its pipes."""
     try:
         time.sleep(0.5)
     except RuntimeError as death:

@@ -1,4 +1,4 @@
-"""Nighttime Driving (Dai and Van Gool, ITSC 2018): fifty coarsely labelled streets by night."""
+"""Nighttime Driving (Dai and Van Gool, ITSC 2018): fifty coarsely labelled night images."""
 
 from mmseg.registry import DATASETS
 
@@ -8,7 +8,7 @@ from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 @DATASETS.register_module()
 class NightDrivingDataset(BaseSegDataset):
-    """``*_leftImg8bit.png`` and ``*_gtCoarse_labelTrainIds.png``, both part of the data set.
+    """Images ``*_leftImg8bit.png``, label maps ``*_gtCoarse_labelTrainIds.png``; both are included.
 
     The prefixes are ``leftImg8bit/test/night`` and ``gtCoarse_daytime_trainvaltest/test/night``.
     """

@@ -1,4 +1,4 @@
-"""Which classes the label maps show: one that none shows cannot be learnt."""
+"""Check which classes occur in label maps; others cannot be learned."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -10,30 +10,30 @@ from .basesegdataset import BaseSegDataset
 from .class_names import IGNORE_INDEX
 from .image_files import count_values, read_label
 
-# Without statistics, so many label maps are read at most if they show two classes ...
+# Largest number of label maps to read without statistics if they contain two classes ...
 SAMPLE = 100
-# ... and so many if not: most images of some data sets (of faults, of fires) show one class.
+# ... and if not: in some data sets (defects, fires) most images contain one class.
 LARGE_SAMPLE = 1000
-# With statistics, which leave out 255, so many are read to tell the values found.
+# Number of label maps to read with statistics, which leave out 255, to list the values found.
 EXAMPLES = 10
-# In a message, so many classes are named.
+# Number of classes to name in a message.
 SHOWN = 8
 
 
 def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = None) -> str | None:
-    """Look for classes that no label map shows.
+    """Find classes that occur in no label map.
 
     Args:
-        dataset: reads labels.
-        counted: values that occur in all its label maps; None to read a sample of them until every
-            class has been seen.
+        dataset: data set that reads labels.
+        counted: values that occur in its label maps; None: read a sample of the label maps until
+            every class has occurred.
 
     Returns:
-        A warning of such classes that may be meant so; None if there are none.
+        A warning that names classes that may be absent on purpose; None if all occur.
 
     Raises:
-        InputError: if fewer than two classes occur, or a class does not of which the user says that
-            it does (:class:`~mmseg.datasets.FolderDataset`).
+        InputError: if fewer than two classes occur, or one is missing in a data set that must have
+            all of them (:class:`~mmseg.datasets.FolderDataset`).
     """
     total = number = len(dataset)
     if counted is None:
@@ -47,7 +47,7 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
     if counted is not None:
         values |= _sampled_values(dataset, EXAMPLES, EXAMPLES)[0]
     maps = "no label map" if number == total else f"none of {number} of the {total} label maps"
-    text = absence(f"{maps} of {dataset.data_root}", names, missing, values)
+    text = absence_message(f"{maps} of {dataset.data_root}", names, missing, values)
     if dataset.NEEDS_ALL_CLASSES and number == total and not dataset.is_subset:
         raise InputError(
             f"{text}. Name a class that is absent on purpose in absent_classes of the data set"
@@ -57,14 +57,16 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
     return text
 
 
-def absence(where: str, names: Sequence[str], missing: Iterable[int], values: Iterable[int]) -> str:
-    """Say in a line which classes do not occur, and which values do.
+def absence_message(
+    where: str, names: Sequence[str], missing: Iterable[int], values: Iterable[int]
+) -> str:
+    """Describe in a line which classes do not occur, and which values do.
 
     Args:
-        where: what does not show them.
-        names: of all classes; may be empty texts.
-        missing: the classes.
-        values: that were found.
+        where: label maps that do not contain the classes.
+        names: names of all classes; may be empty strings.
+        missing: the missing classes.
+        values: the values found.
     """
     classes = [f"{i} ({names[i]})" if names[i] else str(i) for i in missing]
     if len(classes) > SHOWN:
@@ -77,25 +79,25 @@ def absence(where: str, names: Sequence[str], missing: Iterable[int], values: It
 
 
 def absent_from(names: Sequence[str], values: Collection[int]) -> list[int]:
-    """The classes that are not among the values."""
+    """List the classes that are not among the values."""
     return [index for index in range(len(names)) if index not in values]
 
 
 def is_too_few(names: Sequence[str], values: Collection[int]) -> bool:
-    """Whether fewer than two classes occur, of a task of two or more."""
+    """Tell whether fewer than two of two or more classes occur."""
     return len(names) > 1 and len(names) - len(absent_from(names, values)) < 2
 
 
 def _sampled_values(dataset: BaseSegDataset, most: int, most_of_one: int) -> tuple[set[int], int]:
-    """Values of label maps spread over the data set, and how many were read.
+    """Collect the values of label maps spread over the data set, and count the maps read.
 
-    It ends when all classes have been seen, after ``most`` label maps if two have been, and after
+    Stop when all classes have occurred, after ``most`` label maps if two have, or after
     ``most_of_one``.
     """
     names = dataset.metainfo["classes"]
     wanted = {i for i, name in enumerate(names) if name not in dataset.absent_classes}
     values: set[int] = set()
-    # Not in order, since neighbours in a film look alike; the same in each process of a run.
+    # In random order, since neighbours in a video look alike; the same in each process of a run.
     order = np.random.default_rng(0).permutation(len(dataset))[:most_of_one]
     for number, index in enumerate(order):
         if wanted <= values or (number >= most and not is_too_few(names, values)):

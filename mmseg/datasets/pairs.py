@@ -1,4 +1,4 @@
-"""Do an image and its label map have the same size? In GTA, some do not."""
+"""Check that images and label maps have the same size, which some in GTA have not."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,18 +9,18 @@ from mmseg.utils import InputError
 from .basesegdataset import BaseSegDataset
 from .image_files import image_size, size_and_orientation
 
-# Reading the head of a file is waiting, where the files lie on a server.
+# Threads help if the files are on a server, where reading a header is mostly waiting.
 _THREADS = 8
-_PAIRS_A_TASK = 256
+_PAIRS_PER_TASK = 256
 
 
 @dataclass(frozen=True)
 class PairCheck:
-    """What the heads of an image and its label map say.
+    """Result of comparing the headers of an image and its label map.
 
     Attributes:
-        conflict: how their sizes differ; None if they do not.
-        turned: the image, if EXIF data turn or mirror it in a way that its size does not show.
+        conflict: how their sizes differ; None if they are equal.
+        turned: path of the image, if EXIF data rotate or mirror it without changing its size.
     """
 
     conflict: str | None = None
@@ -28,9 +28,9 @@ class PairCheck:
 
 
 def check_pair(image: str, label: str, size: tuple[int, int] | None = None) -> PairCheck:
-    """Compare an image and its label map.
+    """Compare the sizes of an image and its label map.
 
-    What cannot be read is no concern here: its reader names it.
+    Unreadable files are not reported here but by their reader.
 
     Args:
         image: path of the image.
@@ -50,16 +50,16 @@ def check_pair(image: str, label: str, size: tuple[int, int] | None = None) -> P
 def size_conflict(
     image: str, of_image: tuple[int, int], label: str, of_label: tuple[int, int]
 ) -> str | None:
-    """How the sizes (width, height) of an image and its label map differ; None if they agree.
+    """Describe how the sizes (width, height) of image and label map differ; None if they agree.
 
     Args:
-        image: path of the image; its head is read where EXIF data may be the reason.
-        of_image: size of the image as it is read, turned by its EXIF data.
+        image: path of the image; its header is read if EXIF data may be the reason.
+        of_image: size of the image as it is read, rotated by its EXIF data.
         label: path of the label map.
         of_label: size of the label map.
 
     Raises:
-        InputError: if the head of the image cannot be read.
+        InputError: if the header of the image cannot be read.
     """
     if of_image == of_label:
         return None
@@ -76,20 +76,20 @@ def size_conflict(
 
 
 def check_pairs(dataset: BaseSegDataset) -> list[PairCheck]:
-    """Compare the image and the label map of each sample, by the heads of the files."""
+    """Compare image and label map of each sample by the headers of the files."""
 
     def check(start: int) -> list[PairCheck]:
-        stop = min(start + _PAIRS_A_TASK, len(dataset))
+        stop = min(start + _PAIRS_PER_TASK, len(dataset))
         infos = map(dataset.get_data_info, range(start, stop))
         return [check_pair(info["img_path"], info["seg_map_path"]) for info in infos]
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        parts = pool.map(check, range(0, len(dataset), _PAIRS_A_TASK))
+        parts = pool.map(check, range(0, len(dataset), _PAIRS_PER_TASK))
         return [each for part in parts for each in part]
 
 
 def pair_lines(checks: Sequence[PairCheck]) -> list[str]:
-    """What the user should know of the pairs: a line each, with their number and the first."""
+    """Summarise differing and rotated pairs, in a line each with their number and the first."""
     conflicts = [check.conflict for check in checks if check.conflict]
     turned = [check.turned for check in checks if check.turned]
     lines = []

@@ -1,10 +1,10 @@
-"""Rare class sampling: which class and image to show next (Hoyer et al., DAFormer, CVPR 2022).
+"""Rare class sampling (Hoyer et al., DAFormer, CVPR 2022): draw a class, then an image of it.
 
 The statistics are files in the data root, written by ``tools/convert_datasets`` or, for data sets
 that need no converter, by ``tools/class_stats.py``:
 ``sample_class_stats.json`` (a list of ``{class: pixels, ..., "file": path}``) and
 ``samples_with_class.json`` (``{class: [[path, pixels], ...]}``). A path may be relative to the data
-root or to any folder above it, as in files of the authors' release: its end decides.
+root or to any folder above it, as in files of the authors' release: only its end counts.
 """
 
 import json
@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -32,10 +33,10 @@ class RareClassSampling:
     """Settings of rare class sampling.
 
     Args:
-        min_pixels: an image is drawn for a class only if it has more pixels of it.
-        class_temp: temperature T; the lower, the more often are rare classes drawn.
-        min_crop_ratio: crops are tried again until they hold more than this share of
-            ``min_pixels``; 0 takes the first.
+        min_pixels: images with more pixels of a class are candidates for it.
+        class_temp: temperature T; at lower ones rare classes are drawn more often.
+        min_crop_ratio: share of ``min_pixels`` that a crop must exceed, else it is drawn again; 0
+            accepts every crop.
     """
 
     min_pixels: NonNegativeInt = 3000
@@ -44,7 +45,7 @@ class RareClassSampling:
 
 
 def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[int, float]:
-    """Share f_c of the pixels of each class that occurs, rarest first.
+    """Compute the share f_c of the pixels of each class that occurs, rarest first.
 
     Args:
         pixels_per_sample: entries of ``sample_class_stats.json``.
@@ -59,17 +60,17 @@ def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[in
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
-    """P(c) = softmax((1 - f_c) / T) over the classes present: (C,)."""
+    """Compute P(c) = softmax((1 - f_c) / T) over the present classes, (C,)."""
     logits = (1 - np.asarray(frequencies, dtype=np.float64)) / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
 
 
 def class_weights(frequencies: Sequence[float] | np.ndarray, std: float) -> np.ndarray:
-    """Weights for a loss or for predictions that favour rare classes: (C,) float64, of mean 1.
+    """Compute class weights (C,) float64 of mean 1 that favour rare classes.
 
-    With l = log f, a class weighs (mean(l) - l) / std(l) * ``std`` + 1; std(l) is that of a sample.
-    Classes that are all as frequent weigh 1.
+    With l = log f, a weight is (mean(l) - l) / std(l) * ``std`` + 1, where std(l) is the sample
+    standard deviation. If all classes are equally frequent, all weights are 1.
 
     Args:
         frequencies: (C,) share f of the pixels of each class, above 0.
@@ -94,7 +95,7 @@ class RareClassTable:
     Args:
         classes: (C,) class labels, rarest first.
         probabilities: (C,), summing to 1.
-        samples: for each class the indices into the data set of the images with enough of it.
+        samples: for each class the indices of the images with enough pixels of it.
     """
 
     classes: np.ndarray
@@ -102,7 +103,7 @@ class RareClassTable:
     samples: list[np.ndarray] = field(repr=False)
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Draw a class, then an image with enough of it: (class, index into the data set)."""
+        """Draw a class, then an image of it: (class, index into the data set)."""
         row = rng.choice(len(self.classes), p=self.probabilities)
         return int(self.classes[row]), int(rng.choice(self.samples[row]))
 
@@ -110,16 +111,16 @@ class RareClassTable:
 def rare_class_table(
     source: BaseSegDataset, settings: RareClassSampling, usable: np.ndarray | None = None
 ) -> RareClassTable:
-    """Read the statistics of ``source`` and look its files up in them.
+    """Make the table of ``source`` from its files of statistics.
 
     Args:
         source: the labelled data set.
-        settings: which of its images are candidates.
-        usable: (N,) indices of the images that may be drawn; all of them by default.
+        settings: settings that say which images are candidates.
+        usable: (N,) indices of the images that may be drawn; default: all.
 
     Raises:
-        InputError: if a file of statistics is missing or unreadable, if it and the data set do
-            not name the same label maps, if no image has enough pixels of any class; see also
+        InputError: if a file of statistics is missing or unreadable, it and the data set do not
+            name the same label maps, or no image has enough pixels of any class; see also
             :func:`~mmseg.datasets.occurring_classes.check_occurring`.
     """
     index_of = _label_index(source)
@@ -127,7 +128,7 @@ def rare_class_table(
     stats = _read_json(stats_path, source)
     samples_path = os.path.join(source.data_root, SAMPLES_FILE)
     try:
-        found = [index_of.get(_tail(sample["file"], index_of)) for sample in stats]
+        found = [_index_in(index_of, sample["file"]) for sample in stats]
         _check_same_files(source, stats_path, stats, found, len(index_of))
         frequencies = class_frequencies(
             sample for sample, index in zip(stats, found, strict=True) if index is not None
@@ -190,12 +191,10 @@ def _candidates(
     samples_with_class: dict[str, list],
     min_pixels: int,
 ) -> dict[int, np.ndarray]:
-    """Indices (int32, to stay small) of the samples with more than ``min_pixels`` of a class."""
+    """Find the indices (int32, to save memory) of the candidates for each class."""
     candidates = {}
     for label, files in samples_with_class.items():
-        indices = [
-            index_of.get(_tail(file, index_of)) for file, pixels in files if pixels > min_pixels
-        ]
+        indices = [_index_in(index_of, file) for file, pixels in files if pixels > min_pixels]
         if None in indices and not source.is_subset:
             raise InputError(
                 f"{SAMPLES_FILE} of {source.data_root} names label maps that are not in the data "
@@ -206,9 +205,9 @@ def _candidates(
 
 
 def _check_same_files(
-    source: BaseSegDataset, path: str, stats: list[dict], found: list[int | None], total: int
+    source: BaseSegDataset, path: str, stats: Any, found: Sequence[int | None], total: int
 ) -> None:
-    """The statistics must cover the data set, and name nothing else unless it is a subset."""
+    """Check that statistics cover the data set, and nothing else unless it is a subset."""
     strange = [s["file"] for s, index in zip(stats, found, strict=True) if index is None]
     if strange and not source.is_subset:
         raise InputError(
@@ -225,7 +224,7 @@ def _check_same_files(
 
 
 def _label_index(source: BaseSegDataset) -> dict[str, int]:
-    """Path of each label map below its folder -> index into the data set."""
+    """Map the path of each label map below its folder to its index in the data set."""
     folder = source.data_prefix.get("seg_map_path")
     if folder is None:
         raise InputError('rare class sampling needs labels: set data_prefix["seg_map_path"]')
@@ -233,16 +232,16 @@ def _label_index(source: BaseSegDataset) -> dict[str, int]:
     return {path.removeprefix(folder).lstrip("/"): i for i, path in enumerate(paths)}
 
 
-def _tail(path: str, index_of: Mapping[str, int]) -> str | None:
-    """The longest end of ``path`` that is a known label map."""
+def _index_in(index_of: Mapping[str, int], path: str) -> int | None:
+    """Look up the longest end of ``path`` that is a known label map."""
     while path not in index_of:
         _, slash, path = path.partition("/")
         if not slash:
             return None
-    return path
+    return index_of[path]
 
 
-def _read_json(path: str, source: BaseSegDataset) -> list | dict:
+def _read_json(path: str, source: BaseSegDataset) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)

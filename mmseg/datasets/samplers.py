@@ -1,4 +1,4 @@
-"""The order of training."""
+"""Sampler for training."""
 
 from collections.abc import Iterator, Sized
 
@@ -11,14 +11,14 @@ from mmseg.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class UDASampler(Sampler[tuple[int, int]]):
-    """Yield ``(seed, position)`` for ever, the indices of :class:`~mmseg.datasets.UDADataset`.
+    """Endless sampler of ``(seed, position)``, the indices of :class:`~mmseg.datasets.UDADataset`.
 
-    Rank r of R takes the positions r, r + R, r + 2R, ..., so that the ranks together see what one
-    process would.
+    Rank r of R takes the positions r, r + R, r + 2R, ..., so that all ranks together draw the same
+    samples as one process.
 
     Args:
-        dataset: the data set; gives the sampler its length.
-        seed: seed of all samples; None agrees on a random one among the ranks.
+        dataset: data set that determines the length of the sampler.
+        seed: seed of all samples; None: a random one, the same on all ranks.
     """
 
     def __init__(self, dataset: Sized, seed: NonNegativeInt | None = None) -> None:
@@ -34,14 +34,14 @@ class UDASampler(Sampler[tuple[int, int]]):
             position += self.world_size
 
     def __len__(self) -> int:
-        """The length of the data set; the sampler itself does not end."""
+        """Return the length of the data set, although the sampler is endless."""
         return len(self.dataset)
 
     def skip(self, num_samples: int) -> None:
-        """Start behind the first ``num_samples`` of this rank; mmengine calls this on resuming."""
+        """Skip the first ``num_samples`` of this rank; mmengine calls this on resuming."""
         if num_samples < 0:
             raise ValueError(f"num_samples must not be negative, got {num_samples}")
         self.start = num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """There are no epochs."""
+        """Do nothing: there are no epochs."""

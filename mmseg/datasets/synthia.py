@@ -8,9 +8,9 @@ from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 @DATASETS.register_module()
 class SynthiaDataset(BaseSegDataset):
-    """``RGB/*.png`` and ``GT/LABELS/*_labelTrainIds.png``, the latter made by the converter.
+    """Images ``RGB/*.png``, label maps ``GT/LABELS/*_labelTrainIds.png`` made by the converter.
 
-    Labelled with the classes of Cityscapes, of which it lacks terrain, truck and train.
+    It has the classes of Cityscapes except terrain, truck and train.
     """
 
     METAINFO = {"classes": CITYSCAPES_CLASSES, "palette": CITYSCAPES_PALETTE}

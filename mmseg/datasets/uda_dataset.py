@@ -1,10 +1,11 @@
-"""Pairs of labelled source and unlabelled target images for domain adaptation."""
+"""Data set of labelled source and unlabelled target images for domain adaptation."""
 
 import logging
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,29 +24,29 @@ from .rare_class_sampling import RareClassSampling, rare_class_table
 
 @DATASETS.register_module()
 class UDADataset(Dataset):
-    """``dataset[seed, position]`` is ``dict(source=..., target=...)``, drawn at random.
+    """Random pairs of a source and a target sample.
 
-    Access is stateless: classes, files, crops and flips are a function of the seed and the
-    position alone, so a run can go on anywhere and does not depend on the number of workers. The
-    global random number generators are left as they were. Use it with
-    :class:`~mmseg.datasets.UDASampler`.
+    ``dataset[seed, position]`` is ``dict(source=..., target=...)``. Classes, files, crops and flips
+    are a function of only the seed and the position, so a run can resume anywhere and does not
+    depend on the number of workers. The state of the global random number generators is restored.
+    Use it with :class:`~mmseg.datasets.UDASampler`.
 
-    The target is drawn uniformly; so is the source, unless ``rare_class_sampling`` is given: then
-    a class is drawn, rare ones more often, an image with enough pixels of it, and a crop that
-    shows them (Hoyer et al., DAFormer, CVPR 2022). Pairs whose image and label map differ in size
-    (GTA has some) are never drawn; a warning tells how many there are.
+    The target is drawn uniformly, and so is the source unless ``rare_class_sampling`` is given:
+    then a class is drawn, rare ones more often, an image with enough pixels of it, and a crop that
+    contains them (Hoyer et al., DAFormer, CVPR 2022). Pairs whose image and label map differ in
+    size (GTA has some) are never drawn; a warning says how many there are.
 
-    If the target's samples have a ``day_img_path`` (:class:`~mmseg.datasets.DarkZurichDataset`),
-    that image comes as ``target_day``, resized and flipped like the target.
+    If samples of the target have a ``day_img_path`` (:class:`~mmseg.datasets.DarkZurichDataset`),
+    that image is added as ``target_day``, resized and flipped like the target.
 
     Args:
         source: the labelled data set, or its config.
-        target: the unlabelled one; None to train on the source only.
-        rare_class_sampling: entries of :class:`RareClassSampling`; None to draw uniformly.
+        target: the unlabelled data set; None: train on the source only.
+        rare_class_sampling: arguments of :class:`RareClassSampling`; None: draw uniformly.
 
     Raises:
-        InputError: if the target has labels or the source has none, for a source all of whose
-            pairs differ in size, and for classes that do not occur in it; see also
+        InputError: if the target has labels or the source has none, if all pairs of the source
+            differ in size, or classes do not occur in it; see also
             :func:`~mmseg.datasets.occurring_classes.check_occurring` and
             :func:`~mmseg.datasets.rare_class_sampling.rare_class_table`.
     """
@@ -73,11 +74,11 @@ class UDADataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Classes and palette of the source."""
+        """Metainfo of the source: classes and palette."""
         return self.source.metainfo
 
     def __len__(self) -> int:
-        """The number of pairs."""
+        """Return the number of pairs."""
         return len(self.source) * (1 if self.target is None else len(self.target))
 
     def __getitem__(self, index: tuple[int, int]) -> dict:
@@ -89,29 +90,30 @@ class UDADataset(Dataset):
             sample = {"source": self.source.pipeline(source_info)}
         if self.target is not None:
             target_info = self.target.get_data_info(int(rng.integers(len(self.target))))
-            sample |= self._target_views(target_info, target_stream)
+            sample |= self._target_views(self.target, target_info, target_stream)
         return sample
 
-    def _target_views(self, info: dict, stream: np.random.SeedSequence) -> dict:
-        """The target sample and, where its place is known by day, that image made alike."""
+    @staticmethod
+    def _target_views(target: BaseSegDataset, info: dict, stream: np.random.SeedSequence) -> dict:
+        """Load the target sample and, if it has one, its day image in the same way."""
         paths = {"target": info["img_path"]}
         if "day_img_path" in info:
             paths["target_day"] = info["day_img_path"]
         views = {}
         for name, path in paths.items():
-            # The same random numbers for each: what is flipped in one is flipped in the other.
+            # Use the same random numbers for both, so that both are flipped or neither.
             with _seeded(stream):
-                views[name] = self.target.pipeline({**info, "img_path": path})
+                views[name] = target.pipeline({**info, "img_path": path})
         sizes = {tuple(view["inputs"].shape[-2:]) for view in views.values()}
         if len(sizes) > 1:
             raise InputError(
                 f"{paths['target']} and {paths['target_day']} show one place but differ in size, "
-                "also behind the pipeline: replace one of them"
+                "also after the pipeline: replace one of them"
             )
         return views
 
     def _draw_source(self, rng: np.random.Generator) -> dict:
-        """The paths of a source sample, and for ``RandomCrop`` the class it was drawn for."""
+        """Draw the paths of a source sample, and for ``RandomCrop`` its rare class."""
         if self.rare_classes is None:
             return self.source.get_data_info(int(self.usable[rng.integers(len(self.usable))]))
         rare_class, index = self.rare_classes.draw(rng)
@@ -127,7 +129,7 @@ def _build(dataset: BaseSegDataset | dict) -> BaseSegDataset:
 
 
 def _usable_pairs(source: BaseSegDataset) -> np.ndarray:
-    """Indices of the pairs whose image and label map have the same size, all of them or nearly."""
+    """Find the indices of the pairs whose image and label map have the same size."""
     if "seg_map_path" not in source.data_prefix:
         raise InputError(
             'the source of a UDADataset must read labels: set its data_prefix["seg_map_path"]'
@@ -141,7 +143,7 @@ def _usable_pairs(source: BaseSegDataset) -> np.ndarray:
     return usable
 
 
-def _settings(entries: Mapping[str, float]) -> RareClassSampling:
+def _settings(entries: Mapping[str, Any]) -> RareClassSampling:
     try:
         return RareClassSampling(**entries)
     except (TypeError, ValueError) as error:

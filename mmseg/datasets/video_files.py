@@ -1,4 +1,4 @@
-"""Reading and writing videos with OpenCV, with an error that names the file."""
+"""Read and write videos with OpenCV, with errors that name the file."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from mmseg.utils import InputError, atomic_path
 
 DEFAULT_FPS = 25.0
-CODEC = "mp4v"  # what every build of OpenCV can write
-# Of the frames that a file announces; counts are estimates.
+CODEC = "mp4v"  # every build of OpenCV can write it
+# Share of the announced frames that must be readable; the announced number is an estimate.
 COMPLETE = 0.95
 
-# Read once, with the first video: else FFmpeg itself would write about damaged ones to stderr.
+# FFmpeg reads this with the first video; otherwise it prints errors of damaged ones to stderr.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
@@ -26,9 +26,9 @@ class Video:
     """A video that can be read.
 
     Attributes:
-        path: of the file.
-        fps: frames a second.
-        num_frames: as announced by the file; None if it says nothing.
+        path: path of the file.
+        fps: frames per second.
+        num_frames: number of frames that the file announces; None if unknown.
     """
 
     path: Path
@@ -36,10 +36,10 @@ class Video:
     num_frames: int | None
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """The frames, (H, W, 3) uint8, BGR.
+        """Yield the frames, (H, W, 3) uint8, BGR.
 
         Raises:
-            InputError: if behind the last frame that can be read, if many are missing.
+            InputError: after the last readable frame, if many are missing.
         """
         capture = _opened(self.path)
         read = 0
@@ -49,7 +49,7 @@ class Video:
                 if not there:
                     break
                 read += 1
-                yield frame
+                yield frame.astype(np.uint8, copy=False)
         finally:
             capture.release()
         if read < COMPLETE * (self.num_frames or 1):
@@ -59,7 +59,7 @@ class Video:
 
 
 def open_video(path: str | os.PathLike) -> Video:
-    """Look into a video.
+    """Open a video and read its header.
 
     Raises:
         InputError: if it cannot be read.
@@ -73,15 +73,15 @@ def open_video(path: str | os.PathLike) -> Video:
 
 @contextmanager
 def write_video(path: str | os.PathLike, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write an MP4 file, whole or not at all.
+    """Write an MP4 file atomically.
 
     Args:
-        path: ends with ``.mp4``; its folders are made.
-        fps: frames a second.
+        path: path that ends with ``.mp4``; its folders are created.
+        fps: frames per second.
 
     Yields:
-        A function that adds a frame (H, W, 3) uint8, RGB; all of one size. The codec drops the
-        last row or column of an odd size.
+        A function that adds a frame (H, W, 3) uint8, RGB; all must have one size. The codec drops
+        the last row or column of an odd size.
 
     Raises:
         InputError: if this build of OpenCV cannot write videos.
@@ -93,7 +93,7 @@ def write_video(path: str | os.PathLike, fps: float) -> Iterator[Callable[[np.nd
             nonlocal writer
             if writer is None:
                 size = (frame.shape[1], frame.shape[0])
-                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*CODEC), fps, size)
+                writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*CODEC), fps, size)
                 if not writer.isOpened():
                     raise InputError(f"{path} cannot be written: OpenCV has no {CODEC} encoder")
             writer.write(np.ascontiguousarray(frame[..., ::-1]))

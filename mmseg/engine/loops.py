@@ -1,7 +1,8 @@
-"""Validation in training: the student's scores and, next to them, the teacher's."""
+"""Validation loop that scores the student and, next to it, the teacher."""
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator
@@ -13,25 +14,26 @@ from torch.utils.data import DataLoader
 
 from mmseg.evaluation import IoUMetric, side_by_side
 from mmseg.evaluation.engine import Batch, predicted_batches
+from mmseg.models.uda import UDADecorator
 from mmseg.registry import LOOPS
 
-TEACHER = "teacher"
+TEACHER: Final = "teacher"
 
 
 @LOOPS.register_module()
 class ValLoop(MMEngineValLoop):
-    """Evaluate a method on its validation data; a table of each class's IoU goes to the log.
+    """Evaluate a method on its validation data, and log a table of the IoU of each class.
 
     Hooks and logs get the scores of the network that the method predicts with, the student, under
-    their own names, so that the best checkpoint goes by these, and those of a teacher as
+    their usual names, so that these decide on the best checkpoint. The teacher's are named
     ``teacher/mIoU`` and so on. Both networks predict the same loaded images.
 
     Args:
-        runner: that trains.
-        dataloader: of images with labels, or its config.
-        evaluator: the metrics, or their configs.
+        runner: the runner of the training.
+        dataloader: data loader of images with labels, or its config.
+        evaluator: evaluator, or configs of its metrics.
         fp16: whether to predict under autocast in half precision.
-        teacher: whether a teacher is evaluated too, where the method has one.
+        teacher: whether to evaluate the teacher too, if the method has one.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class ValLoop(MMEngineValLoop):
         self.teacher_evaluator = copy.deepcopy(self.evaluator) if both else None
 
     def run(self) -> dict[str, float]:
-        """Evaluate, and return the scores in percent by their names in the log."""
+        """Evaluate, and return the scores in percent, by their names in the log."""
         self.runner.call_hook("before_val")
         self.runner.call_hook("before_val_epoch")
         self.runner.model.eval()
@@ -89,10 +91,10 @@ class ValLoop(MMEngineValLoop):
 
 
 def _has_teacher_next_to_student(model: nn.Module) -> bool:
-    if getattr(model, "eval_model", TEACHER) == TEACHER:  # no method, or the teacher predicts
+    if not isinstance(model, UDADecorator) or model.eval_model == TEACHER:
         return False
     try:
         model.segmentor_for(TEACHER)
-    except ValueError:  # so a method says that it has none
+    except ValueError:  # the method has no teacher
         return False
     return True

@@ -1,4 +1,4 @@
-"""What travels with an image through pipelines, models and metrics."""
+"""Data structures of an image's annotations and predictions."""
 
 from .seg_data_sample import SegDataSample, stack_labels
 

@@ -1,4 +1,4 @@
-"""The annotations and predictions of one image."""
+"""Annotations and predictions of one image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def _pixel_field(name: str, doc: str) -> property:
-    """A property that only takes :class:`PixelData`, kept in the data field ``_<name>``."""
+    """Make a property that accepts only :class:`PixelData`, stored in the field ``_<name>``."""
     field = f"_{name}"
 
     def getter(self: BaseDataElement) -> PixelData:
@@ -25,11 +25,11 @@ def _pixel_field(name: str, doc: str) -> property:
 
 
 class SegDataSample(BaseDataElement):
-    """One image's labels, prediction and metainfo.
+    """Label, prediction and metainfo of one image.
 
-    Metainfo: ``img_path``, ``seg_map_path`` (only where a label was read), ``ori_shape`` and
-    ``img_shape`` (height, width), ``scale_factor``, ``flip``, ``flip_direction``, and what
-    the data set adds: ``condition``, ``use_class_weight``.
+    The metainfo holds ``img_path``, ``seg_map_path`` (only if a label was read), ``ori_shape`` and
+    ``img_shape`` (height, width), ``scale_factor``, ``flip``, ``flip_direction``, and entries of
+    the data set: ``condition``, ``use_class_weight``.
 
     Example:
         >>> sample = SegDataSample(metainfo=dict(img_shape=(4, 4)))
@@ -46,9 +46,9 @@ class SegDataSample(BaseDataElement):
     )
 
     def pin_memory(self) -> "SegDataSample":
-        """A copy in page-locked memory, which goes to a GPU without the host waiting for it.
+        """Copy the sample to page-locked memory, for asynchronous copies to a GPU.
 
-        ``DataLoader(pin_memory=True)`` calls this; it would pass over the labels otherwise.
+        ``DataLoader(pin_memory=True)`` calls this; without it, labels would not be pinned.
         """
         sample = self.new()
         for name, field in self.items():

@@ -142,13 +142,13 @@ def git_revision(root: Path = ROOT) -> str | None:
 
 
 def drop_repeated(run: Path, current: str, iteration: int, evaluated: bool) -> None:
-    """Remove from a run's logs what it logs again when it goes on from a checkpoint.
+    """Remove lines from a run's logs that it logs again after resuming from a checkpoint.
 
     Args:
         run: the work dir.
-        current: name of the folder of logs that the run writes now, which is left alone.
-        iteration: of the checkpoint.
-        evaluated: whether the checkpoint holds the scores of that iteration.
+        current: name of the current folder of logs, which is not changed.
+        iteration: iteration of the checkpoint.
+        evaluated: whether the checkpoint contains the scores of that iteration.
     """
 
     def stays(line: str) -> bool:

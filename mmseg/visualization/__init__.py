@@ -1,4 +1,4 @@
-"""Pictures of labels, predictions and training."""
+"""Pictures of labels, predictions and training; charts."""
 
 from .colors import colorize, denormalize, heatmap, overlay
 from .panels import comparison_picture, legend, panel, save_image, save_in_strips, stack

@@ -1,4 +1,4 @@
-"""Labels, images and weights as RGB pictures: pure functions of arrays."""
+"""Convert labels, images and weights to RGB pictures."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ def colorize(
     """Give every pixel the colour of its class.
 
     Args:
-        label: (H, W) class indices; what is outside the palette gets ``ignore_color``.
-        palette: one (red, green, blue) a class.
-        ignore_color: for pixels without a class.
+        label: (H, W) class indices; others get ``ignore_color``.
+        palette: (red, green, blue) of each class.
+        ignore_color: colour of pixels without a class.
 
     Returns:
         (H, W, 3) uint8.
@@ -31,16 +31,16 @@ def colorize(
 def overlay(
     image: Picture, label: NDArray[np.integer], palette: Sequence[Sequence[int]], opacity: float
 ) -> Picture:
-    """Lay the class colours over an image; pixels without a class show the image alone.
+    """Overlay the class colours on an image; pixels without a class show only the image.
 
     Args:
         image: (H, W, 3) uint8.
         label: (H, W) class indices.
-        palette: one (red, green, blue) a class.
-        opacity: of the colours, 0 (image alone) to 1 (colours alone).
+        palette: (red, green, blue) of each class.
+        opacity: opacity of the colours, 0 (only the image) to 1 (only the colours).
 
     Raises:
-        ValueError: if sizes differ, or an opacity outside [0, 1].
+        ValueError: if sizes differ, or the opacity is outside [0, 1].
     """
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape[:2]} and label {label.shape} differ in size")
@@ -61,11 +61,11 @@ def denormalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> P
 
     Args:
         image: (3, H, W) floats, RGB, on any device.
-        mean: of the three channels, in [0, 255].
-        std: of the three channels.
+        mean: mean of the three channels, in [0, 255].
+        std: standard deviation of the three channels.
 
     Returns:
-        (H, W, 3) uint8; what lies outside [0, 255] is cut off.
+        (H, W, 3) uint8, clipped to [0, 255].
     """
     values = image.detach().cpu().float().permute(1, 2, 0).numpy()
     values = values * np.asarray(std, np.float32) + np.asarray(mean, np.float32)
@@ -73,10 +73,10 @@ def denormalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> P
 
 
 def heatmap(weights: NDArray[np.floating]) -> Picture:
-    """Weights from dark blue (0) over green to yellow (1).
+    """Colour weights from dark blue (0) over green to yellow (1).
 
     Args:
-        weights: (H, W) in [0, 1]; what lies outside is cut off.
+        weights: (H, W), clipped to [0, 1].
     """
     levels = np.rint(np.asarray(weights, np.float32).clip(0, 1) * 255).astype(np.uint8)
     return cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1].copy()

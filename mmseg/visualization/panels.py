@@ -1,4 +1,4 @@
-"""Pictures side by side, with titles and legends."""
+"""Grids of pictures with titles and legends."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,23 +12,23 @@ from mmseg.utils import atomic_path
 
 from .colors import Picture, colorize
 
-GAP = 8  # pixels between cells and around the whole
-STRIP_PIXELS = 2**20  # of a large picture made strip by strip
+GAP = 8  # pixels between cells and at the margins
+STRIP_PIXELS = 2**20  # of each strip of a large picture
 INK, PAPER = (24, 24, 24), (255, 255, 255)
 
 Row = Sequence[tuple[str, Picture]]
 
 
 def panel(rows: Sequence[Row], cell_width: int = 320, font_size: int = 15) -> Picture:
-    """A grid of pictures, each under its title.
+    """Arrange pictures in a grid, each under its title.
 
     All cells are ``cell_width`` wide; pictures keep their proportions. A row is as high as its
-    highest picture, and has a line for titles if any of its titles says something.
+    highest picture, and has a line for titles unless all are empty.
 
     Args:
-        rows: of (title, (H, W, 3) uint8); they may differ in length and pictures in size.
-        cell_width: in pixels.
-        font_size: of the titles, in pixels; smaller where a title would not fit its cell.
+        rows: rows of (title, (H, W, 3) uint8); rows may differ in length and pictures in size.
+        cell_width: width of a cell in pixels.
+        font_size: size of the titles in pixels; smaller if a title does not fit its cell.
 
     Returns:
         (H, W, 3) uint8 on white.
@@ -45,13 +45,13 @@ def legend(
     width: int,
     font_size: int = 15,
 ) -> Picture:
-    """The colours of the classes with their names, in as many columns as fit, read downwards.
+    """Draw the colours and names of the classes in as many columns as fit.
 
     Args:
         class_names: C names.
         palette: C (red, green, blue).
-        width: of the picture, in pixels.
-        font_size: in pixels.
+        width: width of the picture in pixels.
+        font_size: font size in pixels.
 
     Returns:
         (H, width, 3) uint8 on white.
@@ -74,7 +74,7 @@ def legend(
 
 
 def stack(pictures: Sequence[Picture]) -> Picture:
-    """Pictures below each other, from the left, with a margin around and between them.
+    """Stack pictures vertically, with a margin around and between them.
 
     Args:
         pictures: each (H, W, 3) uint8.
@@ -90,10 +90,10 @@ def stack(pictures: Sequence[Picture]) -> Picture:
 
 
 def save_image(path: str | os.PathLike, image: Picture) -> None:
-    """Write a picture, whole or not at all; the suffix of ``path`` says in which format.
+    """Write a picture atomically, in the format of its suffix.
 
     Args:
-        path: its folders are made.
+        path: path of the file; its folders are created.
         image: (H, W, 3) or (H, W) uint8.
     """
     with atomic_path(path) as temporary:
@@ -106,13 +106,13 @@ def save_in_strips(
     size: tuple[int, int],
     strip_of: Callable[[slice], NDArray[np.uint8]],
 ) -> None:
-    """Write a picture like :func:`save_image`, without an array of all of it.
+    """Write a picture like :func:`save_image`, but strip by strip to save memory.
 
     Args:
-        path: its folders are made.
-        mode: of PIL: "L" for grey, "RGB" for colours.
+        path: path of the file; its folders are created.
+        mode: mode of Pillow: "L" for grey, "RGB" for colours.
         size: (height, width).
-        strip_of: some rows -> these rows of the picture, (R, width) or (R, width, 3) uint8.
+        strip_of: function that returns some rows of the picture, (R, width) or (R, width, 3) uint8.
     """
     height, width = size
     picture = Image.new(mode, (width, height))
@@ -125,7 +125,7 @@ def save_in_strips(
 
 
 def _strip(row: Row, cell_width: int, font_size: int) -> Picture:
-    """One row: titles above pictures, margins left and right but not above and below."""
+    """Draw one row: titles above pictures, with margins left and right."""
     images = [_fit(picture, cell_width) for _, picture in row]
     titled = any(title for title, _ in row)
     top = font_size + GAP if titled else 0
@@ -142,18 +142,21 @@ def _strip(row: Row, cell_width: int, font_size: int) -> Picture:
 
 
 def _fit(picture: Picture, width: int) -> Image.Image:
-    """Scale to ``width``: smaller by averaging, larger with hard pixels, so labels stay labels."""
+    """Scale to ``width``, down by averaging and up without interpolation."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     height = max(1, round(image.height * width / image.width))
     method = Image.Resampling.BOX if width < image.width else Image.Resampling.NEAREST
     return image.resize((width, height), method)
 
 
-def _font_that_fits(text: str, width: int, size: int) -> ImageFont.FreeTypeFont:
-    """The font at ``size``, or smaller, but not below what can be read."""
+def _font_that_fits(
+    text: str, width: int, size: int
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Choose the font of at most ``size`` in which a text fits, but at least of size 8."""
     font = ImageFont.load_default(size)
-    while font.getlength(text) > width and font.size > 8:
-        font = ImageFont.load_default(font.size - 1)
+    while font.getlength(text) > width and size > 8:
+        size -= 1
+        font = ImageFont.load_default(size)
     return font
 
 
@@ -169,10 +172,10 @@ def comparison_picture(
     palette: Sequence[Sequence[int]],
     cell_width: int = 400,
 ) -> Picture:
-    """One row an image: the image, its ground truth, the prediction of every method; a legend.
+    """Draw one row per image: image, ground truth, prediction of each method; and a legend.
 
     Args:
-        images: N of (H, W, 3) uint8, RGB.
+        images: N images (H, W, 3) uint8, RGB.
         labels: N ground truths; pixels outside the classes are black.
         predictions: method -> N predictions.
         scores: method -> mIoU in percent over the whole data set, for the title.

@@ -1,1 +1,1 @@
-"""Looking into runs and models: curves of logs, features."""
+"""Analysis of runs and models: curves of logs, projection features."""

@@ -1,4 +1,4 @@
-"""Charts drawn with matplotlib, which is imported when one is drawn."""
+"""Charts by matplotlib, which is imported when one is drawn."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,24 +14,26 @@ from mmseg.utils import InputError, atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import ColorType
 
 SUFFIXES = (".png", ".pdf", ".svg")
 PANEL_SIZE = (6.2, 3.7)  # inches
 DPI = 130
-# Up to so many points are marked, so that a single one is seen too.
+# Curves of at most so many points have markers, so that a single point is visible.
 MARKED_POINTS = 25
-# How many points of a class make a place a dense one.
+# Number of nearest points by which the density of a class is measured.
 NEIGHBOURS = 20
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve.
+    """Curve of a chart.
 
     Attributes:
-        label: for the legend.
-        x, y: (N,) each.
-        faint: (N,) drawn behind it in a pale tone, for instance before smoothing.
+        label: label in the legend.
+        x: (N,).
+        y: (N,).
+        faint: (N,) values of a pale curve behind it, for instance before smoothing.
         spread: (N,) half the height of a band around it.
         color: index of its colour.
     """
@@ -46,14 +48,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share their axes: ``title`` names the values."""
+    """Curves that share their axes; ``title`` names the values."""
 
     title: str
     lines: list[Line] = field(default_factory=list)
 
 
 def check_chart_name(path: str | os.PathLike) -> None:
-    """Raise InputError unless the suffix of ``path`` is one of a chart."""
+    """Raise InputError unless ``path`` has the suffix of a chart."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no name for a chart: it must end with {', '.join(SUFFIXES)}")
 
@@ -64,11 +66,11 @@ def draw_curves(
     """Draw panels of curves in two columns.
 
     Args:
-        path: of the file.
-        panels: at least one.
-        title: above all of them.
-        shared_legend: whether all panels have lines of the same labels and colours: then one legend
-            stands below, else each panel has its own.
+        path: path of the file.
+        panels: at least one panel.
+        title: title of the chart.
+        shared_legend: whether all panels have lines of the same labels and colours, so that one
+            legend below is enough; otherwise each panel has one.
     """
     from matplotlib.figure import Figure
 
@@ -81,7 +83,7 @@ def draw_curves(
     for axis, panel in zip(axes, panels, strict=False):
         _draw_panel(axis, panel)
         if not shared_legend and (len(panel.lines) > 1 or panel.lines[0].label not in panel.title):
-            # Above the axes, where no curve is.
+            # Above the axes, where it hides no curve.
             axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     if shared_legend:
         handles = {
@@ -128,12 +130,12 @@ def _draw_panel(axis: "Axes", panel: Panel) -> None:
 def draw_bars(
     path: str | os.PathLike, series: Mapping[str, Mapping[str, float | None]], value: str
 ) -> None:
-    """Draw bars side by side, a group for each name and a colour for each series.
+    """Draw a bar chart with a group of bars for each name and a colour for each series.
 
     Args:
-        path: of the file.
+        path: path of the file.
         series: label -> name -> height; None: no bar. All have the same names.
-        value: what the heights are.
+        value: name of the plotted values.
     """
     from matplotlib.figure import Figure
 
@@ -162,14 +164,14 @@ def draw_clouds(
     class_names: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> None:
-    """Draw points of a plane twice: coloured by class, and by domain.
+    """Draw points in the plane twice: coloured by class, and by domain.
 
     Args:
-        path: of the file.
+        path: path of the file.
         points: (N, 2).
         label: (N,) class of each point.
-        domain: N names.
-        class_names: C names, of which those that are there get into the legend.
+        domain: name of the domain of each point.
+        class_names: C names; the legend contains those that occur.
         palette: C (red, green, blue), 0 to 255.
     """
     from matplotlib.figure import Figure
@@ -185,7 +187,7 @@ def draw_clouds(
         centred = {"ha": "center", "va": "center", "fontsize": 8}
         by_class.annotate(class_names[index], _densest(own), path_effects=outline, **centred)
     domains = np.array(domain)
-    # Neither domain lies over the other.
+    # Draw in random order, so that no domain hides the other.
     order = np.random.default_rng(0).permutation(len(points))
     names = list(dict.fromkeys(domain))
     colors = np.array([_colors()[names.index(name)] for name in domain])
@@ -210,19 +212,19 @@ def draw_clouds(
 
 
 def _densest(points: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The point (2,) of (N, 2) that is nearest to its neighbours: where a name says most."""
+    """Find the point (2,) of (N, 2) in the densest place, where the name of a class is drawn."""
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     return points[np.sort(distance, axis=1)[:, :NEIGHBOURS].sum(1).argmin()]
 
 
-def _colors() -> Sequence[tuple[float, float, float]]:
-    from matplotlib import colormaps
+def _colors() -> Sequence["ColorType"]:
+    from matplotlib import color_sequences
 
-    return colormaps["tab10"].colors
+    return color_sequences["tab10"]
 
 
 def save_figure(path: str | os.PathLike, figure: "Figure") -> None:
-    """Write a figure, whole or not at all; its suffix says in which format."""
+    """Write a figure atomically, in the format of its suffix."""
     check_chart_name(path)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)

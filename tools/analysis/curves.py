@@ -1,4 +1,4 @@
-"""From the logs of runs to a chart."""
+"""Charts of the logs of runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,26 +31,26 @@ def plot_runs(
     labels: Sequence[str] | None = None,
     title: str | None = None,
 ) -> dict[str, list[Path]]:
-    """Draw what runs have logged over their iterations.
+    """Draw the logged values of runs over their iterations.
 
-    Of one run, curves of a kind share a panel. Of several, each curve has a panel of its own, with
-    one line for each run.
+    For one run, curves of the same quantity share a panel. For several, each curve has a separate
+    panel with one line per run.
 
     Args:
-        paths: work dirs of runs, or folders of such.
-        out: the chart: ``.png``, ``.pdf`` or ``.svg``.
+        paths: work dirs of runs, or folders of them.
+        out: file of the chart: ``.png``, ``.pdf`` or ``.svg``.
         keys: names of curves; see :func:`~tools.analysis.logs.choose_keys`.
-        group: average runs that differ in their seed alone.
-        smoothing: see :func:`~tools.analysis.logs.smooth`; the curves as they are stay visible.
-        labels: for the runs, or groups, in their order; by default made of their names.
-        title: above the chart; by default the name of a single run.
+        group: whether to average runs that differ only in their seed.
+        smoothing: see :func:`~tools.analysis.logs.smooth`; the original curves stay visible.
+        labels: labels of the runs, or groups, in their order; default: made from their names.
+        title: title of the chart; default: the name of a single run.
 
     Returns:
-        Label -> the runs that it stands for.
+        Label -> its runs.
 
     Raises:
-        InputError: if no logs, unknown keys, a chart that cannot be written, labels that do not
-            fit.
+        InputError: if there are no logs, keys are unknown, the chart cannot be written, or there
+            are too few or too many labels.
     """
     check_chart_name(out)
     runs = find_runs(paths)

@@ -1,4 +1,4 @@
-"""Projection features of labelled images of a domain."""
+"""Sample projection features from labelled images of a domain."""
 
 import copy
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.datasets.evaluation_sets import is_labelled
 from mmseg.models.segmentors import EncoderDecoderProjector
+from mmseg.models.uda import UDADecorator
 from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError, built_from_config
@@ -17,22 +18,22 @@ from mmseg.utils.jobs import with_progress
 
 from .features import sample_per_class
 
-# Of the cell of a feature, that its class must fill: as for the contrast in training.
+# Share of a feature's cell that its class must fill, as for the contrast in training.
 MIN_RATIO = 0.75
-# Pixels of a class that one image gives, so that no image speaks for all.
+# Largest number of pixels of a class from one image, so that no image dominates.
 PIXELS_PER_IMAGE = 100
-# The strides of backbones: sides that are a multiple of it give maps whose cells tile the image.
+# Largest stride of backbones: if it divides the sides of an image, cells of maps tile the image.
 MULTIPLE = 32
 
 
 @dataclass(frozen=True)
 class DomainFeatures:
-    """Pixels of one domain.
+    """Features of pixels of one domain.
 
     Attributes:
         features: (N, A) float32 of unit norm, on the CPU.
         label: (N,) long, the ground truth.
-        num_images: how many images they are from.
+        num_images: number of images that they come from.
     """
 
     features: Tensor
@@ -41,14 +42,14 @@ class DomainFeatures:
 
 
 def source_and_target(cfg: Config) -> dict[str, Any]:
-    """The labelled data sets of both domains: what is trained on and what is validated on.
+    """Build the labelled data sets of both domains: the source, and the validation data.
 
     Returns:
         "source" and "target" -> a data set whose samples are resized as in the config, but neither
-        cropped nor flipped, with the labels at the size of the image that the network sees.
+        cropped nor flipped, with labels at the size of the network's input.
 
     Raises:
-        InputError: if the config names none, or its files are not there.
+        InputError: if the config lacks one of them, or its files do not exist.
     """
     train = (cfg.get("train_dataloader") or {}).get("dataset") or {}
     loader = cfg.get("val_dataloader") or cfg.get("test_dataloader") or {}
@@ -78,13 +79,14 @@ def _whole_and_labelled(cfg: dict[str, Any] | None, name: str) -> Any:
 
 
 def projector_of(model: nn.Module) -> EncoderDecoderProjector:
-    """The segmentor with which a model of :func:`~mmseg.apis.init_model` predicts.
+    """Return the segmentor with which a model of :func:`~mmseg.apis.init_model` predicts.
 
     Raises:
-        InputError: if it does not project its features.
+        InputError: if it has no projection head.
     """
-    is_method = hasattr(model, "segmentor_for")
-    segmentor = model.segmentor_for(model.eval_model) if is_method else model
+    segmentor = model
+    if isinstance(model, UDADecorator):
+        segmentor = model.segmentor_for(model.eval_model)
     if not isinstance(segmentor, EncoderDecoderProjector):
         raise InputError(
             f"{type(segmentor).__name__} has no projection head: give a model with an "
@@ -101,17 +103,17 @@ def sample_features(
     generator: torch.Generator,
     description: str = "features",
 ) -> DomainFeatures:
-    """Draw images and, in each, pixels of every class.
+    """Draw images, and in each of them pixels of every class.
 
     Args:
-        model: of :func:`~mmseg.apis.init_model`.
-        dataset: of :func:`source_and_target`.
-        num_images: how many, or all if there are fewer.
-        generator: of the CPU.
-        description: stands before the progress bar.
+        model: model of :func:`~mmseg.apis.init_model`.
+        dataset: data set of :func:`source_and_target`.
+        num_images: number of images; all if there are fewer.
+        generator: generator on the CPU.
+        description: label of the progress bar.
 
     Raises:
-        InputError: if the model does not project, or no pixel has a class.
+        InputError: if the model has no projection head, or no pixel has a class.
     """
     segmentor = projector_of(model)
     order = torch.randperm(len(dataset), generator=generator)[:num_images]
@@ -128,9 +130,9 @@ def sample_features(
 
 
 def _features_and_label(
-    model: nn.Module, segmentor: EncoderDecoderProjector, sample: dict[str, Any]
+    model: Any, segmentor: EncoderDecoderProjector, sample: dict[str, Any]
 ) -> tuple[Tensor, Tensor]:
-    """Features (h * w, A), of the last level where there are several, and labels (h * w,)."""
+    """Compute features (h * w, A), of the last of several levels, and labels (h * w,)."""
     height, width = (side // MULTIPLE * MULTIPLE for side in sample["inputs"].shape[1:])
     label = sample["data_samples"].gt_sem_seg.data[:, :height, :width]
     if not label.numel():

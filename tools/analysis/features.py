@@ -1,4 +1,4 @@
-"""Pixels as points in the space of projection features: pure functions of tensors.
+"""Functions of projection features of pixels.
 
 N: pixels, A: feature dimensions, C: classes.
 """
@@ -14,12 +14,12 @@ from mmseg.utils import InputError
 
 
 def sample_per_class(label: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Draw up to ``most`` pixels of each class that is there, without replacement.
+    """Draw up to ``most`` pixels of each class that occurs, without replacement.
 
     Args:
-        label: (N,) integers; 255 is no class.
-        most: pixels of a class.
-        generator: of the CPU.
+        label: (N,) integers; 255 is ignored.
+        most: largest number of pixels per class.
+        generator: generator on the CPU.
 
     Returns:
         (n,) long, ascending indices.
@@ -36,16 +36,15 @@ def sample_per_class(label: Tensor, most: int, generator: torch.Generator) -> Te
 def sample_equally(labels: Sequence[Tensor], most: int, generator: torch.Generator) -> list[Tensor]:
     """Draw from each domain the same number of pixels of each class.
 
-    That is ``most``, or what the domain with the fewest has; a class that one domain lacks is left
-    out.
+    It is at most ``most``, and the number in the domain with the fewest pixels of the class.
 
     Args:
-        labels: (N_d,) of each domain.
-        most: pixels of a class.
-        generator: of the CPU.
+        labels: (N_d,) for each domain.
+        most: largest number of pixels per class.
+        generator: generator on the CPU.
 
     Returns:
-        (n,) long indices of each domain; all have the same length.
+        (n,) long indices for each domain, all of the same length.
     """
     counts = torch.stack([torch.bincount(label, minlength=256) for label in labels])
     number = counts.amin(0).clamp_max(most)
@@ -65,22 +64,22 @@ def _draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def class_centroids(features: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Mean feature of each class, (C, A); ``nan`` for classes that are not there."""
+    """Compute the mean feature of each class, (C, A); ``nan`` for absent classes."""
     one_hot = F.one_hot(label, num_classes).to(features)
     return one_hot.T @ features / one_hot.sum(0)[:, None]
 
 
 def pixel_discrimination_distance(features: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    r"""How well the pixels of a class are set apart from the other classes (PDD).
+    r"""Measure how well the pixels of a class are separated from other classes (PDD).
 
-    For class c, with the centroids :math:`\mu_k` of all classes k that are there,
+    For class c, with the centroids :math:`\mu_k` of all classes k that occur,
 
     .. math:: PDD(c) = \operatorname{mean}_{i \in c}
               \frac{\cos(f_i, \mu_c)}{\sum_{k \neq c} \cos(f_i, \mu_k)}
 
     as in the analysis of features in SePiCo (Xie et al., TPAMI 2023, "pixel-wise discrimination
-    distance"). Higher is better. It assumes cosines that are not negative, as those of features
-    behind a ReLU are, and depends on how many classes there are: compare models on the same pixels.
+    distance"). Higher is better. It assumes non-negative cosines, as of features after a ReLU, and
+    depends on the number of classes: compare models on the same pixels.
 
     Args:
         features: (N, A).
@@ -88,11 +87,11 @@ def pixel_discrimination_distance(features: Tensor, label: Tensor, num_classes: 
         num_classes: C.
 
     Returns:
-        (C,) float64; ``nan`` for a class that is not there, or is alone.
+        (C,) float64; ``nan`` for an absent class, or if there is only one.
     """
     features = F.normalize(features.double(), dim=1)
     centroids = F.normalize(class_centroids(features, label, num_classes), dim=1)
-    cosines = (features @ centroids.T).nan_to_num(0)  # (N, C); 0 where there is no centroid
+    cosines = (features @ centroids.T).nan_to_num(0)  # (N, C); 0 for absent classes
     own = cosines.gather(1, label[:, None])[:, 0]
     ratio = own / (cosines.sum(1) - own)
     per_class = class_centroids(ratio[:, None], label, num_classes)[:, 0]
@@ -101,7 +100,7 @@ def pixel_discrimination_distance(features: Tensor, label: Tensor, num_classes: 
 
 
 def check_tsne() -> None:
-    """Raise InputError unless scikit-learn is there."""
+    """Raise InputError unless scikit-learn is installed."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
@@ -111,10 +110,10 @@ def check_tsne() -> None:
 
 
 def tsne(features: Tensor, seed: int) -> Tensor:
-    """Lay (N, A) features out in a plane, neighbours near to each other: (N, 2) float32.
+    """Embed features (N, A) in the plane by t-SNE, (N, 2) float32.
 
-    t-SNE of scikit-learn (van der Maaten and Hinton, JMLR 2008), started from the two principal
-    components; the same for the same seed.
+    t-SNE of scikit-learn (van der Maaten and Hinton, JMLR 2008), initialised by the two principal
+    components; the result is the same for the same seed.
     """
     from sklearn.manifold import TSNE
 

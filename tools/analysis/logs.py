@@ -1,4 +1,4 @@
-"""What runs have logged: the lines that mmengine's ``LocalVisBackend`` writes, as curves."""
+"""Read the logs of runs, written by mmengine's ``LocalVisBackend``, as curves."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from mmseg.utils import InputError
 
 SCALARS = "vis_data/scalars.json"
-# What a run is not known by: when it was started, and its random suffix.
+# Parts of a run's name that do not identify it: its start time and its random suffix.
 STAMP = re.compile(r"^\d{6}_\d{4}_|_[0-9a-f]{5}$")
 SEED = re.compile(r"seed[-_=]?\d+")
 SHOWN_KEYS = 30
-# Of a line with scores: how long the evaluation took, under the names of training's.
+# Durations of the evaluation in lines of scores, under the same names as those of training.
 TIMES = ("time", "data_time")
-# Title of a panel, the curves that belong to it, and those that are drawn by default.
+# Title of a panel, pattern of its curves, and pattern of those drawn by default.
 PANELS = (
     ("segmentation loss", r"(.*\.)?loss_seg.*", r".*"),
     ("contrastive loss", r"(.*\.)?loss_cl.*", r".*"),
@@ -28,12 +28,12 @@ PANELS = (
     ("share of pixels", r"confidence|ignored_.*", r"confidence"),
     ("lr", r"(.*\.)?(base_)?lr", r"lr"),
 )
-# Of these every value counts for itself.
+# Panels whose curves are not smoothed.
 NEVER_SMOOTHED = ("mIoU [%]", "lr")
 
 
 class Curve(NamedTuple):
-    """One logged value.
+    """Curve of a logged value.
 
     Attributes:
         steps: (N,) iterations, ascending.
@@ -48,10 +48,10 @@ Curves = dict[str, Curve]
 
 
 def find_runs(paths: Sequence[str]) -> list[Path]:
-    """The folders of runs that ``paths`` name: runs, or folders of runs; each run once.
+    """Find the folders of runs: ``paths`` are runs, or folders of runs.
 
     Raises:
-        InputError: if there is no log in one of them.
+        InputError: if one of them contains no log.
     """
     runs: dict[Path, None] = {}
     for path in map(Path, paths):
@@ -66,10 +66,10 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
 
 
 def read_run(run: Path) -> Curves:
-    """All curves of a run, by their names in the log.
+    """Read all curves of a run, by their names in the log.
 
-    A run that was resumed has a log for each start. They are joined: from the first step on at
-    which a later one logs a value, it replaces what earlier ones say of it.
+    A resumed run has a log for each start. They are joined: from the first step on at which a later
+    log has a value, it replaces the values of earlier ones.
 
     Args:
         run: the work dir, with one ``<time>/vis_data/scalars.json`` or several.
@@ -95,7 +95,7 @@ def read_run(run: Path) -> Curves:
 
 def _read_log(path: Path) -> Curves:
     points: dict[str, dict[int, float]] = {}
-    # What is no text is no line of a log either, and is told so below.
+    # Undecodable text is not JSON either, which is reported below.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
@@ -120,11 +120,11 @@ def _read_log(path: Path) -> Curves:
 
 
 def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
-    """Exponential moving average that is not pulled towards 0 at its start, as in TensorBoard.
+    """Compute the exponential moving average with bias correction, as TensorBoard does.
 
     Args:
-        values: (N,); ``nan`` stays and changes nothing else.
-        weight: of what came before, in [0, 1); 0 changes nothing.
+        values: (N,); ``nan`` stays and does not affect other values.
+        weight: weight of earlier values, in [0, 1); 0 changes nothing.
     """
     if not 0 <= weight < 1:
         raise InputError(f"the smoothing must be in [0, 1), not {weight}")
@@ -139,10 +139,10 @@ def smooth(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
 
 
 def mean_and_spread(curves: Sequence[Curve]) -> tuple[Curve, NDArray[np.float64]]:
-    """Mean and sample standard deviation over several runs, at the steps that all have logged.
+    """Compute mean and sample standard deviation over runs at the steps that all have logged.
 
     Raises:
-        InputError: if there is no such step.
+        InputError: if there is no common step.
     """
     steps = curves[0].steps
     for curve in curves[1:]:
@@ -155,17 +155,17 @@ def mean_and_spread(curves: Sequence[Curve]) -> tuple[Curve, NDArray[np.float64]
 
 
 def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Which curves to draw, and together with which.
+    """Choose the curves to draw, and group them by panel.
 
     Args:
         runs: the curves of every run.
-        wanted: names; by default the losses (without their sums), mIoU, confidence and lr.
+        wanted: names of curves; default: losses (without sums), mIoU, confidence and lr.
 
     Returns:
         Title of a panel -> names of curves, in the order of ``wanted`` or of the log.
 
     Raises:
-        InputError: if no run has logged one of ``wanted``, or there is nothing to draw by default.
+        InputError: if no run has logged one of ``wanted``, or no curve is drawn by default.
     """
     known = list(dict.fromkeys(name for curves in runs for name in curves))
     unknown = [name for name in wanted if name not in known]
@@ -184,18 +184,18 @@ def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str,
 
 
 def panel_of(name: str) -> str:
-    """The title of the panel that a curve belongs to; its own name if there is none."""
+    """Return the title of a curve's panel; the curve's name if it belongs to none."""
     return next((title for title, every, _ in PANELS if re.fullmatch(every, name)), name)
 
 
 def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:
-    """Which runs differ in their seed, start and suffix alone, by their names.
+    """Group runs whose names differ only in seed, start time and suffix.
 
     Returns:
         Name with ``seed*`` -> indices.
 
     Raises:
-        InputError: if no two do.
+        InputError: if no two runs belong together.
     """
     groups: dict[str, list[int]] = {}
     for i, name in enumerate(names):
@@ -209,7 +209,7 @@ def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """The parts of names that tell them apart: what stands between underscores, or hyphens."""
+    """Shorten names to the parts, between underscores or hyphens, that distinguish them."""
     for candidates in ([STAMP.sub("", name) for name in names], names):
         parts = [re.split(r"_|-(?=[A-Za-z])", candidate) for candidate in candidates]
         common = set(parts[0]).intersection(*parts)
@@ -222,16 +222,16 @@ def short_names(names: Sequence[str]) -> list[str]:
 def lines_of(
     runs: Mapping[str, Sequence[Curves]], name: str
 ) -> dict[str, tuple[Curve, NDArray[np.float64] | None]]:
-    """One curve of several runs, or groups of runs.
+    """Select one curve of several runs, or groups of runs.
 
     Args:
-        runs: label -> the curves of its runs, several where they are to be averaged.
-        name: of the curve.
+        runs: label -> the curves of its runs; several are averaged.
+        name: name of the curve.
 
     Returns:
-        Label -> the curve, or the mean, and its spread; without the labels of runs that lack it.
+        Label -> the curve or mean, and its spread; without runs that lack the curve.
     """
-    lines = {}
+    lines: dict[str, tuple[Curve, NDArray[np.float64] | None]] = {}
     for label, members in runs.items():
         found = [curves[name] for curves in members if name in curves]
         if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Transforms of the data pipelines; ``Resize`` and ``RandomFlip`` are mmcv's."""
+"""Transforms for data pipelines; ``Resize`` and ``RandomFlip`` come from mmcv."""
 
 from .crop import RandomCrop
 from .formatting import PackSegInputs

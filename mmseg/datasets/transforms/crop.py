@@ -1,4 +1,4 @@
-"""Random crops that are not filled by one class, and hold enough of a wanted one."""
+"""Random crops that are not dominated by one class, and contain enough of a rare class."""
 
 from typing import Annotated
 
@@ -16,20 +16,19 @@ Box = tuple[int, int, int, int]
 
 @TRANSFORMS.register_module()
 class RandomCrop(BaseTransform):
-    """Crop image and label map at random; what is smaller than the crop stays as it is.
+    """Crop image and label map at random; images smaller than the crop are not cropped.
 
-    Up to 10 boxes are drawn until one holds at least two classes and each of them less than
-    ``cat_max_ratio`` of the valid pixels; if none does, an eleventh is taken unchecked. If the
-    results name a ``rare_class``, this is repeated up to 10 times until the box holds more than
+    Up to 10 boxes are drawn until one has at least two classes, each with less than
+    ``cat_max_ratio`` of the valid pixels; otherwise an eleventh is used unchecked. If the results
+    have a ``rare_class``, this is repeated up to 10 times until the box has more than
     ``rare_class_min_pixels`` pixels of it (rare class sampling; Hoyer et al., DAFormer, CVPR 2022),
-    and the last box is kept. Nothing is copied or decoded on the way: only views of the label map
-    are counted.
+    and the last box is used. Drawing boxes copies nothing: views of the label map are counted.
 
     Args:
-        crop_size: height and width.
-        cat_max_ratio: a box is drawn again if one class holds this share of it or more; at 1.0
-            every box will do.
-        ignore_index: label that is no class.
+        crop_size: (height, width).
+        cat_max_ratio: a box is drawn again if one class has this share of it or more; 1.0 accepts
+            every box.
+        ignore_index: label of ignored pixels.
     """
 
     RETRIES = 10
@@ -45,7 +44,7 @@ class RandomCrop(BaseTransform):
         self.ignore_index = ignore_index
 
     def transform(self, results: dict) -> dict:
-        """Crop ``img`` and, if it is there, ``gt_seg_map``, to views; set ``img_shape``."""
+        """Crop ``img`` and, if present, ``gt_seg_map`` to views; set ``img_shape``."""
         label = results.get("gt_seg_map")
         if label is None:
             box = self._draw_box(results["img"].shape[:2])
@@ -69,7 +68,7 @@ class RandomCrop(BaseTransform):
         return box
 
     def _balanced_box(self, label: np.ndarray) -> Box:
-        """Draw a box in which no class dominates, or an unchecked one after ten that fail."""
+        """Draw a box in which no class dominates, or after ten that fail an unchecked one."""
         box = self._draw_box(label.shape)
         if self.cat_max_ratio == 1:
             return box
@@ -88,11 +87,11 @@ class RandomCrop(BaseTransform):
 
 
 def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
-    """Whether two classes are present and each holds less than ``cat_max_ratio`` of the pixels.
+    """Tell whether two classes are present, each with less than ``cat_max_ratio`` of the pixels.
 
     Args:
         counts: pixels per class, without the ignored ones.
-        cat_max_ratio: in (0, 1].
+        cat_max_ratio: share in (0, 1].
     """
     return np.count_nonzero(counts) > 1 and counts.max() < cat_max_ratio * counts.sum()
 

@@ -1,4 +1,4 @@
-"""From arrays to what the model's data preprocessor takes."""
+"""Packing of arrays for the model's data preprocessor."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ class PackSegInputs(BaseTransform):
     """Pack a sample as ``dict(inputs, data_samples)``.
 
     ``inputs`` is the image as a (3, H, W) uint8 tensor, BGR; ``data_samples`` a
-    :class:`SegDataSample` with, where a label map was read, ``gt_sem_seg`` (1, H, W) uint8.
+    :class:`SegDataSample` with, if a label map was read, ``gt_sem_seg`` (1, H, W) uint8.
 
     Args:
-        meta_keys: entries of the results to keep as meta information; missing ones are skipped.
-            ``use_class_weight`` is kept in any case: predictions depend on it.
+        meta_keys: entries of the results to keep as metainfo, if present. ``use_class_weight``,
+            which predictions depend on, is always kept.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class PackSegInputs(BaseTransform):
         self.meta_keys = (*meta_keys, "use_class_weight")
 
     def transform(self, results: dict) -> dict:
-        """The one copy of the pipeline's end: a view would carry the whole image to the loader."""
+        """Copy image and label once; a view would send the whole image to the main process."""
         sample = SegDataSample(
             metainfo={key: results[key] for key in self.meta_keys if key in results}
         )

@@ -1,4 +1,4 @@
-"""From files to arrays."""
+"""Loading of images and label maps."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -16,7 +16,7 @@ class LoadImageFromFile(BaseTransform):
     """Decode ``img_path`` to ``img`` (H, W, 3) uint8 BGR; sets ``img_shape`` and ``ori_shape``."""
 
     def transform(self, results: dict) -> dict:
-        """Raises InputError if the file is missing, truncated or not an image."""
+        """Load the image; raise InputError if it is missing, truncated or not an image."""
         results["img"] = read_image(results["img_path"])
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
@@ -27,7 +27,7 @@ class LoadAnnotations(BaseTransform):
     """Decode ``seg_map_path`` to ``gt_seg_map`` (H, W) uint8 and check it."""
 
     def transform(self, results: dict) -> dict:
-        """Raises InputError for a damaged file, a size unlike the image's, or an unknown value."""
+        """Load the label; raise InputError if it is damaged, or size or values do not fit."""
         path = results.get("seg_map_path")
         if path is None:
             raise InputError(
@@ -45,8 +45,8 @@ class LoadAnnotations(BaseTransform):
 
 
 def check_label_values(label: np.ndarray, num_classes: int, path: str) -> None:
-    """Raise UnfitLabel if ``label`` (H, W) uint8 holds a value that is no class and not 255."""
-    # One more than 255 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
+    """Raise UnfitLabel if ``label`` (H, W) uint8 has a value that is neither a class nor 255."""
+    # 255 + 1 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
     largest = int((label + np.uint8(1)).max()) - 1
     if largest >= num_classes:
         fault = (
