@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
 
 
 def pytest_collection_modifyitems(items):
@@ -103,5 +102,5 @@ def quick_start(monkeypatch):
     def plain_text(cfg: Config) -> str:
         return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
 
-    monkeypatch.setattr(Runner, "_log_env", lambda self, env_cfg: None)
+    monkeypatch.setattr("mmengine.runner.runner.collect_env", dict)
     monkeypatch.setattr(Config, "pretty_text", property(plain_text))

@@ -29,9 +29,13 @@ def plain(node: Any) -> Any:
     return [plain(value) for value in node] if isinstance(node, list | tuple) else node
 
 
-def resolved(exp: int | str, folder: Path) -> dict:
-    """The settings of the only run of an experiment, without bases."""
-    cfg = load_config(written(generate_experiment_cfgs(exp)[0], folder))
+def resolved(exp: int | str, folder: Path, bases: Path = experiments.BASES) -> dict:
+    """The settings of the only run of an experiment, without bases, which are in this folder."""
+    (config,) = generate_experiment_cfgs(exp)
+    config["_base_"] = [
+        str(bases / Path(p).relative_to(experiments.BASES)) for p in config["_base_"]
+    ]
+    cfg = load_config(written(config, folder))
     return plain(without_variables(cfg).to_dict())
 
 
@@ -69,14 +73,13 @@ def test_every_setting_equals_the_recorded_one(exp, tmp_path):
         ),
     ],
 )
-def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp_path, monkeypatch):
-    shutil.copytree(experiments.BASES, tmp_path / "_base_")
-    monkeypatch.setattr(experiments, "BASES", tmp_path / "_base_")
-    base = tmp_path / "_base_" / file
+def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp_path):
+    bases = Path(shutil.copytree(experiments.BASES, tmp_path / "_base_"))
+    base = bases / file
     name, *keys = path.split(".")
     base.write_text(f"{base.read_text()}{name}{''.join(f'[{key!r}]' for key in keys)} = {value}\n")
     for exp in exps:
-        found = settings(resolved(exp, tmp_path))
+        found = settings(resolved(exp, tmp_path, bases))
         assert found[f"model.{path}" if path.startswith("segmentor") else path] == value
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_converted_is_said(published, tmp_path):
     assert not (tmp_path / "a.pth").exists()
 
 
-def test_a_published_model_is_small_named_by_its_content_and_says_what_it_is(published, tmp_path):
+def test_a_published_model_is_small_and_says_what_it_is(published, tmp_path):
     student = publish_model(published, tmp_path / "new" / "model")
     digest = hashlib.sha256(student.read_bytes()).hexdigest()
     assert student == tmp_path / "new" / f"model-{digest[:8]}.pth"
@@ -160,7 +160,7 @@ def test_a_published_model_is_small_named_by_its_content_and_says_what_it_is(pub
 
 
 @pytest.mark.parametrize("model", [method_model, plain_model])
-def test_a_published_model_is_tested_with_the_method_and_without(tmp_path, model, capsys):
+def test_a_published_model_is_tested_with_and_without_method(tmp_path, model, capsys):
     cfg = write_world(tmp_path, model())
     cfg.custom_imports = {"imports": ["tests.apis.color_world"]}
     cfg.dump(tmp_path / "config.py")

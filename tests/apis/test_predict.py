@@ -14,11 +14,13 @@ import torch
 from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.datasets.video_files import open_video, write_video
+from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.jobs import map_ahead
 from tests.apis.color_world import (
     COLORS,
     PAINTED,
+    ThePixels,
     method_model,
     plain_model,
     prefixed,
@@ -99,9 +101,16 @@ def test_the_teacher(run, cfg, tmp_path):
     assert (read_label(str(tmp_path / "out" / "ids" / "im1.png")) == 2).all()
 
 
-def test_images_too_small_for_a_kernel(run, tmp_path, monkeypatch):
-    shrunken = torch.nn.Conv2d(3, 3, 60)
-    monkeypatch.setattr("tests.apis.color_world.ThePixels.forward", lambda _, x: [shrunken(x)])
+@MODELS.register_module()
+class Shrunken(ThePixels):
+    """A backbone whose maps are smaller than its input."""
+
+    def forward(self, inputs):
+        return [torch.nn.functional.conv2d(inputs, torch.ones(3, 3, 60, 60))]
+
+
+def test_images_too_small_for_a_kernel(run, cfg, tmp_path):
+    cfg.model.segmentor.backbone.type = "Shrunken"
     report = run("images", kinds=("ids",), batch_size=2)
     assert report.problems == [
         f"{tmp_path}/images/im{i}.png: 16x8 pixels are too few for the network" for i in range(2)

@@ -4,8 +4,6 @@ That the networks of the configs give the release's logits is tested in
 tests/models/test_golden_networks.py.
 """
 
-import copy
-import importlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.apis.init_model import load_model
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.registry import MODELS
 from mmseg.utils.config import load_config
@@ -55,29 +54,20 @@ def small_image(loader: str, root: object) -> list[str]:
     ]
 
 
-def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, monkeypatch, capsys):
+def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, capsys):
     """In torch's old format, at full size."""
-    loaded = []
-
-    def load(*arguments):
-        model = load_model(*arguments)
-        loaded.append(copy.deepcopy(model.model.state_dict()))  # it is folded afterwards
-        return model
-
-    module = importlib.import_module("mmseg.apis.init_model")  # hidden by the function of its name
-    load_model = module.load_model
-    monkeypatch.setattr(module, "load_model", load)
     shapes = load_golden("state_dict_keys.json")["dlv2_r101v1c"]
     weights = {name: tensor_by_name(name, tuple(shape)) for name, shape in shapes.items()}
     path = tmp_path / "published.pth"
     torch.save(published(weights), path, _use_new_zipfile_serialization=False)
-    arguments = [str(DATA / "original_configs" / "exp1.json"), str(path), "--eval", "mIoU"]
+    config = DATA / "original_configs" / "exp1.json"
+    student = load_model(config, path).model.state_dict()
+    assert student.keys() == weights.keys()
+    assert all(torch.equal(student[name], value) for name, value in weights.items())
+    arguments = [str(config), str(path), "--eval", "mIoU"]
     overrides = small_image("test_dataloader", toy_root / "cityscapes")
     main([*arguments, "--device", "cpu", "--cfg-options", *overrides])
     assert ", 1 images, student\n" in capsys.readouterr().out
-    (student,) = loaded
-    assert student.keys() == weights.keys()
-    assert all(torch.equal(student[name], value) for name, value in weights.items())
     result = json.loads((tmp_path / "published_cityscapes_eval.json").read_text())
     assert not result["class_weight"]
 

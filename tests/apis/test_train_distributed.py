@@ -208,9 +208,7 @@ def wait_for(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-def test_a_killed_rank_ends_the_run_which_is_resumed_as_if_nothing_had_happened(
-    config, ranks, tmp_path
-):
+def test_a_killed_rank_ends_the_run_which_can_be_resumed(config, ranks, tmp_path):
     run = tmp_path / "killed"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*torchrun, "-m", "tools.train", str(config), "--launcher", "pytorch"]
@@ -278,20 +276,17 @@ def test_a_launcher_needs_what_it_puts_into_the_environment(monkeypatch):
         process_group("none", CPU, {}).__enter__()
 
 
-def test_a_launch_ends_like_the_process_that_failed_first(monkeypatch):
-    def failing(exitcode: int):
-        def start(*args) -> None:
-            raise ChildFailedError("train", {1: ProcessFailure(1, 1234, exitcode, "none")})
-
-        return lambda settings, entrypoint: start
+@pytest.mark.parametrize(
+    ("exitcode", "error", "text"),
+    [(3, SystemExit, "3"), (-9, InputError, r"rank 1 of 2 was killed \(SIGKILL\).*--resume")],
+)
+def test_a_launch_ends_like_the_process_that_failed_first(exitcode, error, text, monkeypatch):
+    def start(*args) -> None:
+        raise ChildFailedError("train", {1: ProcessFailure(1, 1234, exitcode, "none")})
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("mmseg.engine.launch.elastic_launch", failing(3))
-    with pytest.raises(SystemExit) as caught:
-        launch(print, processes=2, device="cpu")
-    assert caught.value.code == 3
-    monkeypatch.setattr("mmseg.engine.launch.elastic_launch", failing(-signal.SIGKILL))
-    with pytest.raises(InputError, match=r"rank 1 of 2 was killed \(SIGKILL\).*--resume"):
+    monkeypatch.setattr("mmseg.engine.launch.elastic_launch", lambda *_: start)
+    with pytest.raises(error, match=text):
         launch(print, processes=2, device="cpu")
     assert signal.getsignal(signal.SIGTERM) is before
     assert not logging.root.manager.disable

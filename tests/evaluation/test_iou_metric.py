@@ -110,7 +110,7 @@ def test_means_over_the_classes_of_synthia():
     )
 
 
-def test_means_over_classes_that_the_data_set_lacks_are_an_error_at_the_first_image():
+def test_means_over_absent_classes_are_refused_at_once():
     run = evaluator(IoUMetric(iou_metrics=["mIoU16"]))
     with pytest.raises(InputError, match="mIoU16 is the mean over 16 classes.*'sidewalk'"):
         run.process([sample([[0]], [[0]])])
@@ -184,7 +184,7 @@ def test_matrices_are_fetched_late_from_a_slow_device(slow_device):
         assert run.evaluate(2)["mIoU"] == pytest.approx(100 / 3)
 
 
-def test_wrong_labels_on_a_slow_device_are_told_at_the_first_image_or_at_the_end(slow_device):
+def test_wrong_labels_on_a_slow_device_are_told_first_or_last(slow_device):
     run = evaluator(IoUMetric())
     with pytest.raises(InputError, match=r"a/one.jpg: label values run from 3 to 3"):
         run.process([sample([[0]], [[3]])])

@@ -112,7 +112,7 @@ def test_means_over_some_classes():
     ]
 
 
-def test_a_class_that_is_nowhere_does_not_count_in_the_mean_over_some():
+def test_a_class_that_is_nowhere_is_not_in_the_mean_over_some():
     some = result([[1, 1, 0], [0, 0, 0], [0, 0, 0]], {"mIoU2": ("road", "traffic light")})
     assert some["summary"]["mIoU2"] == 50.0  # sky is predicted only, traffic light nowhere
     assert some["summary"]["mIoU"] == 25.0

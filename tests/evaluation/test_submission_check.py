@@ -154,7 +154,7 @@ def test_all_that_is_wrong_is_said_in_a_line_for_each_fault(tmp_path):
     ]
 
 
-def test_without_the_images_folders_vote_on_names_and_sizes_are_the_real_ones(tmp_path):
+def test_without_images_folders_vote_and_sizes_are_the_real(tmp_path):
     files = without(f"{INVALID}/{FIRST}")(night_files())
     files[f"{LABELS}/more_rgb_anon.png"] = png(label_map(1920, 1080))
     errors = check(tmp_path, files).errors

@@ -1,34 +1,39 @@
+import json
+
+import pytest
+
+from tests.tools.analysis.test_visualize_features import features_world
 from tests.tools.failing import error_of
 from tools import visualize_features as tool
 
 
-def test_the_table_is_printed(tmp_path, monkeypatch, capsys):
-    (tmp_path / "config.py").write_text("model = dict(type='SePiCo')")
-    asked = {}
+@pytest.fixture
+def arguments(tmp_path) -> list[str]:
+    """Config, checkpoint and ``--out``; the data set that the config names is not there."""
+    cfg = features_world(tmp_path)
+    cfg.val_dataloader.dataset.data_root = "/nowhere"
+    cfg.dump(tmp_path / "config.py")
+    out = ["--out", str(tmp_path / "out"), "--device", "cpu"]
+    return [str(tmp_path / "config.py"), str(tmp_path / "best.pth"), *out]
 
-    def visualize_features(cfg, checkpoint, out, **options):
-        asked.update(options, checkpoint=checkpoint, out=str(out), model=cfg.model.alpha)
-        return {"pdd": {"source": {"road": 1.5}, "target": {"road": None}}}
 
-    monkeypatch.setattr("tools.analysis.visualize_features.visualize_features", visualize_features)
-    options = ["--what", "pdd", "--images", "3", "--seed", "7", "--cfg-options", "model.alpha=0.5"]
-    tool.main([str(tmp_path / "config.py"), "x.pth", "--out", "here", *options])
-    assert asked == {
-        "checkpoint": "x.pth",
-        "out": "here",
-        "model": 0.5,
-        "parts": ("pdd",),
-        "role": "student",
-        "num_images": 3,
-        "pixels": 100,
-        "seed": 7,
-        "device": "auto",
-    }
+def test_the_table_is_printed(arguments, tmp_path, capsys):
+    options = ["--what", "pdd", "--images", "1", "--seed", "7"]
+    options += ["--cfg-options", f"val_dataloader.dataset.data_root={tmp_path}"]
+    tool.main([*arguments, *options])
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["pdd.json", "pdd.png"]
+    result = json.loads((out / "pdd.json").read_text())
+    assert (result["model"], result["seed"], result["checkpoint"]) == ("student", 7, arguments[1])
+    assert result["images"] == {"source": 1, "target": 1}
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].split() == ["road", "1.5000", "-"] and lines[-1] == "wrote here"
+    red = [f"{result['pdd'][domain]['red']:.4f}" for domain in ("source", "target")]
+    assert lines[2].split() == ["red", *red]
+    assert lines[-1] == f"wrote {out}"
 
 
-def test_a_mistake_is_one_line(tmp_path):
+def test_a_mistake_is_one_line(arguments, tmp_path):
+    assert error_of(tool.main, *arguments, "--pixels", "0") == "--pixels must be at least 1, not 0"
     (tmp_path / "config.py").write_text("model = dict(type='SePiCo')")
-    error = error_of(tool.main, tmp_path / "config.py", "x.pth", "--out", tmp_path / "out")
+    error = error_of(tool.main, *arguments)
     assert error.startswith("the config has no train_dataloader.dataset.source with labels")

@@ -102,6 +102,7 @@ def sample_features(
     num_images: int,
     generator: torch.Generator,
     description: str = "features",
+    most: int = PIXELS_PER_IMAGE,
 ) -> DomainFeatures:
     """Draw images, and in each of them pixels of every class.
 
@@ -111,6 +112,7 @@ def sample_features(
         num_images: number of images; all if there are fewer.
         generator: generator on the CPU.
         description: label of the progress bar.
+        most: number of pixels of a class in an image, at most.
 
     Raises:
         InputError: if the model has no projection head, or no pixel has a class.
@@ -120,7 +122,7 @@ def sample_features(
     features, labels = [], []
     for index in with_progress(order.tolist(), description):
         feature, label = _features_and_label(model, segmentor, dataset[index])
-        chosen = sample_per_class(label, PIXELS_PER_IMAGE, generator)
+        chosen = sample_per_class(label, most, generator)
         features.append(feature[chosen.to(feature.device)].cpu())
         labels.append(label.cpu()[chosen])
     result = DomainFeatures(torch.cat(features), torch.cat(labels), len(order))

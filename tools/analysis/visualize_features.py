@@ -16,6 +16,7 @@ from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.checkpoint import Role
 from tools.analysis.charts import draw_bars, draw_clouds
 from tools.analysis.feature_samples import (
+    PIXELS_PER_IMAGE,
     DomainFeatures,
     projector_of,
     sample_features,
@@ -37,6 +38,7 @@ def visualize_features(
     pixels: int = 100,
     seed: int = 0,
     device: str = "auto",
+    pixels_per_image: int = PIXELS_PER_IMAGE,
 ) -> dict[str, Any]:
     """Show the projection features of labelled source and target images.
 
@@ -46,7 +48,7 @@ def visualize_features(
         out_dir: gets ``tsne.png``, pixels in a plane, coloured by class and by domain, and
             ``pdd.png`` and ``pdd.json``, the
             :func:`~tools.analysis.features.pixel_discrimination_distance` of each class in each
-            domain, over up to 100 pixels of a class in an image.
+            domain.
         parts: which of the two.
         role: whether the student or the teacher projects.
         num_images: of each domain.
@@ -54,6 +56,7 @@ def visualize_features(
             of.
         seed: of all draws.
         device: ``auto``, ``cpu`` or ``cuda``.
+        pixels_per_image: of each class in an image at most, before anything else is drawn.
 
     Returns:
         What is in ``pdd.json``, without "pdd" if that was not asked for.
@@ -68,7 +71,7 @@ def visualize_features(
     projector_of(model)
     generator = torch.Generator().manual_seed(seed)
     domains = {
-        name: sample_features(model, dataset, num_images, generator, name)
+        name: sample_features(model, dataset, num_images, generator, name, pixels_per_image)
         for name, dataset in datasets.items()
     }
     meta = datasets["target"].metainfo

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ from mmengine.config import Config
 from mmseg.datasets.image_files import read_image
 from mmseg.utils import InputError
 from tests.apis.color_world import method_model, prefixed, weights, write_world
-from tools.analysis import feature_samples
 from tools.analysis.visualize_features import pdd_table, visualize_features
 
 # Features are r = (2, 1, 1), g = (1, 2, 1) and b = (1, 1, 2) over the root of 6. The red class has
@@ -19,9 +19,13 @@ RED = (9 * (69 / NORM) / (5 / 6) + 2 * (62 / NORM) / 1 + (61 / NORM) / (5 / 6)) 
 
 
 @pytest.fixture
-def cfg(tmp_path, monkeypatch) -> Config:
+def cfg(tmp_path) -> Config:
     """The colour world as source and target, and a projection that only normalises the colours."""
-    monkeypatch.setattr(feature_samples, "PIXELS_PER_IMAGE", 10**6)
+    return features_world(tmp_path)
+
+
+def features_world(tmp_path: Path) -> Config:
+    """Write images, ``best.pth`` and its config."""
     model = method_model()
     model["segmentor"]["type"] = "EncoderDecoderProjector"
     model["segmentor"]["auxiliary_head"] = {
@@ -45,7 +49,8 @@ def cfg(tmp_path, monkeypatch) -> Config:
 def test_distances_by_hand(cfg, tmp_path):
     cfg.val_dataloader.dataset.pipeline[1].scale = (64, 32)  # as it is
     out = tmp_path / "out"
-    result = visualize_features(cfg, tmp_path / "best.pth", out, ("pdd",), device="cpu")
+    every = {"device": "cpu", "pixels_per_image": 10**6}
+    result = visualize_features(cfg, tmp_path / "best.pth", out, ("pdd",), **every)
     target = result["pdd"]["target"]
     assert target == {
         "red": pytest.approx(RED, abs=1e-6),
