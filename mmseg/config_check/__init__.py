@@ -1,4 +1,4 @@
-"""Finding wrong settings of a config before anything is built from them."""
+"""Check the settings of a config before anything is built from them."""
 
 from .check import check_config
 

@@ -1,4 +1,4 @@
-"""Wrong settings, found before anything is built from them."""
+"""Find wrong settings before anything is built from them."""
 
 import difflib
 import inspect
@@ -18,9 +18,9 @@ from mmseg.utils import InputError
 from .foreign import UNTYPED, Common, TopLevel
 from .values import check_value, required, schema_of, settings_of, takes_object
 
-# Configs of layers and their initialisation: others take keys out of these before a class sees it.
+# Configs of layers and their initialisation, of which other code removes keys before building.
 _LOOSE_CONFIGS = {"norm_cfg", "act_cfg", "conv_cfg", "upsample_cfg", "override"}
-# Dicts that may have other keys too, but none that only looks like one of these.
+# Dicts that may have other keys, unless these look like a misspelling of a known one.
 _EXTENSIBLE = {
     "default_hooks": {
         "runtime_info",
@@ -33,7 +33,7 @@ _EXTENSIBLE = {
     "data_prefix": {"img_path", "seg_map_path"},
     "metainfo": {"classes", "palette"},
 }
-# Arguments that the Runner or a part around it gives, not the config.
+# Arguments that the Runner or another part passes, not the config.
 _GIVEN = {
     "dataset",
     "dataloader",
@@ -59,17 +59,18 @@ class _Context:
 def check_config(
     cfg: Config, parts: Collection[str] | None = None, is_fragment: bool = False
 ) -> None:
-    """Check every ``type``, every key next to it and every value against what is registered.
+    """Check every ``type``, the keys next to it and their values against registered classes.
 
-    Types and ranges of values are those of the signatures. Top-level names may be anything (configs
-    hold their own variables there), unless they look like a misspelt setting.
+    The signatures give the types and ranges of values. Top-level names may be anything, since
+    configs have variables there, unless they look like a misspelt setting.
 
     Args:
-        parts: look only into these top-level settings; all by default.
-        is_fragment: whether this is a base of configs that may leave out what they add.
+        cfg: the config.
+        parts: top-level settings to check; default: all.
+        is_fragment: whether this is a base of configs, in which settings may be missing.
 
     Raises:
-        InputError: the first wrong type, key or value, where it stands and what is meant or taken.
+        InputError: for the first wrong type, key or value, with its path and what is expected.
     """
     known = {**settings_of(Runner)[0], **settings_of(TopLevel)[0]}
     del known["cfg"]
@@ -91,7 +92,7 @@ def check_config(
 
 
 def _check_setting(value: Any, annotation: Any, path: str, context: _Context) -> None:
-    """Check a value that a parameter takes, and all that lies below it."""
+    """Check the value of a parameter and all values below it."""
     schema = schema_of(annotation)
     if schema is not None and isinstance(value, dict):
         _check_entries(value, (schema,), path, f"{path} has no setting", context)
@@ -127,7 +128,7 @@ def _check_node(node: Any, path: str, context: _Context) -> None:
 
 
 def _lookup(name: Any, path: str, context: _Context) -> Any:
-    """The class or function that is registered as ``name``, which may begin with a scope."""
+    """Return the class or function registered as ``name``, which may start with a scope."""
     if not isinstance(name, str):
         if callable(name):
             return name
@@ -138,12 +139,12 @@ def _lookup(name: Any, path: str, context: _Context) -> Any:
             return found
     names = {known for registry in context.registries for known in registry.module_dict}
     meant = difflib.get_close_matches(name, names, 1)
-    hint = f": did you mean {meant[0]!r}?" if meant else ", and nothing is called like it"
+    hint = f": did you mean {meant[0]!r}?" if meant else ", and no registered name is similar"
     raise InputError(f"{path} is {name!r}, which is not registered{hint}")
 
 
 def _check_likeness(key: str, name: str, path: str) -> None:
-    """Check that a key of a dict that may have any looks like none that has a meaning."""
+    """Check that a key of a dict with free keys does not look like a misspelt known one."""
     meant = difflib.get_close_matches(str(key), _EXTENSIBLE.get(name, ()), 1, cutoff=0.8)
     if meant and key not in _EXTENSIBLE[name]:
         raise InputError(f"{path} has no setting {key!r}: did you mean {meant[0]!r}?")
@@ -156,7 +157,7 @@ def _check_entries(
     complaint: str,
     context: _Context,
 ) -> None:
-    """Check the entries of a dict that one of the targets, or all together, take."""
+    """Check the entries of a dict against the parameters of all targets together."""
     accepted: dict[str, Any] = {}
     takes_any = False
     for target in targets:
@@ -182,7 +183,7 @@ def _refuse_unknown(key: str, names: Collection[str], takes_any: bool, complaint
 
 
 def _check_complete(node: dict, target: Callable, path: str) -> None:
-    """Check that nothing lacks that a class of a known package needs and only the config gives."""
+    """Check that arguments which only the config can give are complete, in known packages."""
     package = getattr(target, "__module__", "").partition(".")[0]
     for name in required(target) if package in _KNOWN_PACKAGES else ():
         if name not in node and name not in _GIVEN:

@@ -1,4 +1,4 @@
-"""Ranges of settings of mmengine's and torch's classes, and of dicts that no class takes."""
+"""Types of settings of mmengine's and torch's classes, and of dicts without a class."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from mmengine.runner import (
     EpochBasedTrainLoop,
     IterBasedTrainLoop,
     LogProcessor,
-    Priority,
     Runner,
     TestLoop,
 )
@@ -29,11 +28,22 @@ from mmseg.utils.setting_types import Fraction
 
 Never = Literal[-1]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+PriorityName = Literal[
+    "HIGHEST",
+    "VERY_HIGH",
+    "HIGH",
+    "ABOVE_NORMAL",
+    "NORMAL",
+    "BELOW_NORMAL",
+    "LOW",
+    "VERY_LOW",
+    "LOWEST",
+]
 LogLevel = Literal["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"]
 
 
 class Environment(TypedDict, total=False):
-    """``env_cfg``."""
+    """Type of ``env_cfg``."""
 
     cudnn_benchmark: bool
     mp_cfg: "MultiProcessing"
@@ -42,14 +52,14 @@ class Environment(TypedDict, total=False):
 
 
 class MultiProcessing(TypedDict, total=False):
-    """``env_cfg.mp_cfg``."""
+    """Type of ``env_cfg.mp_cfg``."""
 
     mp_start_method: Literal["fork", "spawn", "forkserver"]
     opencv_num_threads: int
 
 
 class Randomness(TypedDict, total=False):
-    """``randomness``."""
+    """Type of ``randomness``."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None
     diff_rank_seed: bool
@@ -57,14 +67,14 @@ class Randomness(TypedDict, total=False):
 
 
 class AutoScaleLR(TypedDict, total=False):
-    """``auto_scale_lr``."""
+    """Type of ``auto_scale_lr``."""
 
     enable: bool
     base_batch_size: PositiveInt
 
 
 class ClipGrad(TypedDict, total=False):
-    """``optim_wrapper.clip_grad``: what torch's functions take."""
+    """Type of ``optim_wrapper.clip_grad``: arguments of torch's functions."""
 
     type: Literal["norm", "value"]
     max_norm: PositiveFloat
@@ -75,7 +85,7 @@ class ClipGrad(TypedDict, total=False):
 
 
 class Loader(TypedDict, total=False):
-    """What mmengine takes out of the config of a loader."""
+    """Settings of a data loader that mmengine handles itself."""
 
     dataset: dict
     sampler: dict
@@ -85,7 +95,7 @@ class Loader(TypedDict, total=False):
 
 
 class TopLevel(TypedDict, total=False):
-    """What mmseg reads next to the settings of the Runner."""
+    """Top-level settings of mmseg, next to those of the Runner."""
 
     aug_test: bool
     exp: Any
@@ -99,12 +109,12 @@ class TopLevel(TypedDict, total=False):
 
 
 class Common(TypedDict, total=False):
-    """What registry and Runner take out of a config before its class sees it."""
+    """Settings that registry and Runner remove from a config before building."""
 
     type: Any
     _scope_: str
     _delete_: bool
-    priority: Literal[tuple(Priority.__members__)] | Annotated[int, Field(ge=0, le=100)]
+    priority: PriorityName | Annotated[int, Field(ge=0, le=100)]
     constructor: str
     paramwise_cfg: dict | None
     convert_to_iter_based: bool
@@ -112,12 +122,12 @@ class Common(TypedDict, total=False):
 
 
 class ByEpoch(TypedDict, total=False):
-    """What chooses among the loops of training if they are not named."""
+    """Setting that selects the training loop if no type is named."""
 
     by_epoch: bool
 
 
-#: Dicts that name no type, by their path or as "*.<name>" anywhere, and what takes their settings.
+#: Path of a dict without ``type``, or "*.<name>" for any path -> the classes of its settings.
 UNTYPED: dict[str, tuple[Any, ...]] = {
     "train_dataloader": (DataLoader, Loader),
     "val_dataloader": (DataLoader, Loader),
@@ -132,8 +142,7 @@ UNTYPED: dict[str, tuple[Any, ...]] = {
 }
 _SPAN = {"begin": NonNegativeInt, "end": PositiveInt, "last_step": Annotated[int, Field(ge=-1)]}
 _EVALUATED = {"val_begin": NonNegativeInt, "val_interval": PositiveInt}
-#: What a class of another package says less exactly about its settings, or not at all; it holds
-#: for subclasses too.
+#: More exact types of the settings of other packages' classes, also for subclasses.
 FOREIGN: dict[Any, dict[str, Any]] = {
     Runner: {
         "work_dir": str | os.PathLike | None,

@@ -1,4 +1,4 @@
-"""Types and ranges of settings, read from the signatures of what takes them."""
+"""Types and ranges of settings, read from signatures."""
 
 import inspect
 import types
@@ -34,13 +34,13 @@ _MOST_CHARACTERS = 100
 
 @cache
 def settings_of(target: Callable) -> tuple[Mapping[str, Any], bool]:
-    """The settings that a class, a function or a ``TypedDict`` takes.
+    """Return the settings of a class, a function or a ``TypedDict``.
 
-    A class that passes ``**kwargs`` on takes what its bases take.
+    A class with ``**kwargs`` has those of its bases too.
 
     Returns:
-        Name -> annotation (``Parameter.empty`` if there is none), and whether any other
-        name may be given too.
+        Name -> annotation (``Parameter.empty`` if there is none), and whether any other name is
+        allowed.
     """
     if is_typeddict(target):
         return get_type_hints(target, include_extras=True), False
@@ -62,13 +62,13 @@ def settings_of(target: Callable) -> tuple[Mapping[str, Any], bool]:
     for owner, ranges in FOREIGN.items():
         if target is owner or (inspect.isclass(target) and owner in inspect.getmro(target)):
             found |= {name: kind for name, kind in ranges.items() if name in found}
-    # Other packages often leave out that a parameter may be the None that it is by default.
+    # Other packages often omit None from the annotation of a parameter whose default it is.
     optional -= {name for name, annotation in found.items() if annotation is Parameter.empty}
     return found | {name: Optional[found[name]] for name in optional}, takes_any  # noqa: UP045
 
 
 def _annotation(function: Callable, parameter: Parameter) -> Any:
-    """The annotation of a parameter; empty if only type checkers can resolve it."""
+    """Return the annotation of a parameter; empty if only type checkers can resolve it."""
     if parameter.annotation is not Parameter.empty:
         single = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
         with suppress(NameError, AttributeError):
@@ -77,19 +77,19 @@ def _annotation(function: Callable, parameter: Parameter) -> Any:
 
 
 def required(target: Callable) -> Collection[str]:
-    """Names of the arguments without default of a class or function."""
+    """List the arguments without default of a class or function."""
     parameters = inspect.signature(target).parameters.values()
     kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     return [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
 
 
 def schema_of(annotation: Any) -> type | None:
-    """The ``TypedDict`` that an annotation names, if it does."""
+    """Return the ``TypedDict`` in an annotation, if there is one."""
     return next((member for member in _members(annotation) if is_typeddict(member)), None)
 
 
 def takes_object(annotation: Any) -> bool:
-    """Whether an annotation names a class of objects, which a config describes by a dict."""
+    """Tell whether an annotation contains a class, which a config describes by a dict."""
     kinds = [get_origin(member) or member for member in _members(annotation)]
     return any(inspect.isclass(kind) and kind.__module__ != "builtins" for kind in kinds)
 
@@ -97,15 +97,15 @@ def takes_object(annotation: Any) -> bool:
 def check_value(value: Any, annotation: Any, path: str) -> None:
     """Check the type and the range of one setting.
 
-    Lists of numbers pass for tuples, NumPy's numbers for Python's.
+    Lists of numbers are accepted as tuples, NumPy's numbers as Python's.
 
     Args:
-        value: of the setting.
-        annotation: of the parameter that takes it.
-        path: of the setting, dotted.
+        value: value of the setting.
+        annotation: annotation of its parameter.
+        path: dotted path of the setting.
 
     Raises:
-        InputError: it is of another type or out of range.
+        InputError: if the value is of another type or out of range.
     """
     if is_typeddict(annotation):
         annotation = dict
@@ -137,7 +137,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def describe(annotation: Any) -> str:
-    """An annotation in words, as "an integer > 0" for ``PositiveInt``."""
+    """Describe an annotation in words, as "an integer > 0" for ``PositiveInt``."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _with_limits(describe(args[0]), annotation.__metadata__)

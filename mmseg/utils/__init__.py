@@ -1,4 +1,4 @@
-"""Errors, files and command lines: what every other part of the package leans on."""
+"""Utilities for the other packages: errors, files, configs, command lines."""
 
 from .errors import InputError, RankError, SharedError, built_from_config
 from .io import atomic_path, check_writable, remove_unfinished, undone_on_error

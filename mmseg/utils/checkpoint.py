@@ -1,4 +1,4 @@
-"""Checkpoints: read without running code from the file, and put into a model without surprises."""
+"""Read checkpoints without running code from the file, and load them only if they fit."""
 
 import mmap
 import os
@@ -24,13 +24,13 @@ from .io import atomic_path
 
 Role = Literal["student", "teacher"]
 ROLES = ("student", "teacher")
-ROLE_PREFIX = {"student": "model.", "teacher": "ema_model."}
-EXTRA_STATE = "_extra_state"  # torch's name for what get_extra_state() returns
+ROLE_PREFIX: dict[Role, str] = {"student": "model.", "teacher": "ema_model."}
+EXTRA_STATE = "_extra_state"  # torch's name for the result of get_extra_state()
 SHOWN_KEYS = 4
 
 
 class DamagedCheckpoint(InputError):
-    """A file that is no checkpoint, or no longer the one that was written."""
+    """A file that is not a checkpoint, or has changed since it was written."""
 
 
 def load_checkpoint(
@@ -38,32 +38,37 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Read a checkpoint to the CPU with ``weights_only=True``.
 
-    Beyond tensors and plain Python, the file may hold what mmengine and mmcv put into theirs: numpy
-    arrays and scalars, and the histories of logged values.
+    Next to tensors and plain Python, the file may contain objects that mmengine and mmcv save:
+    numpy arrays and scalars, and the histories of logged values.
 
-    Every byte is checked against the sums that ``torch.save`` has stored, which torch does not look
-    at (files in the format of torch before 1.6 have none).
+    Every byte is checked against the checksums that ``torch.save`` stores, which torch ignores
+    (files in the format of torch before 1.6 have none).
 
     Args:
-        path: of the checkpoint.
-        trust: run the code that the file brings; objects of packages that are not here are left
-            out. For ``tools.convert_checkpoint`` alone, which makes a file that needs no trust.
-        mapped: do not copy the tensors, which stay in the file until they are used: faster, with
-            half the memory. Up to then the file may be replaced or removed, but not written to.
+        path: path of the checkpoint.
+        trust: whether to run code from the file; objects of missing packages are left out. Only for
+            ``tools.convert_checkpoint``, which writes a file that needs no trust.
+        mapped: whether to map the file into memory instead of copying tensors: faster, with half
+            the memory. While they are in use the file may be replaced or removed, but not changed.
 
     Raises:
-        InputError: no such file, or one that needs other types to be loaded.
-        DamagedCheckpoint: the file is not what was written, or not a checkpoint.
+        InputError: if the file does not exist, or needs other types to be loaded.
+        DamagedCheckpoint: if the file is damaged or not a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
-    options = {"weights_only": not trust, "pickle_module": Unpickling if trust else None}
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed_globals()):
             warnings.simplefilter("ignore")
             mapped = check_records(path) and mapped
-            checkpoint = torch.load(path, map_location="cpu", mmap=mapped, **options)
+            checkpoint = torch.load(
+                path,
+                map_location="cpu",
+                pickle_module=Unpickling if trust else None,
+                weights_only=not trust,
+                mmap=mapped,
+            )
     except Exception as error:  # a damaged pickle can raise anything
         raise _unreadable(path, error) from error
     if not isinstance(checkpoint, dict):
@@ -72,7 +77,7 @@ def load_checkpoint(
 
 
 def _allowed_globals() -> list[Any]:
-    """Names that a checkpoint may use beside torch's own, each with what it stands for."""
+    """List the objects that a checkpoint may use next to torch's own, some with their names."""
     from mmengine.logging import HistoryBuffer
 
     allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, slice]
@@ -86,9 +91,9 @@ def _allowed_globals() -> list[Any]:
 
 
 def _history_statistic(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr``, by which a pickled ``HistoryBuffer`` names its statistics.
+    """Replace ``getattr``, by which a pickled ``HistoryBuffer`` refers to its statistics.
 
-    The real one would let a file reach any function.
+    The real one would give a file access to any function.
     """
     from mmengine.logging import HistoryBuffer
 
@@ -98,31 +103,31 @@ def _history_statistic(owner: Any, name: str) -> Any:
 
 
 class Missing(dict):
-    """Stands for an object of a class that is not here; what it held is forgotten."""
+    """Placeholder for an object of a missing class; its content is dropped."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
     def __setstate__(self, state: Any) -> None:
-        """Forget the state."""
+        """Drop the state."""
 
     def append(self, item: Any) -> None:
-        """Forget the item of a list."""
+        """Drop the item of a list."""
 
     def extend(self, items: Iterable[Any]) -> None:
-        """Forget the items of a list."""
+        """Drop the items of a list."""
 
 
 class Unpickling:
-    """What ``torch.load`` takes for the module ``pickle``: unknown classes become Missing."""
+    """A ``pickle_module`` for ``torch.load`` that replaces missing classes by ``Missing``."""
 
     load = staticmethod(pickle.load)
 
     class Unpickler(pickle.Unpickler):
-        """Finds classes of the packages that are here."""
+        """Unpickler that finds the classes of installed packages."""
 
         def find_class(self, module: str, name: str) -> Any:
-            """The class, or a stand-in."""
+            """Return the class or ``Missing``."""
             try:
                 return super().find_class(module, name)
             except (ImportError, AttributeError):
@@ -143,30 +148,30 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Raises:
-        OSError: it cannot be written; the error has the name of the file.
+        OSError: if it cannot be written; the error has the name of the file.
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(checkpoint, file)
-        except RuntimeError as error:  # torch's writer of zip files, about an error before
+        except RuntimeError as error:  # torch's zip writer, after an OSError
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:
-    """The state dict of a checkpoint: its ``state_dict``, its ``model``, or the checkpoint itself.
+    """Return the state dict of a checkpoint: ``state_dict``, ``model``, or the checkpoint itself.
 
     Raises:
-        InputError: there is none.
+        InputError: if the checkpoint contains no state dict.
     """
     state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
     if not (isinstance(state, Mapping) and state):
         raise InputError(f"{source} holds no weights")
-    # Counters and the like, which a module keeps beside its weights, are of no use here.
+    # Extra state, such as counters, is not a weight.
     weights = {key: v for key, v in state.items() if not str(key).endswith(EXTRA_STATE)}
     strange = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
     if strange:
@@ -177,12 +182,12 @@ def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict
 def select_role(
     state_dict: Mapping[str, Tensor], role: Role, source: str | os.PathLike
 ) -> dict[str, Tensor]:
-    """The weights of the student's or the teacher's segmentor, keys without their prefix.
+    """Select the weights of the student or the teacher, with keys without their prefix.
 
-    A state dict without ``model.*`` and ``ema_model.*`` is a segmentor's own: the student.
+    A state dict without ``model.*`` and ``ema_model.*`` is that of a segmentor: the student.
 
     Raises:
-        InputError: it holds no such segmentor.
+        InputError: if the state dict contains no such segmentor.
     """
     if role not in ROLES:
         raise ValueError(f"role {role!r} unknown; choose from {list(ROLES)}")
@@ -202,10 +207,10 @@ def select_role(
 def load_weights(
     model: nn.Module, state_dict: Mapping[str, Tensor], source: str | os.PathLike
 ) -> None:
-    """Copy ``state_dict`` into ``model``; every key and every shape must agree.
+    """Copy ``state_dict`` into ``model``; every key and every shape must match.
 
     Raises:
-        InputError: they do not, or a value is not finite; the model is left as it was.
+        InputError: if they do not match or a value is not finite; the model is unchanged then.
     """
     found = mismatches(model.state_dict(), state_dict)
     if found:
@@ -215,7 +220,7 @@ def load_weights(
 
 
 def mismatches(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """What keeps ``given`` from being loaded into ``own``: the first keys, empty if nothing."""
+    """Describe why ``given`` cannot be loaded into ``own``, by the first keys; empty if it can."""
     both = own.keys() & given.keys()
     shapes = [
         f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
@@ -239,23 +244,24 @@ def load_for_testing(
     """Load one segmentor, and make a domain-adaptation model predict with it.
 
     Args:
-        model: a segmentor, or a domain-adaptation model that holds one as ``model`` (student) and
-            may hold another as ``ema_model`` (teacher).
-        state_dict: of a segmentor or a domain-adaptation model; what else it holds is for training.
-        role: which one.
-        source: names the file in errors.
+        model: a segmentor, or a domain-adaptation model with one as ``model`` (student) and perhaps
+            another as ``ema_model`` (teacher).
+        state_dict: state of a segmentor or a domain-adaptation model; other entries are ignored.
+        role: the segmentor to load.
+        source: name of the file for errors.
 
     Raises:
-        InputError: the state dict, or the model, has no such segmentor, or they do not fit.
+        InputError: if the state dict or the model has no such segmentor, or they do not fit.
     """
     weights = select_role(state_dict, role, source)
-    segmentor = model
+    segmentor: Any = model
     if isinstance(getattr(model, "model", None), nn.Module):
         segmentor = getattr(model, ROLE_PREFIX[role][:-1], None)
         if segmentor is None:
             raise InputError(f"{type(model).__name__} has no {role}: test the student")
-        model.eval_model = role
-    if getattr(segmentor, "auxiliary_head", None) is None:  # which takes no part in predicting
+        method: Any = model
+        method.eval_model = role
+    if getattr(segmentor, "auxiliary_head", None) is None:  # prediction does not use it
         weights = {k: v for k, v in weights.items() if not k.startswith("auxiliary_head.")}
     load_weights(segmentor, weights, source)
 
@@ -265,22 +271,21 @@ def _shown(keys: Iterable[str]) -> str:
     return ", ".join(keys[:SHOWN_KEYS]) + (", ..." if len(keys) > SHOWN_KEYS else "")
 
 
-THREADS = 4  # the sums are made without the interpreter's lock
-# Of a record's own header: how long it is, and where it says how long its name and the rest are.
+THREADS = 4  # checksums are computed without the interpreter's lock
+# Length of a record's header, and offset of the lengths of its name and extra field.
 HEADER, LENGTHS = 30, 26
 
 
 def check_records(path: str | os.PathLike) -> bool:
     """Check every record of a zip archive against its CRC-32.
 
-    Records without a sum, as torch writes them after ``set_crc32_options(False)``, are taken as
-    they are.
+    Records without a sum, as torch writes them after ``set_crc32_options(False)``, are not checked.
 
     Returns:
-        Whether the file can be mapped into memory: it is a zip archive, and not compressed.
+        Whether the file can be mapped into memory: it is an uncompressed zip archive.
 
     Raises:
-        zipfile.BadZipFile: a record is damaged.
+        zipfile.BadZipFile: if a record is damaged.
     """
     if not zipfile.is_zipfile(path):
         return False

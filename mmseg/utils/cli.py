@@ -1,4 +1,4 @@
-"""How every command line of the project starts and fails."""
+"""Start of all command line tools, and their handling of errors."""
 
 import argparse
 import os
@@ -6,20 +6,20 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .errors import InputError, RankError
 
-# The status that a shell shows for a program that SIGPIPE has ended.
+# Exit status that a shell shows for a program ended by SIGPIPE.
 UNREAD = 128 + signal.SIGPIPE
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that refuses empty arguments: an empty path would be the current folder."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as usual; an empty argument, or an option ``--name=``, is a usage error."""
         given = sys.argv[1:] if args is None else list(args)
         for before, argument in zip(["", *given], given, strict=False):
@@ -27,14 +27,14 @@ class Parser(argparse.ArgumentParser):
             if not argument or option:
                 name = argument if option else before if before.startswith("-") else ""
                 self.error(" ".join(filter(None, ("argument", name.rstrip("="), "is empty"))))
-        return super().parse_args(given, namespace)
+        return super().parse_known_args(given, namespace)
 
 
 def error_line(error: BaseException) -> str:
-    """The one line of an error that a user should read.
+    """Format an error as one line for the user.
 
-    A data loader worker hands its exception on with the worker's traceback in the message; the
-    line that counts is then the last one, behind the name of the class.
+    The message of an error in a data loader worker contains the traceback of the worker; then the
+    last line, after the name of the class, is used.
     """
     text = str(error).strip()
     if "Original Traceback" in text:
@@ -46,8 +46,8 @@ def error_line(error: BaseException) -> str:
 def run_main(main: Callable[[], int | None]) -> None:
     """Run ``main`` as a program: an :class:`InputError` becomes one line on stderr and status 1.
 
-    So does an ``OSError``, which tells of the machine: a full disk, a folder that is locked. If
-    nobody reads the output any more (``| head``), the program ends quietly with status 141.
+    So does an ``OSError``, such as a full disk or a read-only folder. If the output is not read any
+    more (``| head``), the program ends silently with status 141.
     """
     before = signal.signal(signal.SIGPIPE, _end_if_unread)
     try:
@@ -80,13 +80,13 @@ def _status_of(main: Callable[[], int | None]) -> Any:
 
 
 def _end_if_unread(number: int, frame: Any) -> None:
-    """End if nobody reads stdout or stderr; a pipe between processes raises its own error."""
+    """Exit if the reader of stdout or stderr is gone; other broken pipes raise an error."""
     if _close_unread():
         raise SystemExit(UNREAD)
 
 
 def _close_unread() -> bool:
-    """Send what is still to be written to stdout or stderr nowhere, if nobody reads it."""
+    """Redirect stdout and stderr to the null device if their reader is gone."""
     streams = select.poll()
     for descriptor in (1, 2):
         streams.register(descriptor, 0)
@@ -100,12 +100,12 @@ def _close_unread() -> bool:
 
 @contextmanager
 def print_on_local_rank0(launcher: str | None = None) -> Iterator[None]:
-    """Let one process of a machine print an error that comes before they know of each other.
+    """Print an error from before the process group exists only on local rank 0.
 
-    It is in a config or a command line, which all of them read.
+    Such an error is in the config or the command line, which all processes read.
 
     Args:
-        launcher: "slurm" if that has started them.
+        launcher: "slurm" if SLURM has started the processes.
     """
     try:
         yield

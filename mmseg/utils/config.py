@@ -1,4 +1,4 @@
-"""Reading configs."""
+"""Read, change and write configs."""
 
 import json
 import os
@@ -21,21 +21,21 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     """Read a config and its ``_base_`` files.
 
     A ``.py`` config is a program, which is run. A ``.json`` or ``.yaml`` config is data: it runs
-    nothing, and names registered classes only, also by ``overrides``.
+    nothing and can only name registered classes, also by ``overrides``.
 
-    The ``segmentor`` and the ``data_preprocessor`` of a method may stand at the top level, so that
-    files in ``configs/_base_`` can each bring a part; they become parts of ``model``.
+    ``segmentor`` and ``data_preprocessor`` of a method may be at the top level, so that each can
+    come from a separate file in ``configs/_base_``; they become parts of ``model``.
 
-    A config in the schema of mmseg 0.x, as the published checkpoints have, is translated; its
-    ``not_for_training`` lists why it can be tested but not trained, if that is so.
+    A config in the schema of mmseg 0.x, as of the published checkpoints, is translated; if it can
+    be tested but not trained, ``not_for_training`` lists the reasons.
 
     Args:
-        path: of the config.
-        overrides: dotted key -> value, as ``--cfg-options`` gives them.
+        path: path of the config.
+        overrides: dotted key -> value, as of ``--cfg-options``.
 
     Raises:
-        InputError: there is no such file, it is not a config or has no translation, it is data and
-            asks for more, or an override does not apply.
+        InputError: if the file does not exist, is not a config or cannot be translated, if a data
+            config does more than hold data, or an override does not apply.
     """
     cfg = read_config(path)
     if is_legacy(cfg):
@@ -50,7 +50,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
 
 
 def without_variables(cfg: Config) -> Config:
-    """A copy of a config without the names that only its base files use."""
+    """Copy a config without the names that only its base files use."""
     kept = {
         name: value
         for name, value in cfg.to_dict().items()
@@ -68,10 +68,10 @@ def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
 
 
 def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
-    """Set dotted keys of ``cfg`` in place, as ``--cfg-options`` gives them.
+    """Set dotted keys of ``cfg`` in place, as of ``--cfg-options``.
 
     Raises:
-        InputError: the config has no place for one of them, or it is data and now asks for more.
+        InputError: if a key does not apply, or a data config then does more than hold data.
     """
     try:
         cfg.merge_from_dict(dict(overrides))
@@ -83,7 +83,7 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
 
 
 def store_config(cfg: Config, path: str | os.PathLike) -> None:
-    """Write a config in such a way that :func:`load_config` reads the same settings."""
+    """Write a config such that :func:`load_config` reads the same settings."""
     if Path(path).suffix in (".yaml", ".yml"):  # mmengine writes tuples as tags of Python
         settings = json.loads(dump(cfg.to_dict(), file_format="json"))
         Path(path).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
@@ -91,17 +91,17 @@ def store_config(cfg: Config, path: str | os.PathLike) -> None:
         cfg.dump(path)
 
 
-# mmcv's RandomFlip asks for a list of probabilities; classes and colours are handed on as they are.
+# mmcv's RandomFlip needs a list of probabilities; classes and colours stay lists too.
 _KEPT_LISTS = ("prob", "metainfo")
 
 
 def _use_tuples(node: Any) -> Any:
-    """Turn lists of numbers, such as sizes, into tuples, which transforms ask for.
+    """Turn lists of numbers, such as sizes, into tuples, which transforms need.
 
     JSON has no tuples, and ``[512, 512]`` is a natural way to write a size.
 
     Args:
-        node: a config, changed in place, or a part of one.
+        node: a config, changed in place, or a part of it.
     """
     if isinstance(node, Config | dict):
         for key, value in node.items():

@@ -1,8 +1,8 @@
-"""Reading config files: programs (``.py``) by mmengine, data (``.json``, ``.yaml``) as data.
+"""Read config files: programs (``.py``) by mmengine, data (``.json``, ``.yaml``) as plain data.
 
-mmengine reads a data config as freely as a program: YAML tags build any object, ``_base_`` may
+In mmengine a data config can do as much as a program: YAML tags build any object, ``_base_`` may
 name a program, ``custom_imports`` imports, ``{{$HOME:}}`` reads the environment. Here a data config
-holds dicts, lists, strings, numbers, booleans and null, and its bases are data too.
+contains only dicts, lists, strings, numbers, booleans and null, and its bases are data too.
 """
 
 import ast
@@ -21,14 +21,14 @@ from .errors import InputError
 
 DATA_SUFFIXES = (".json", ".yaml", ".yml")
 MAX_BYTES = 2 << 20
-#: Of a data config: nested dicts and lists, all values together, and bases of bases.
+#: Limits of a data config: depth of dicts and lists, number of values, and levels of bases.
 MAX_DEPTH, MAX_VALUES, MAX_BASES = 50, 500_000, 32
-# Anything else could end the string that a printed config makes of the key.
+# Other characters could end the string that a printed config makes of the key.
 _KEY = re.compile(r"[^'\"\\\x00-\x1f\x7f]+")
 
 
 def is_data(path: str | os.PathLike | None) -> bool:
-    """Whether a config file is data, by its name; others are programs."""
+    """Tell by its name whether a config file is data; others are programs."""
     return path is not None and Path(path).suffix in DATA_SUFFIXES
 
 
@@ -36,11 +36,11 @@ def read_config(path: str | os.PathLike) -> Config:
     """Read a config file and its ``_base_`` files.
 
     Args:
-        path: of a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file.
+        path: path of a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file.
 
     Raises:
-        InputError: the file cannot be read, its bases are missing or lead back to it, or a data
-            config holds anything but data.
+        InputError: if the file cannot be read, its bases are missing or circular, or a data config
+            contains anything but data.
     """
     path = Path(path)
     content = _Files().read(path)
@@ -53,7 +53,7 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 class _Files:
-    """The files of one config: each is read once, however many others are based on it."""
+    """The files of one config, each of which is read once."""
 
     def __init__(self) -> None:
         self.contents: dict[Path, dict[str, Any]] = {}
@@ -62,8 +62,8 @@ class _Files:
         """Check a file and its bases; read them if they are data.
 
         Args:
-            path: of the file.
-            chain: the files that are based on it, from the user's own to the next one.
+            path: path of the file.
+            chain: the files that are based on it, starting with the user's.
 
         Returns:
             The settings of a data config merged into those of its bases; {} for a program, which
@@ -119,7 +119,7 @@ def _text_of(path: Path, chain: tuple[Path, ...]) -> str:
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
-    """The settings of a data config without its bases."""
+    """Parse a data config without its bases."""
     if not text.strip():
         raise _unreadable(path, "it is empty")
     try:
@@ -140,7 +140,7 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
 
 
 def _problems(node: Any, where: str, depth: int) -> Iterator[str | None]:
-    """Say for each value of a data config what is wrong with it, if anything is."""
+    """Yield for each value of a data config what is wrong with it, or None."""
     yield None
     if depth > MAX_DEPTH:
         yield f"more than {MAX_DEPTH} levels of dicts and lists"
@@ -159,9 +159,9 @@ def _problems(node: Any, where: str, depth: int) -> Iterator[str | None]:
 
 
 def _bases_of_program(path: Path, text: str) -> Iterator[Path]:
-    """The files that ``_base_ = ...`` and ``with read_base(): from .x import *`` name.
+    """Yield the files that ``_base_ = ...`` and ``with read_base(): from .x import *`` name.
 
-    What only running the program would tell is left out.
+    Names that are known only by running the program are left out.
     """
     try:
         body = ast.parse(text, str(path)).body
@@ -179,7 +179,7 @@ def _bases_of_program(path: Path, text: str) -> Iterator[Path]:
 
 
 def _literal(bases: ast.Assign) -> list[str]:
-    """The strings of ``_base_``; none if only running the program would tell."""
+    """Return the strings of ``_base_``; empty if they are known only by running the program."""
     try:
         value = ast.literal_eval(bases.value)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What a data config (``.json``, ``.yaml``) must not ask for, since it may come from a stranger.
+"""Check that a data config (``.json``, ``.yaml``), which may be untrusted, cannot run code.
 
-Where mmengine expects the name of a registered class, it imports any dotted path and calls what it
-finds there.
+Where mmengine expects the name of a registered class, it would import any dotted path and call the
+object found there.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from typing import Any
 from .errors import InputError
 
 _SCOPES = ("mmseg", "mmengine")
-# Settings by which mmengine and mmcv look up a class or a function by its name.
+# Settings that name a class or a function for mmengine or mmcv to look up.
 _NAMES = {
     "type",
     "auto_wrap_policy",
@@ -33,21 +33,21 @@ _RUN_CODE = {
     "RFSearchHook": "evaluates strings of its settings",
     "DVCLiveVisBackend": "runs a command",
 }
-# Files that are written, some of them with text of the config.
+# Settings that name files to be written.
 _WRITTEN = {"config_save_file", "filename_tmpl", "img_save_dir", "out_file_path"}
 _WRITTEN |= {"save_dir", "scalar_save_file"}
 _WAY_OUT = "only a .py config, which is a program, may do that"
 
 
 def check_data(cfg: Mapping[str, Any], source: str | os.PathLike) -> None:
-    """Check that a data config imports nothing, runs nothing and writes to its run's folder only.
+    """Check that a data config imports and runs nothing, and writes only to its run's folder.
 
     Args:
-        cfg: its settings, with those of its bases and of the command line.
-        source: names it in errors.
+        cfg: settings of the config, its bases and the command line.
+        source: name of the config for errors.
 
     Raises:
-        InputError: the first setting that does otherwise.
+        InputError: if a setting does; it names the first one.
     """
     settings = list(_settings(cfg))
     known = _registered() if any(key in _NAMES for _, key, _ in settings) else set()
@@ -57,7 +57,7 @@ def check_data(cfg: Mapping[str, Any], source: str | os.PathLike) -> None:
 
 
 def _settings(node: Any, where: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Yield where each setting is, its key and its value."""
+    """Yield the path, the key and the value of each setting."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             path = f"{where}.{key}" if where else key
@@ -69,7 +69,7 @@ def _settings(node: Any, where: str = "") -> Iterator[tuple[str, str, Any]]:
 
 
 def _problem(where: str, key: str, value: Any, known: set[str]) -> str | None:
-    """Say what is wrong with a setting, if anything is."""
+    """Describe what is wrong with a setting, if anything."""
     if key == "custom_imports" and value:
         return f"{where} imports modules: {_WAY_OUT}"
     if not isinstance(value, str):
@@ -94,8 +94,8 @@ def _problem(where: str, key: str, value: Any, known: set[str]) -> str | None:
 
 
 def _registered() -> set[str]:
-    """Find the names in all registries that a config can reach."""
-    import mmengine.runner  # noqa: F401  (registers what comes with mmengine)
+    """Collect the names in all registries that a config can use."""
+    import mmengine.runner  # noqa: F401  (registers the classes of mmengine)
     from mmengine import registry as mmengine_registries
     from mmengine.registry import Registry
 

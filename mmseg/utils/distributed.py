@@ -1,4 +1,4 @@
-"""Sums over the ranks of a distributed run; with a single process each of them is the identity."""
+"""Sums and means over the ranks of a distributed run; for one process they are the identity."""
 
 from collections.abc import Mapping
 
@@ -24,17 +24,17 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """The sum of ``values`` of all ranks, on every rank, differentiable.
+    """Sum ``values`` over all ranks, differentiably, and return the sum on every rank.
 
-    For losses that every rank computes alike from such sums: the derivative with respect to the own
-    part is that of all ranks' losses, so that the mean of the ranks' gradients is the gradient of
-    the one loss. This needs no communication in the backward pass.
+    It is for losses that every rank computes from such sums in the same way: the derivative is that
+    of the sum of all ranks' losses, so that the mean of the ranks' gradients is the gradient of the
+    loss. The backward pass needs no communication.
     """
     return values if get_world_size() == 1 else _SumOverRanks.apply(values)
 
 
 def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The mean over all ranks of each of some scalars, in one communication; not differentiable."""
+    """Average scalars over all ranks in one communication, not differentiably."""
     if get_world_size() == 1 or not values:
         return dict(values)
     stacked = torch.stack([value.detach().float() for value in values.values()])
@@ -43,7 +43,7 @@ def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def average_batch_norm(module: nn.Module) -> None:
-    """Replace BatchNorm's running statistics by their mean over all ranks, in one communication."""
+    """Average BatchNorm's running statistics over all ranks in one communication."""
     if get_world_size() > 1:
         statistics = [
             value

@@ -1,4 +1,4 @@
-"""The one exception for what the user can put right."""
+"""Exceptions for mistakes that the user can correct."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ class InputError(ValueError):
     with status 1 instead of showing a traceback.
 
     Attributes:
-        tell: whether this process is to print it; of several with the same error, one does.
+        tell: whether this process prints it; of several with the same error only one does.
     """
 
     tell = True
 
 
 class RankError(InputError):
-    """An error of one process of a distributed run; the others hear of it when it is gone."""
+    """An error of one process of a distributed run, which the others notice when it has ended."""
 
 
 class SharedError(RankError):
@@ -27,12 +27,12 @@ class SharedError(RankError):
 
 @contextmanager
 def built_from_config(what: str) -> Iterator[None]:
-    """Turn the complaints of constructors about their arguments into an :class:`InputError`.
+    """Turn errors of constructors about their arguments into an :class:`InputError`.
 
-    Other errors are left alone: who changes the code wants to see where it fails.
+    Other errors keep their traceback, for developers.
 
     Args:
-        what: is built in the block.
+        what: name of the part that is built in the block.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def built_from_config(what: str) -> Iterator[None]:
         raise InputError(
             f"the config's {what} cannot be built without a package that is missing: {error}"
         ) from error
-    except KeyError as error:  # mmengine's, with a link to its manual
+    except KeyError as error:  # of mmengine, with a link to its manual
         found, is_of_registry, _ = " ".join(map(str, error.args)).partition(" registry.")
         if not is_of_registry:
             raise

@@ -1,4 +1,4 @@
-"""Finding NaN and infinity in what training makes and what files hold."""
+"""Find NaN and infinity in the state of training and in files."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,25 +11,25 @@ from .errors import InputError
 
 
 def first_nonfinite(values: Any, name: str = "") -> str | None:
-    """The name of the first floating-point tensor that holds a NaN or an infinity.
+    """Find the name of the first floating-point tensor with a NaN or an infinity.
 
     Args:
-        values: a state dict, or other mappings and lists of tensors within each other.
-        name: of the whole; stands before the names in it, with a dot between.
+        values: a state dict, or nested mappings and lists of tensors.
+        name: prefix of the names, with a dot between.
     """
     return next((name for name, value in _tensors(values, name) if not _is_finite(value)), None)
 
 
 def check_finite(values: Any, source: str | os.PathLike, name: str = "") -> None:
-    """Check that weights, or a state of the optimizer, that were read can be used.
+    """Check that loaded weights, or a state of the optimizer, are finite.
 
     Args:
         values: see :func:`first_nonfinite`.
-        source: names the file in the error.
+        source: name of the file for the error.
         name: see :func:`first_nonfinite`.
 
     Raises:
-        InputError: a value is NaN or infinite.
+        InputError: if a value is NaN or infinite.
     """
     if found := first_nonfinite(values, name):
         raise InputError(

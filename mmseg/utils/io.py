@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writing of files."""
 
 import os
 import shutil
@@ -12,21 +12,21 @@ from .errors import InputError
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that replaces it when the block ends without error.
+    """Yield a temporary path next to ``path`` that replaces it when the block ends without error.
 
-    The suffix is kept, so that writers that choose a format by it work. Parent folders are made.
+    It has the same suffix, for writers that choose a format by it. Parent folders are created.
 
     Raises:
-        OSError: the file cannot be written; the error has its name.
+        OSError: if the file cannot be written; the error has its name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of a long name a part: with what mkstemp adds, all of it would be too long for the system.
+    # Only a part of a long name: with the random part it would be too long for the system.
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.stem[:48]}.", suffix=path.suffix
     )
     os.close(handle)
-    # mkstemp makes private files; results should have the permissions any new file has.
+    # mkstemp makes private files; results should have the usual permissions.
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(temporary, 0o666 & ~mask)
@@ -34,7 +34,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         yield Path(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno and not error.filename:  # of a write: open files have lost their name
+        if error.errno and not error.filename:  # errors of a write lack the name
             error.filename = str(path)
         raise
     finally:
@@ -42,16 +42,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def check_writable(folder: str | os.PathLike, option: str) -> None:
-    """See that files can be made in a folder, which is made if need be.
+    """Check that files can be written in a folder; create the folder if it does not exist.
 
     Args:
-        option: of the command line, by which another folder is chosen.
+        folder: path of the folder.
+        option: command line option that chooses the folder, for the message.
 
     Raises:
-        InputError: they cannot.
+        InputError: if files cannot be written.
     """
+    folder = Path(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -61,10 +63,10 @@ def check_writable(folder: str | os.PathLike, option: str) -> None:
 
 
 def remove_unfinished(path: str | os.PathLike) -> None:
-    """Remove the temporary files that processes which were killed in :func:`atomic_path` have left.
+    """Remove temporary files of :func:`atomic_path` that killed processes have left.
 
     Args:
-        path: that they were to replace; the name may be a pattern.
+        path: the path that they were to replace; its name may be a pattern.
     """
     path = Path(path)
     for temporary in path.parent.glob(f".{path.stem}.*{path.suffix}"):
@@ -73,13 +75,13 @@ def remove_unfinished(path: str | os.PathLike) -> None:
 
 @contextmanager
 def undone_on_error(folder: str | os.PathLike, keep: Callable[[], bool]) -> Iterator[None]:
-    """Remove what a block has added to ``folder`` if it ends with an error or is interrupted.
+    """Remove what a block has added to ``folder`` if it fails or is interrupted.
 
-    What was there before is not touched.
+    Files from before are not touched.
 
     Args:
-        folder: that is there.
-        keep: asked after an error: is what there is now worth keeping?
+        folder: an existing folder.
+        keep: called after an error; returns whether to keep the new files.
     """
     folder = Path(folder)
     before = set(folder.iterdir())

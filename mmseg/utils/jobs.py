@@ -1,4 +1,4 @@
-"""Long jobs: in processes that end with their parent, ahead in threads, with a bar."""
+"""Long jobs: in worker processes, ahead of time in threads, with a progress bar."""
 
 import multiprocessing
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 import cv2
@@ -20,30 +21,32 @@ from .errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Held by a pool's worker while it makes a file.
+# Held by a worker of a pool while it processes an item.
 _busy = threading.Lock()
 
 
 def map_in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], nproc: int, chunksize: int
 ) -> Iterator[Result]:
-    """Like ``map``, in ``nproc`` processes; in this one if it is 1.
+    """Apply a function like ``map``, but in ``nproc`` processes; in this one if it is 1.
 
-    If this process is killed, each of the others finishes the item that it is at, and ends.
+    If this process is killed, each of the others finishes its current item and ends.
 
     Args:
-        function: of a module, so that it can be found in another process.
-        items: handed out in chunks of ``chunksize``.
+        function: a picklable function of a module.
+        items: its arguments.
+        nproc: number of processes.
+        chunksize: number of items to send to a process at once.
 
     Raises:
-        InputError: one of the processes was killed.
+        InputError: if a worker process was killed.
     """
     if nproc == 1:
         yield from map(function, items)
         return
     try:
         with ProcessPoolExecutor(nproc, initializer=_start_worker) as pool:
-            yield from pool.map(partial(_whole, function), items, chunksize=chunksize)
+            yield from pool.map(partial(_run_item, function), items, chunksize=chunksize)
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process was killed, perhaps for lack of memory: run again with a smaller "
@@ -52,8 +55,9 @@ def map_in_processes(
 
 
 def end_with_parent() -> None:
-    """Let this worker process end when its parent does, however that ends: a pool's initializer."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
+    """Make this worker process end when its parent ends in any way: a pool's initializer."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_exit_after, args=[parent], daemon=True).start()
 
 
 def _start_worker() -> None:
@@ -61,13 +65,13 @@ def _start_worker() -> None:
     end_with_parent()
 
 
-def _wait_for_parent() -> None:
-    multiprocessing.parent_process().join()
+def _exit_after(parent: BaseProcess) -> None:
+    parent.join()
     with _busy:
         os._exit(1)
 
 
-def _whole(function: Callable[[Item], Result], item: Item) -> Result:
+def _run_item(function: Callable[[Item], Result], item: Item) -> Result:
     with _busy:
         return function(item)
 
@@ -80,21 +84,21 @@ def map_ahead(
     weight: Callable[[Item], float] = lambda item: 0,
     heaviest: float = 0,
 ) -> Iterator[Result]:
-    """Like ``map``, but ``pool`` is at work on the next items while the caller uses a result.
+    """Apply a function like ``map``, with ``pool`` ahead of the caller by a few items.
 
     ``Executor.map`` would take all items at once, and keep all results in memory.
 
     Args:
-        function: called in the pool.
-        items: consumed in the caller's thread as they are needed.
-        pool: of threads or processes.
-        ahead: how many results may wait.
-        weight: of an item, for instance its size in memory.
-        heaviest: what the items whose results wait may weigh together. A heavier one is waited for
+        function: function to call in the pool.
+        items: its arguments, consumed in the caller's thread as they are needed.
+        pool: pool of threads or processes.
+        ahead: largest number of waiting results.
+        weight: weight of an item, for instance its size in memory.
+        heaviest: largest total weight of the items of waiting results. A heavier item is waited for
             at once.
 
     Yields:
-        The results in the order of ``items``; an exception of ``function`` is raised in its place.
+        The results in the order of ``items``; an exception of ``function`` is raised at its turn.
     """
     waiting: deque[Future[Result]] = deque()
     weights: deque[float] = deque()
@@ -111,12 +115,12 @@ def map_ahead(
 def with_progress(
     items: Iterable[Item], description: str, total: float | None = None
 ) -> Iterator[Item]:
-    """Yield ``items`` and draw a bar on stderr; nothing where that is no terminal.
+    """Yield ``items`` and draw a progress bar on stderr if that is a terminal.
 
     Args:
-        items: what the job goes through.
-        description: of the job, before the bar.
-        total: how many there are; by default their length, if they have one.
+        items: items of the job.
+        description: label of the bar.
+        total: number of items; default: their length, if they have one.
     """
     console = Console(file=sys.stderr)
     yield from track(items, description, total, console=console, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""Options that several command lines share, and what they choose."""
+"""Command line options that several tools share."""
 
 import argparse
 import functools
@@ -15,7 +15,7 @@ from .errors import InputError
 
 
 def size_in_pixels(text: str) -> tuple[int, int]:
-    """The type of an option WxH: width and height."""
+    """Parse WIDTHxHEIGHT, as the type of an option."""
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
@@ -23,7 +23,7 @@ def size_in_pixels(text: str) -> tuple[int, int]:
 
 
 class KeyValues(DictAction):
-    """The values ``K=V`` of an option as a dict; what is none is a usage error."""
+    """Parse KEY=VALUE pairs into a dict; reject malformed ones."""
 
     def __call__(
         self,
@@ -32,7 +32,7 @@ class KeyValues(DictAction):
         values: Sequence[str],
         option_string: str | None = None,
     ) -> None:
-        """Parse ``values``."""
+        """Add the pairs to the option's dict."""
         for value in values:
             key, equals, _ = value.partition("=")
             if not (equals and all(key.split("."))):
@@ -47,7 +47,8 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
     """Add ``--cfg-options K=V ...``, for :func:`load_config` or :func:`override`.
 
     Args:
-        example: of a setting that users of this tool override.
+        parser: the parser, changed in place.
+        example: example of a setting to override.
         names: other names of the option.
     """
     parser.add_argument(
@@ -62,7 +63,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """The options of a training run, for ``tools.train`` and ``run_experiments.py``."""
+    """Add the options of a training run, for ``tools.train`` and ``run_experiments.py``."""
     add = parser.add_argument
     add("--work-dir", metavar="DIR", help="where checkpoints and logs go")
     add("--resume", action="store_true", help="go on exactly from the last checkpoint of the run")
@@ -85,7 +86,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Check the options of :func:`add_training_options` before anything is read or written.
 
     Raises:
-        InputError: two of them contradict each other, or there is no file to load from.
+        InputError: if two of them contradict each other, or the file to load does not exist.
     """
     if not args.load_from:
         return
@@ -98,7 +99,7 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def add_choices(cfg: Config, args: argparse.Namespace) -> None:
-    """Set in ``cfg`` what the options choose that is neither of a single start nor for speed."""
+    """Set in ``cfg`` the options that neither belong to a single start nor affect only speed."""
     override(cfg, args.cfg_options)
     if args.load_from:
         cfg.load_from = args.load_from
@@ -109,14 +110,14 @@ def add_choices(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def training_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the options of :func:`add_training_options` give ``mmseg.apis.train.train``."""
+    """Return the arguments of ``mmseg.apis.train.train`` that :func:`add_training_options` sets."""
     return {
         name: getattr(args, name) for name in ("device", "from_scratch", "seed", "deterministic")
     }
 
 
 def add_testing_options(parser: argparse.ArgumentParser) -> None:
-    """``--aug-test``, ``--model``, ``--device`` and so on of tools that take a test set."""
+    """Add ``--aug-test``, ``--model``, ``--device`` and so on for tools that use a test set."""
     add = parser.add_argument
     add("--aug-test", action="store_true", help="average over six scales and two flips")
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
@@ -135,7 +136,8 @@ def add_class_weights_option(parser: argparse.ArgumentParser, automatic: str) ->
     """Add ``--class-weights``.
 
     Args:
-        automatic: where the weights are used by default.
+        parser: the parser, changed in place.
+        automatic: images for which the weights are used by default.
     """
     parser.add_argument(
         "--class-weights",
@@ -147,10 +149,11 @@ def add_class_weights_option(parser: argparse.ArgumentParser, automatic: str) ->
 
 
 def add_performance_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`.
+    """Add ``--amp``, ``--compile`` and so on, see :class:`mmseg.engine.performance.Performance`.
 
     Args:
-        training: whether to offer what is of use in training alone.
+        parser: the parser, changed in place.
+        training: whether to add options that are only for training.
     """
     group = parser.add_argument_group("speed and memory")
     add = group.add_argument
@@ -185,12 +188,12 @@ def add_performance_options(parser: argparse.ArgumentParser, training: bool = Tr
 
 
 def choose_performance(cfg: Config, args: argparse.Namespace) -> None:
-    """Add what the options of :func:`add_performance_options` choose to ``cfg.performance``."""
+    """Add the options of :func:`add_performance_options` to ``cfg.performance``."""
     cfg.performance = {**(cfg.get("performance") or {}), **chosen_performance(args)}
 
 
 def chosen_performance(args: argparse.Namespace) -> dict[str, Any]:
-    """What the options of :func:`add_performance_options` choose: fields of ``Performance``."""
+    """Return the fields of ``Performance`` that :func:`add_performance_options` sets."""
     chosen: dict[str, Any] = {}
     if args.fast:
         import torch  # late: --help is fast
@@ -216,9 +219,8 @@ def fast_switches(device_type: str) -> dict[str, Any]:
 def cpu_multiplies_bf16() -> bool:
     """Check whether bf16 is faster than fp32 on this CPU, by a matrix product in each (0.1 s).
 
-    A CPU with instructions for it (AVX512_BF16, AMX) is several times as fast, others are slower.
+    With special instructions (AVX512_BF16, AMX) it is several times faster, without them slower.
     """
-
     import torch
 
     def seconds(dtype: torch.dtype) -> float:

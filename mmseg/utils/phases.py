@@ -1,4 +1,4 @@
-"""The parts of a training step by name: for profilers, and for a clock that is laid on them."""
+"""Named phases of a training step, for profilers and for measuring times."""
 
 import time
 from collections.abc import Iterator
@@ -7,54 +7,61 @@ from contextlib import contextmanager
 import torch
 from torch.profiler import record_function
 
+Mark = torch.cuda.Event | float
 _clock: "PhaseClock | None" = None
 
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """What runs inside belongs to the phase ``name``.
+    """Mark a block as the phase ``name``.
 
     It appears under this name in a trace of ``torch.profiler``. Phases may repeat and nest.
     """
     with record_function(name):
         clock = _clock
-        start = clock.mark() if clock else None
+        if clock is None:
+            yield
+            return
+        start = clock.mark()
         yield
-        if clock:
-            clock.spans.append((name, start, clock.mark()))
+        clock.spans.append((name, start, clock.mark()))
 
 
 class PhaseClock:
-    """Measures the phases that run while it is laid on, without waiting for the device.
+    """Measure the phases that run within the context, without synchronising with the device.
 
-    On CUDA the marks are events in the current stream, whose times are read later; on a CPU,
-    which is done when a call returns, they are clock readings.
+    On CUDA the marks are events in the current stream, whose times are read later; on a CPU, where
+    calls are synchronous, they are clock readings.
 
     Args:
-        device: that the phases run on.
+        device: device that the phases run on.
 
     Attributes:
-        spans: name, first and last mark of each phase that ended, in the order in which they ended.
+        spans: name, first and last mark of each phase, in the order in which they ended.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.on_cuda = device.type == "cuda"
-        self.spans: list[tuple[str, torch.cuda.Event | float, torch.cuda.Event | float]] = []
+        self.spans: list[tuple[str, Mark, Mark]] = []
 
-    def mark(self) -> "torch.cuda.Event | float":
-        """This moment of the device."""
+    def mark(self) -> Mark:
+        """Mark the current moment of the device."""
         if not self.on_cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
 
-    def between(self, start: "torch.cuda.Event | float", end: "torch.cuda.Event | float") -> float:
-        """Seconds from one mark to another; the device must have passed both."""
-        return start.elapsed_time(end) / 1e3 if self.on_cuda else end - start
+    def between(self, start: Mark, end: Mark) -> float:
+        """Return the seconds between two marks that the device has passed."""
+        if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+            return start.elapsed_time(end) / 1e3
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            return end - start
+        raise TypeError("the marks are of different clocks")
 
     def seconds(self) -> dict[str, float]:
-        """Seconds in all phases of a name since the last call; waits for the device once."""
+        """Return the seconds in all phases of a name since the last call; synchronise once."""
         if self.on_cuda:
             torch.cuda.synchronize()
         total: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The folder of a run: its lock, its checkpoints, and the revision of the code that made them."""
+"""Work dir of a run: its lock, its checkpoints and the revision of the code."""
 
 import json
 import re
@@ -15,10 +15,10 @@ from .io import atomic_path, check_writable
 
 
 def check_unused(work_dir: Path) -> None:
-    """Check that no other run has left its checkpoints in ``work_dir``.
+    """Check that ``work_dir`` contains no checkpoints of another run.
 
     Raises:
-        InputError: one has.
+        InputError: if it does.
     """
     if any(work_dir.glob("iter_*.pth")):
         raise InputError(
@@ -28,12 +28,12 @@ def check_unused(work_dir: Path) -> None:
 
 
 def latest_checkpoint(work_dir: Path) -> Path:
-    """The checkpoint of the highest iteration in ``work_dir``.
+    """Find the checkpoint of the highest iteration in ``work_dir``.
 
-    Checkpoints are moved into place when they are whole: a killed run leaves no half of one here.
+    Checkpoints are written atomically, so that a killed run leaves no partial ones.
 
     Raises:
-        InputError: there is none.
+        InputError: if there is no checkpoint.
     """
     found = _newest_first(work_dir)
     if not found:
@@ -42,7 +42,7 @@ def latest_checkpoint(work_dir: Path) -> Path:
 
 
 def way_on_without(damaged: Path) -> str:
-    """What to do about a damaged checkpoint that a run was to go on from."""
+    """Say what to do about a damaged checkpoint that a run should resume from."""
     useless = [damaged.name]
     for path in _newest_first(damaged.parent):
         if path == damaged:
@@ -65,25 +65,25 @@ def _newest_first(work_dir: Path) -> list[Path]:
     return [found[iteration] for iteration in sorted(found, reverse=True)]
 
 
-#: Hidden, so that it is no part of what a folder holds.
+#: A hidden file, which does not count as content of a folder.
 LOCK = ".lock"
 
 
 @contextmanager
 def locked(folder: Path, option: str, name: str = LOCK) -> Iterator[None]:
-    """Keep other processes out of a folder for the time of the block; make it if need be.
+    """Lock a folder for the duration of the block; create it if it does not exist.
 
-    The system frees the lock when this process dies, however that happens; processes that it has
-    forked do not hold it. After the block the file of the lock is gone, and so are the folder and
-    those above it if they were made for the lock and are empty.
+    The system releases the lock when this process ends in any way; forked processes do not hold it.
+    After the block the lock file is removed, and so are folders that were created for it and are
+    empty.
 
     Args:
-        folder: to work in.
-        option: of the command line, by which another folder is chosen.
-        name: of the lock's file. Locks of different names do not exclude each other.
+        folder: folder to work in.
+        option: command line option that chooses the folder, for messages.
+        name: name of the lock file. Locks of different names do not exclude each other.
 
     Raises:
-        InputError: another process holds the lock, or the folder cannot be written.
+        InputError: if another process holds the lock, or the folder cannot be written.
     """
     path = folder / name
     lock = FileLock(path, blocking=False)
@@ -104,7 +104,7 @@ def locked(folder: Path, option: str, name: str = LOCK) -> Iterator[None]:
         try:
             yield
         finally:
-            # While it is still held: whoever opens it from now on makes a new one.
+            # Remove the file while the lock is held; the next process creates a new one.
             path.unlink(missing_ok=True)
             lock.release()
     finally:
@@ -117,16 +117,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def git_revision(root: Path = ROOT) -> str | None:
-    """Ask git for the commit of a checkout.
+    """Return the git commit of a checkout.
 
-    mmengine's ``get_git_hash`` asks for that of the current folder, which may be another project's.
+    mmengine's ``get_git_hash`` uses the current folder, which may be another project.
 
     Args:
-        root: top folder of the checkout; that of this code by default.
+        root: top folder of the checkout; default: that of this code.
 
     Returns:
         40 hexadecimal digits, followed by ``-dirty`` if a file that git tracks has been changed;
-        None if ``root`` is no checkout or git cannot tell.
+        None if ``root`` is not a checkout or git fails.
     """
     if not (root / ".git").exists():  # git would look for one in the folders above
         return None
@@ -136,7 +136,7 @@ def git_revision(root: Path = ROOT) -> str | None:
         answer = subprocess.run(
             command, cwd=root, check=True, capture_output=True, text=True, timeout=30
         )
-    except (OSError, subprocess.SubprocessError):  # not installed, or a folder of somebody else
+    except (OSError, subprocess.SubprocessError):  # git is missing, or the owner differs
         return None
     return answer.stdout.strip()
 

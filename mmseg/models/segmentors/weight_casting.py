@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .folding import PLAIN_CONVOLUTIONS
 
-# Values that are cast together: as many as DistributedDataParallel sends together (25 MiB of them).
+# Number of values to cast together: as many as DistributedDataParallel sends together (25 MiB).
 GROUP = 25 * 2**20 // 4
 
 
@@ -41,8 +41,8 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         for name, parameter in parameters.items()
         if name in ("weight", "bias") and parameter.dtype == torch.float32
     ]
-    parameters = [parameter for _, _, parameter in places]
-    cast = [each for group in _groups(parameters) for each in _CastAll.apply(dtype, *group)]
+    weights = [parameter for _, _, parameter in places]
+    cast = [each for group in _groups(weights) for each in _CastAll.apply(dtype, *group)]
     try:
         for (layer, name, _), tensor in zip(places, cast, strict=True):
             delattr(layer, name)  # a registered parameter cannot be replaced by another tensor
@@ -55,7 +55,7 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
                 setattr(layer, name, parameter)
 
 
-def _groups(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+def _groups(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Split parameters into groups of neighbours that are cast together."""
     groups: list[list[nn.Parameter]] = [[]]
     for parameter in parameters:

@@ -1,4 +1,4 @@
-"""Configs of mmseg 0.x, as they lie beside the published checkpoints, in the names of today."""
+"""Translate configs of mmseg 0.x, as of the published checkpoints, to the current schema."""
 
 import copy
 import re
@@ -15,7 +15,7 @@ from .training import metrics_of, training_settings
 __all__ = ["IGNORED", "check_trainable", "is_legacy", "translate"]
 
 _VARIABLE = "a variable of the file, which is read where it is used"
-#: Settings, by regular expressions of their dotted paths, that mean nothing here, and why.
+#: Regular expressions of the dotted paths of settings without effect here -> the reason.
 IGNORED = {
     r"(norm_cfg|img_norm_cfg|crop_size)(\..+)?": _VARIABLE,
     r"dataset_type|data_root|\w+_pipeline\..+": _VARIABLE,
@@ -34,12 +34,12 @@ IGNORED = {
     r"data\.(train\.target|val|test)\.test_mode": "follows from what the data set is used for",
     r"data\..+\.(keys|meta_keys)": "PackSegInputs packs what there is",
 }
-# The settings that testing reads: no losses, and nothing of the projection.
+# The settings that testing uses: not those of losses and of the projection.
 _TESTED = re.compile(r"(model\.(?!auxiliary_head\.|.+\.loss_decode\.)|data\.(val|test)\.).+")
 
 
 def is_legacy(cfg: Mapping[str, Any]) -> bool:
-    """Whether this is a config in the schema of mmseg 0.x: ``data`` instead of loaders."""
+    """Tell whether a config has the schema of mmseg 0.x: ``data`` instead of loaders."""
     data = cfg.get("data")
     return (
         isinstance(data, Mapping)
@@ -49,15 +49,15 @@ def is_legacy(cfg: Mapping[str, Any]) -> bool:
 
 
 def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A config of mmseg 0.x, as SePiCo's release resolves it, in the schema of mmseg 1.x.
+    """Translate a config of mmseg 0.x, as SePiCo's release resolves it, to the schema of 1.x.
 
     Returns:
         The config, and the reasons why it can be tested but not trained: a setting of training is
-        missing, has a value that there is no counterpart for, or nothing is known about it. If the
-        training cannot be translated at all, the config has a bare segmentor and no training.
+        missing, unknown, or has a value without counterpart. If the training cannot be translated
+        at all, the config contains only a segmentor and no training.
 
     Raises:
-        InputError: the same is true of a setting that testing depends on.
+        InputError: if this is true of a setting that testing depends on.
     """
     section = Section(copy.deepcopy(dict(old)))
     preprocessing = Preprocessing()
@@ -96,17 +96,17 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _unknown(section: Section) -> Iterator[str]:
-    """The settings that nothing has been made of, and that there is no reason to ignore."""
+    """Yield the settings that were neither translated nor are known to be without effect."""
     for path in section.left():
         if not any(re.fullmatch(pattern, path) for pattern in IGNORED):
             yield path
 
 
 def check_trainable(cfg: Mapping[str, Any]) -> None:
-    """Check that training would be what the config says, if it was translated.
+    """Check that a translated config can be trained.
 
     Raises:
-        InputError: with the reasons that :func:`translate` has found, ``cfg.not_for_training``.
+        InputError: if :func:`translate` has found reasons against it, ``cfg.not_for_training``.
     """
     if reasons := cfg.get("not_for_training"):
         raise InputError(

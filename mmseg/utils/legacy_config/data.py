@@ -1,4 +1,4 @@
-"""The data of an old config: its pipelines, data sets and loaders."""
+"""Translate the data of an old config: pipelines, data sets and loaders."""
 
 import os
 from typing import Any
@@ -7,14 +7,14 @@ from mmseg.utils.errors import InputError
 
 from .section import Section
 
-# For GPUs. Images of one size are predicted together, which changes no result.
+# For GPUs, which predict images of one size together, without changing results.
 TEST_BATCH_SIZE = 4
 
 
 class Preprocessing:
-    """What old pipelines do to each image and the model does here: normalise and pad.
+    """Settings for normalising and padding, which old pipelines do and here the model does.
 
-    There is one way for all of them.
+    All pipelines must have the same ones.
     """
 
     def __init__(self) -> None:
@@ -22,10 +22,10 @@ class Preprocessing:
         self._paths: dict[str, str] = {}
 
     def add(self, step: Section, settings: dict[str, Any]) -> None:
-        """Take over the settings of a step.
+        """Add the settings of a step.
 
         Raises:
-            InputError: another pipeline has others.
+            InputError: if another pipeline has different ones.
         """
         for key, value in settings.items():
             first = self._paths.setdefault(key, step.path)
@@ -36,12 +36,12 @@ class Preprocessing:
                 )
 
     def config(self) -> dict[str, Any]:
-        """The config of the model's ``data_preprocessor``."""
+        """Return the config of the model's ``data_preprocessor``."""
         return {"type": "SegDataPreProcessor", **self.settings, "non_blocking": True}
 
 
 def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
-    """A step of a pipeline that is trained on; None: the model or ``PackSegInputs`` does it."""
+    """Translate a step of a training pipeline; None: the model or ``PackSegInputs`` does it."""
     name = step.take("type", str)
     if name in ("LoadImageFromFile", "LoadAnnotations"):
         return {"type": name}
@@ -60,7 +60,7 @@ def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any]
 
 
 def _scale(step: Section) -> Any:
-    """Width and height; a list of several is a choice that is not made here."""
+    """Take the scale, width and height; a list of several is refused."""
     scale = step.take("img_scale", (list, tuple))
     if not _is_size(scale):
         raise InputError(f"{step.where('img_scale')} must be one width and height, not {scale}")
@@ -91,7 +91,7 @@ def test_pipelines(
     """Translate loading and ``MultiScaleFlipAug``.
 
     Returns:
-        The pipeline of one size without a flip, and that of all sizes and flips, with labels; None
+        The pipeline for one size without flips, and that for all sizes and flips, with labels; None
         if the old pipeline has one size and no flip.
     """
     steps = dataset.sections("pipeline")
@@ -102,18 +102,18 @@ def test_pipelines(
             f"{', '.join(names) or 'empty'}"
         )
     augmentation = steps[1]
-    keep_ratio, flips = True, False
+    keep_ratio, has_flip = True, False
     for step in augmentation.sections("transforms"):
         name = step.take("type", str)
         if name == "Resize":
             keep_ratio = step.take("keep_ratio", bool, True)
         elif name in ("Normalize", "ImageToTensor", "Collect"):
             _preprocess(name, step, preprocessing)
-        elif name == "RandomFlip":  # does what MultiScaleFlipAug says
-            flips = True
+        elif name == "RandomFlip":  # with the settings of MultiScaleFlipAug
+            has_flip = True
         else:
             raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
-    if not flips:
+    if not has_flip:
         augmentation.only("flip", False, required=False)
     scale, scales = _test_scales(augmentation)
     resize, *resizes = (
@@ -121,7 +121,7 @@ def test_pipelines(
     )
     flips = _flips(augmentation)
     load, pack = {"type": "LoadImageFromFile"}, {"type": "PackSegInputs"}
-    # Behind the resize: the labels stay at their own size, where the metric is taken.
+    # After Resize: labels keep their size, at which the metric is computed.
     labels = {"type": "LoadAnnotations"}
     plain = [load, resize, *([labels] if labelled else []), pack]
     if len(resizes) * len(flips) == 1:
@@ -130,9 +130,9 @@ def test_pipelines(
 
 
 def _test_scales(augmentation: Section) -> tuple[Any, list[Any]]:
-    """The size (width, height) to test at without augmentation, and all those to test at with it.
+    """Take the size (width, height) for tests without augmentation, and all sizes for those with.
 
-    The first is that of the file itself, which ``img_ratios`` are of, or the first of its list.
+    The former is the size in the file, which ``img_ratios`` refer to, or the first of its list.
     """
     ratios = augmentation.take("img_ratios", (list, tuple, float, int, type(None)), None)
     several = augmentation.node.get("img_scale") if ratios is None else None
@@ -150,7 +150,7 @@ def _test_scales(augmentation: Section) -> tuple[Any, list[Any]]:
 
 
 def _flips(augmentation: Section) -> list[dict[str, Any]]:
-    """Steps that leave an image as it is and, if the old pipeline flips, one for each direction.
+    """Make steps that do not flip and, if the old pipeline flips, one that does per direction.
 
     There are as many of the former as of the latter.
     """
@@ -165,7 +165,7 @@ def _flips(augmentation: Section) -> list[dict[str, Any]]:
 
 
 def worker_settings(data: Section) -> dict[str, Any]:
-    """What all loaders say of their worker processes."""
+    """Take the settings of worker processes, which all loaders share."""
     workers = data.take("workers_per_gpu", int)
     return {"num_workers": workers, "persistent_workers": workers > 0}
 
@@ -173,10 +173,11 @@ def worker_settings(data: Section) -> dict[str, Any]:
 def test_loaders(
     data: Section, workers: dict[str, Any], preprocessing: Preprocessing
 ) -> dict[str, Any]:
-    """The loaders of validation and test, as far as the old ``data`` has them.
+    """Translate the loaders for validation and test, if the old ``data`` has them.
 
     Returns:
-        Also ``tta_pipeline`` and ``aug_test`` if the old file tests with scales or flips.
+        Settings by name, with ``tta_pipeline`` and ``aug_test`` if the old file tests with scales
+        or flips.
     """
     loader = {
         "batch_size": TEST_BATCH_SIZE,
@@ -208,7 +209,7 @@ def test_loaders(
 def train_loader(
     old: Section, workers: dict[str, Any], preprocessing: Preprocessing
 ) -> dict[str, Any]:
-    """The loader of training, from the whole old file."""
+    """Translate the loader for training, from the whole old file."""
     data = old.section("data")
     return {
         "batch_size": data.take("samples_per_gpu", int),
@@ -246,7 +247,7 @@ def _training_set(old: Section, preprocessing: Preprocessing) -> dict[str, Any]:
 
 
 def _below(folder: str, data_root: str) -> str:
-    """``folder`` seen from the data root, or its absolute path if it is elsewhere."""
+    """Make ``folder`` relative to the data root, or absolute if it is elsewhere."""
     root = data_root.rstrip("/") + "/"
     if data_root and folder.startswith(root):
         return folder.removeprefix(root).rstrip("/")
@@ -254,7 +255,7 @@ def _below(folder: str, data_root: str) -> str:
 
 
 def _dataset(dataset: Section, labelled: bool = True) -> dict[str, Any]:
-    """A data set without its pipeline; not ``labelled``: its labels are left alone."""
+    """Translate a data set without its pipeline, and without labels unless ``labelled``."""
     prefix = {"img_path": dataset.take("img_dir", str)}
     if labelled:
         folder = dataset.take("ann_dir", (str, type(None)), None)

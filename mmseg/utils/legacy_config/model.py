@@ -1,4 +1,4 @@
-"""The model of an old config: backbone, decoder, projection, and the method around them."""
+"""Translate the model of an old config: backbone, decoder, projection and method."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from mmseg.utils.errors import InputError
 
 from .section import Section
 
-# Settings of all decoders that have the same name and meaning here.
+# Settings of decoders with the same name and meaning here.
 _HEAD_KEYS = ("dropout_ratio", "norm_cfg", "align_corners", "ignore_index")
 _RESNET_KEYS = (
     "depth",
@@ -18,7 +18,7 @@ _RESNET_KEYS = (
     "norm_eval",
     "with_cp",
 )
-# The initial values that a head here has anyway.
+# Initialisation that heads have here by default.
 _HEAD_INIT = {
     "DLV2Head": {"type": "Normal", "std": 0.01, "override": {"name": "aspp_modules"}},
     "DAFormerHead": {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}},
@@ -26,9 +26,9 @@ _HEAD_INIT = {
 
 
 def segmentor(model: Section) -> dict[str, Any]:
-    """The config of the segmentor, from the old file's ``model``.
+    """Translate ``model`` of the old file to the config of a segmentor.
 
-    It is an ``EncoderDecoder``, which can be tested, if there is no projection head.
+    Without a projection head it is an ``EncoderDecoder``, which can be tested.
     """
     name = model.take("type", str)
     if name not in ("EncoderDecoderProjector", "EncoderDecoder"):
@@ -37,7 +37,7 @@ def segmentor(model: Section) -> dict[str, Any]:
             "EncoderDecoder"
         )
     test_cfg = model.section("test_cfg")
-    translated = {
+    translated: dict[str, Any] = {
         "type": "EncoderDecoder",
         "backbone": _backbone(model.section("backbone")),
         "decode_head": _decode_head(model.section("decode_head")),
@@ -61,7 +61,7 @@ def segmentor(model: Section) -> dict[str, Any]:
 
 
 def _pretrained_file(name: str) -> str:
-    """Where the weights of a name in OpenMMLab's model zoo are kept; paths stay as they are."""
+    """Return the path of weights that are named as in OpenMMLab's model zoo; keep paths."""
     zoo = "open-mmlab://"
     return f"pretrained/{name.removeprefix(zoo)}.pth" if name.startswith(zoo) else name
 
@@ -129,7 +129,7 @@ def _cross_entropy(loss: Section) -> dict[str, Any]:
 
 
 def _projection(head: Section) -> dict[str, Any]:
-    """The projection head; its loss is the method's."""
+    """Translate the projection head; its loss belongs to the method."""
     head.only("type", "ProjHead")
     return {
         "type": "ProjHead",
@@ -142,7 +142,7 @@ def _projection(head: Section) -> dict[str, Any]:
 
 
 METHODS = ("SePiCo", "SePiCoDark")
-# Their name here, where the value is the same.
+# Old name -> name here, for settings with the same values.
 _RENAMED = {
     "alpha": "alpha",
     "pseudo_threshold": "pseudo_threshold",
@@ -153,19 +153,19 @@ _RENAMED = {
     "color_jitter_strength": "color_jitter_strength",
     "color_jitter_probability": "color_jitter_threshold",
 }
-# Of the class-balanced crop: their name here and the release's default.
+# Old name -> name here and default of the release, for settings of the class-balanced crop.
 _CROP = {
     "pseudo_random_crop": ("pseudo_crop", False),
     "cat_max_ratio": ("cat_max_ratio", 0.75),
     "crop_size": ("crop_size", [640, 640]),
     "regen_pseudo": ("regenerate_pseudo_label", False),
 }
-# Of (mean(l) - l) / std(l) in class weights 1 + s z, at test time and in training.
+# Factor s of z = (mean(l) - l) / std(l) in class weights 1 + s z, at test time and in training.
 _TEST_SPREAD, _TRAINING_SPREAD = 0.16, 0.05
 
 
 def test_class_weight(old: Section) -> list[float] | None:
-    """Class weights that the probabilities are multiplied by in tests of a night model."""
+    """Return the class weights for the probabilities in tests of a night model."""
     uda = old.node.get("uda")
     if not isinstance(uda, dict) or uda.get("type") == "SePiCo":
         return None
@@ -181,11 +181,11 @@ def test_class_weight(old: Section) -> list[float] | None:
 
 
 def uda_model(old: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
-    """The config of the model, from the whole old file.
+    """Translate the method, from the whole old file.
 
     Args:
-        old: its ``uda``, and what of ``model.auxiliary_head`` is not the segmentor's.
-        segmentor: translated.
+        old: the file; ``uda`` and the loss of ``model.auxiliary_head`` are used.
+        segmentor: the translated segmentor.
     """
     uda = old.section("uda")
     name = uda.take("type", str)
@@ -213,7 +213,7 @@ def uda_model(old: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
         },
         **{new: uda.take(key) for key, new in _RENAMED.items()},
         **{new: uda.take(key, default=default) for key, (new, default) in _CROP.items()},
-        "augment_mixed": True,  # enable_strong_aug is of source and target alone
+        "augment_mixed": True,  # enable_strong_aug is only for source and target
     }
     if segmentor["auxiliary_head"].get("input_transform") == "multiple_select":
         model["num_levels"] = len(segmentor["auxiliary_head"]["in_index"])
@@ -241,7 +241,7 @@ def _contrast(loss: Section) -> dict[str, Any]:
 
 
 def _variant(loss: Section) -> str:
-    """Two switches name three variants."""
+    """Translate the two switches to one of three variants."""
     dist, bank = loss.take("use_dist", bool), loss.take("use_bank", bool)
     if dist and bank:
         raise InputError(f"{loss.path} sets both use_dist and use_bank")

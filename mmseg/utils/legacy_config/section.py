@@ -1,4 +1,4 @@
-"""Reading a config of mmseg 0.x in such a way that no setting is lost."""
+"""Read a config of mmseg 0.x such that no setting is overlooked."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 class Section:
-    """One dict of an old config, which what is translated is taken out of.
+    """A dict of an old config, from which translated settings are removed.
 
-    What is left in the end has no translation, and can be named.
+    Settings that are left in the end have no translation, and can be reported.
 
     Args:
-        node: the dict; it is emptied.
-        path: where it stands in the file, dotted.
-        not_for_training: gets the reasons why the config can be tested but not trained.
+        node: the dict, which is emptied.
+        path: its dotted path in the file.
+        not_for_training: collects the reasons why the config can be tested but not trained.
     """
 
     def __init__(
@@ -28,18 +28,19 @@ class Section:
         self.not_for_training = [] if not_for_training is None else not_for_training
 
     def where(self, key: str) -> str:
-        """The dotted path of a setting, for errors."""
+        """Return the dotted path of a setting, for errors."""
         return f"{self.path}.{key}" if self.path else key
 
     def take(self, key: str, kind: type | tuple = object, default: Any = _REQUIRED) -> Any:
-        """Take a setting out.
+        """Remove a setting and return its value.
 
         Args:
-            kind: of its value.
-            default: the value where the file does not set it.
+            key: name of the setting.
+            kind: type of its value.
+            default: the value if the file does not set it.
 
         Raises:
-            InputError: it is missing, or of another kind.
+            InputError: if it is missing or of another type.
         """
         if key not in self.node:
             if default is _REQUIRED:
@@ -51,23 +52,24 @@ class Section:
         return value
 
     def take_all(self, *keys: str) -> dict[str, Any]:
-        """Take out those of ``keys`` that the file sets."""
+        """Remove and return those of ``keys`` that the file sets."""
         return {key: self.node.pop(key) for key in keys if key in self.node}
 
     def drop_default(self, key: str, *defaults: Any) -> dict[str, Any]:
-        """Take a setting out that says nothing if its value is one of ``defaults``."""
+        """Remove a setting, and return it unless its value is one of ``defaults``."""
         found = self.take_all(key)
         return {} if found.get(key) in defaults else found
 
     def only(self, key: str, *choices: Any, required: bool = True) -> None:
-        """Take out a setting that there is no other choice for here.
+        """Remove a setting whose value must be one of ``choices``.
 
         Args:
-            choices: that mean the same.
-            required: whether the file has to set it; if not, the first choice was the default.
+            key: name of the setting.
+            choices: equivalent values.
+            required: whether the file must set it; if not, the first choice was the default.
 
         Raises:
-            InputError: the file makes another one.
+            InputError: if it has another value.
         """
         value = self.take(key) if required else self.take(key, default=choices[0])
         if value not in choices:
@@ -75,10 +77,10 @@ class Section:
             raise InputError(f"{self.where(key)} is {value!r}, but there is only {known} here")
 
     def only_trained(self, key: str, *choices: Any) -> None:
-        """Take out a setting that only training reads, of which there is one choice here.
+        """Remove a setting that only training uses, whose value should be one of ``choices``.
 
-        Another one is a reason not to train. If the file makes none, the first choice was the
-        default.
+        Another value is a reason not to train. If the file does not set it, the first choice was
+        the default.
         """
         try:
             self.only(key, *choices, required=False)
@@ -86,12 +88,10 @@ class Section:
             self.not_for_training.append(str(error))
 
     def trained(self, key: str, translate: Callable[["Section"], T]) -> T | None:
-        """Translate a section that only training reads.
-
-        What cannot be translated is a reason not to train.
+        """Translate a section that only training uses; an error is a reason not to train.
 
         Returns:
-            What ``translate`` makes of the section; None if it cannot.
+            The result of ``translate``; None if it fails.
         """
         try:
             return translate(self.section(key))
@@ -101,10 +101,10 @@ class Section:
             return None
 
     def section(self, key: str) -> "Section":
-        """The dict under ``key``, which stays in its place.
+        """Return the dict under ``key`` without removing it.
 
         Raises:
-            InputError: there is none.
+            InputError: if there is no dict.
         """
         node = self.node.get(key)
         if not isinstance(node, dict):
@@ -113,10 +113,10 @@ class Section:
         return Section(node, self.where(key), self.not_for_training)
 
     def sections(self, key: str) -> list["Section"]:
-        """The list of dicts under ``key``, which stay in their place.
+        """Return the list of dicts under ``key`` without removing them.
 
         Raises:
-            InputError: there is none.
+            InputError: if there is no list of dicts.
         """
         nodes = self.node.get(key)
         if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
@@ -127,7 +127,7 @@ class Section:
         ]
 
     def left(self) -> Iterator[str]:
-        """The dotted paths of all settings that have not been taken."""
+        """Yield the dotted paths of all settings that have not been removed."""
         yield from _leaves(self.node, self.path)
 
 

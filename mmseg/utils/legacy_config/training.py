@@ -1,4 +1,4 @@
-"""The training of an old config: optimizer, schedule, intervals, seed."""
+"""Translate the training of an old config: optimizer, schedule, intervals, seed."""
 
 import copy
 import functools
@@ -11,14 +11,14 @@ from mmseg.utils.errors import InputError
 
 from .section import Section
 
-# What old configs do not speak of.
+# Settings that old configs do not have.
 _RUNTIME = Path(__file__).parents[3] / "configs" / "_base_" / "default_runtime.py"
 
 
 def metrics_of(old: Section) -> list[str]:
-    """The means of IoU to report; the first of them is over all classes.
+    """Choose the means of IoU to report; the first is over all classes.
 
-    SYNTHIA has no terrain, truck and train: its results are means over fewer classes.
+    SYNTHIA lacks terrain, truck and train, so that its results are means over fewer classes.
     """
     train = old.section("data").node.get("train")
     source = train.get("source") if isinstance(train, dict) else None
@@ -27,10 +27,11 @@ def metrics_of(old: Section) -> list[str]:
 
 
 def training_settings(old: Section, metrics: list[str]) -> dict[str, Any]:
-    """Everything but the model, the data and the metrics.
+    """Translate all settings but those of model, data and metrics.
 
     Args:
-        old: the whole file. metrics: of :func:`metrics_of`.
+        old: the whole file.
+        metrics: metrics of :func:`metrics_of`.
     """
     settings = copy.deepcopy(_runtime())
     settings["log_level"] = old.take("log_level", str)
@@ -80,7 +81,7 @@ def _optim_wrapper(old: Section) -> dict[str, Any]:
 
 
 def _schedule(lr: Section, max_iters: int) -> list[dict[str, Any]]:
-    """A polynomial and a linear warm-up; ``end`` of mmengine is one more than the iterations."""
+    """Make a polynomial schedule with linear warm-up; mmengine's ``end`` is exclusive."""
     lr.only("policy", "poly")
     lr.only("warmup", "linear")
     lr.only("by_epoch", False)
