@@ -277,7 +277,7 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
         ``start_from``, the index of that one.
 
     Raises:
-        InputError: there is no such experiment.
+        InputError: if there is no such experiment.
     """
     if exp not in EXPERIMENTS:
         known = ", ".join(map(str, EXPERIMENTS))

@@ -122,7 +122,7 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
     Writes the configs of new runs.
 
     Raises:
-        InputError: there is no such experiment, or nothing to resume.
+        InputError: if there is no such experiment, or nothing to resume.
     """
     configs = generate_experiment_cfgs(args.exp, args.seed)
     parent = Path("work_dirs") / f"local-exp{args.exp}"
@@ -162,7 +162,7 @@ def newest_start(parent: Path, name: str) -> tuple[str, str]:
     """Date and suffix of the run of this name with the latest checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: if there is none.
     """
     pattern = re.compile(rf"(\d{{6}}_\d{{4}})_{re.escape(name)}_([0-9a-f]{{5}})")
     found = [

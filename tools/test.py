@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
             launcher=args.launcher,
             class_weights=args.class_weights,
         )
-    if results is None:  # the main process tells
+    if not results:  # only rank 0 prints
         return
     _print_notes(args, results)
     if not args.dataset and sets[0].cfg is not cfg:

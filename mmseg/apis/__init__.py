@@ -1,4 +1,4 @@
-"""What a program calls: building a model from a config, predicting and testing with it."""
+"""High-level functions: build a model from a config, predict and test with it."""
 
 from mmseg.evaluation.engine import predictions
 from mmseg.evaluation.report import report

@@ -1,4 +1,4 @@
-"""Several checkpoints on the same images: one table and one picture."""
+"""Compare checkpoints on the same images, in a table and a picture."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.evaluation.report import comparison_table
-from mmseg.evaluation.writers import Outputs
+from mmseg.evaluation.writers import Outputs, prediction_name
 from mmseg.utils import atomic_path
 from mmseg.visualization import comparison_picture, save_image
 
@@ -23,17 +24,17 @@ SHOWN_IMAGES = 4
 def compare(
     runs: Mapping[str, tuple[Config, Path]], out_dir: Path, device: str = "auto"
 ) -> tuple[str, Path]:
-    """Evaluate each run and set the results side by side.
+    """Evaluate several runs, and compare their results in a table and a picture.
 
     Args:
         runs: name -> config and checkpoint; all are tested on the first config's test data or, if
-            these have no labels, on its validation data.
-        out_dir: gets ``comparison.txt``, ``comparison.png`` and the predictions of each run.
+            these have no labels, its validation data.
+        out_dir: folder for ``comparison.txt``, ``comparison.png`` and the predictions of each run.
         device: see :func:`~mmseg.apis.evaluate_on`.
 
     Returns:
-        The table of per-class IoU, and the path of the picture: a few images, their ground truth
-        and what each run predicts.
+        The table of per-class IoU, and the path of the picture: a few images with their ground
+        truth and the predictions of each run.
     """
     data = own_labelled_set(next(iter(runs.values()))[0])
     results, folders = {}, {}
@@ -41,7 +42,7 @@ def compare(
         folders[name] = out_dir / "predictions" / name.replace(" ", "_")
         outputs = Outputs(metrics=("mIoU",), folders=(folders[name],))
         (results[name],) = evaluate_on([data], cfg, checkpoint, outputs, device=device)
-    dataset = test_loader(data.cfg, labelled=True).dataset
+    dataset: BaseDataset = test_loader(data.cfg, labelled=True).dataset
     table = comparison_table(results, dataset.metainfo["classes"])
     out_dir.mkdir(parents=True, exist_ok=True)
     with atomic_path(out_dir / "comparison.txt") as temporary:
@@ -53,14 +54,14 @@ def compare(
 
 
 def _picture(dataset: Any, folders: dict[str, Path], scores: dict[str, float]) -> np.ndarray:
-    """A few images spread over the data set, with ground truth and predictions."""
+    """Draw a few images spread over the data set, with ground truth and predictions."""
     chosen = np.linspace(0, len(dataset) - 1, min(SHOWN_IMAGES, len(dataset))).round().astype(int)
     infos = [dataset.get_data_info(int(i)) for i in chosen]
     return comparison_picture(
         [read_image(info["img_path"])[..., ::-1] for info in infos],
         [read_label(info["seg_map_path"]) for info in infos],
         {
-            name: [read_label(folder / f"{Path(info['img_path']).stem}.png") for info in infos]
+            name: [read_label(str(folder / prediction_name(info["img_path"]))) for info in infos]
             for name, folder in folders.items()
         },
         scores,

@@ -1,4 +1,4 @@
-"""How large a segmentor is and how much it computes."""
+"""Count the parameters and FLOPs of segmentors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,14 @@ from .init_model import without_pretrained
 
 @dataclass(frozen=True)
 class PartCost:
-    """One part of a segmentor.
+    """Parameters and FLOPs of a part of a segmentor.
 
     Attributes:
-        name: For people.
-        parameters: Number of weights that training may change.
-        flops: Of one forward pass of one image, a multiply-add being two; convolutions, matrix
-            products and attention, but not normalisation, activation and resizing.
+        name: name of the part.
+        parameters: number of parameters.
+        flops: operations of one forward pass of one image, where a multiply-add counts as two;
+            convolutions, matrix products and attention are counted, but not normalisation,
+            activation and resizing.
     """
 
     name: str
@@ -37,19 +38,19 @@ class PartCost:
 
 
 def count_cost(model: Mapping[str, Any], size: tuple[int, int]) -> list[PartCost]:
-    """Count parameters and FLOPs of a config's segmentor; of a method, the student's.
+    """Count parameters and FLOPs of the segmentor of a config; for a method, of the student.
 
-    No weights are made and nothing is computed: the network runs on torch's meta device.
+    The network runs on torch's meta device, without memory for weights and without computation.
 
     Args:
-        model: Config of a segmentor or of a method around one.
+        model: config of a segmentor or of a method around one.
         size: (height, width) of the image, in pixels.
 
     Returns:
         Backbone, decode head and, if there is one, the projection or auxiliary head.
 
     Raises:
-        InputError: The config cannot be built, holds no segmentor, or its network cannot take
+        InputError: if the config cannot be built, holds no segmentor, or its network cannot take
             images of this size.
     """
     if "type" not in model:
@@ -77,8 +78,8 @@ def count_cost(model: Mapping[str, Any], size: tuple[int, int]) -> list[PartCost
 
 
 def _run(module: nn.Module, inputs: Any) -> tuple[Any, int]:
-    """The output of a module and its FLOPs."""
-    # The counter knows the products that attention is made of, but not all fused kernels.
+    """Run a module, and count its FLOPs."""
+    # The counter supports the matrix products of attention, but not all of its fused kernels.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         output = module(inputs)
     return output, counter.get_total_flops()
@@ -93,7 +94,7 @@ def _parts(segmentor: EncoderDecoder) -> Iterator[tuple[str, nn.Module]]:
 
 
 def cost_table(costs: Sequence[PartCost], size: tuple[int, int]) -> str:
-    """A row for each part, the total, and what was counted."""
+    """Format a table of the parts and their total, with an explanation."""
     rows = [(cost.name, f"{cost.parameters:,}", _giga(cost.flops)) for cost in costs]
     total = PartCost(
         "total", *map(sum, zip(*((c.parameters, c.flops) for c in costs), strict=True))
@@ -103,7 +104,7 @@ def cost_table(costs: Sequence[PartCost], size: tuple[int, int]) -> str:
 
 
 def cost_comparison(named_costs: Mapping[str, Sequence[PartCost]], size: tuple[int, int]) -> str:
-    """A row for each network: millions of parameters of each part and in all, and FLOPs in all."""
+    """Format a table of networks: millions of parameters of each part and in total, and FLOPs."""
     names = list(dict.fromkeys(cost.name for costs in named_costs.values() for cost in costs))
     rows = []
     for title, costs in named_costs.items():

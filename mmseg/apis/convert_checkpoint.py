@@ -1,4 +1,4 @@
-"""Checkpoints without what only training needs: ours, the release's, and models to publish."""
+"""Convert checkpoints between layouts, and write models to publish, without training state."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ from mmseg.utils.checkpoint import (
 )
 
 Layout = Literal["ours", "published"]
-# What is told of the training, under the same name in both layouts.
+# Information on the training, under the same names in both layouts.
 KEPT = ("epoch", "iter", "time", "seed", "config", "cfg")
 HASH_LENGTH = 8
 
@@ -34,22 +34,23 @@ def convert_checkpoint(
     layout: Layout = "ours",
     trust: bool = False,
 ) -> list[str]:
-    """Write student and teacher of a checkpoint in a layout, whichever the checkpoint has.
+    """Write student and teacher of a checkpoint of any layout in the given layout.
 
-    Bare weights stay as they are, or become the student's where the layout has no other place.
-    ``ours`` tells classes and palette as mmengine does; ``published`` as mmcv 1.x and the release
-    read them, in a file that torch 1.7 opens.
+    Weights of a bare segmentor keep their names, or become the student's in the layout that needs
+    it. ``ours`` stores classes and palette as mmengine does; ``published`` as mmcv 1.x and the
+    release read them, in a file that torch 1.7 can open.
 
     Args:
-        source, target: files.
-        layout: of ``target``.
-        trust: run the code that ``source`` brings, see :func:`load_checkpoint`.
+        source: the file to read.
+        target: the file to write.
+        layout: layout of ``target``.
+        trust: whether to run code from ``source``, see :func:`load_checkpoint`.
 
     Returns:
-        What was left out: entries of the checkpoint, and beginnings of names of weights.
+        The left out entries of the checkpoint, and prefixes of left out weights.
 
     Raises:
-        InputError: ``source`` cannot be read or holds no weights; ``target`` cannot be written.
+        InputError: if ``source`` cannot be read or has no weights, or ``target`` cannot be written.
     """
     if layout not in get_args(Layout):
         raise ValueError(f"layout must be one of {list(get_args(Layout))}, not {layout!r}")
@@ -75,20 +76,20 @@ def convert_checkpoint(
 def publish_model(
     source: str | os.PathLike, prefix: str | os.PathLike, role: Role = "student"
 ) -> Path:
-    """Write one segmentor of a checkpoint, without anything that testing does not need.
+    """Write one segmentor of a checkpoint, with only the entries that testing needs.
 
     Equal weights give equal files.
 
     Args:
         source: a checkpoint in any layout.
-        prefix: of the file; the first digits of its SHA-256 and ``.pth`` are added.
-        role: which segmentor.
+        prefix: prefix of the file; the first digits of its SHA-256 and ``.pth`` are added.
+        role: the segmentor to write.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        InputError: as :func:`convert_checkpoint`, or ``source`` has no such segmentor.
+        InputError: if as :func:`convert_checkpoint`, or ``source`` has no such segmentor.
     """
     source, prefix = Path(source), Path(str(prefix).removesuffix(".pth"))
     checkpoint = load_checkpoint(source)
@@ -105,7 +106,7 @@ def publish_model(
 
 
 def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint in either layout tells of itself, in our names."""
+    """Read the information in a checkpoint of either layout, under our names."""
     meta = checkpoint.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     data = meta.get("dataset_meta") or {}
@@ -129,7 +130,7 @@ def _meta(about: dict[str, Any], layout: Layout) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NumPy, whose second version writes what the first cannot read."""
+    """Convert NumPy objects to Python, as those of NumPy 2 cannot be read by NumPy 1."""
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
@@ -138,7 +139,7 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_tensors(weights: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """Contiguous tensors that own their memory, and no more than that."""
+    """Make tensors contiguous, each with storage of exactly its size."""
     plain = OrderedDict()
     for name, value in weights.items():
         value = value.detach().contiguous()

@@ -1,4 +1,4 @@
-"""What does not fit together in a training config, found before anything is written."""
+"""Check that the parts of a training config fit together, before anything is written."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,16 +21,16 @@ from .init_model import without_pretrained
 
 
 def check_together(cfg: Config) -> None:
-    """Check what no signature says: that the parts of a config fit one another.
+    """Check that the parts of a config fit together, which signatures cannot say.
 
-    The model is built without memory for its weights (on torch's "meta" device), and images of the
-    sizes of training go through it there, which takes a fraction of a second.
+    The model is built without memory for its weights, on torch's "meta" device, and runs there on
+    images of the training sizes, which takes a fraction of a second.
 
     Args:
-        cfg: a whole config that has passed :func:`~mmseg.config_check.check.check_config`.
+        cfg: a complete config that has passed :func:`~mmseg.config_check.check.check_config`.
 
     Raises:
-        InputError: samplers that do not fit their data, a best score that is not computed, sizes
+        InputError: if samplers that do not fit their data, a best score that is not computed, sizes
             of crops, numbers of classes or of channels that differ, or images that are too small
             for the network.
     """
@@ -40,8 +40,8 @@ def check_together(cfg: Config) -> None:
         with torch.device("meta"), built_from_config("model"):
             model = MODELS.build(without_pretrained(cfg.model))
     except (RuntimeError, NotImplementedError) as error:
-        # A part reads its numbers, of which there are none here. Training builds the real one and
-        # fails where something does not fit, only later.
+        # A part reads its values, which do not exist on this device. Training will build the real
+        # model, and report misfits later.
         if "meta" in str(error):
             return
         raise
@@ -92,7 +92,7 @@ def _check_best(cfg: Config) -> None:
     for evaluator in evaluators:
         kind = METRICS.get(evaluator["type"]) if "type" in evaluator else None
         if not (isinstance(kind, type) and issubclass(kind, IoUMetric)):
-            return  # what other metrics compute is known when they have
+            return  # the scores of other metrics are not known in advance
         prefix = f"{evaluator['prefix']}/" if evaluator.get("prefix") else ""
         scores = {"aAcc", "mIoU", "mAcc", *evaluator.get("iou_metrics", ())}
         names |= {prefix + score for score in scores}
@@ -106,7 +106,7 @@ def _check_best(cfg: Config) -> None:
 
 
 def _check_crops(cfg: Config, sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Check that the crops of the source are as large as the images that the model is given."""
+    """Check that the crops of the source have the size of the model's input."""
     sizes = dict(sizes)
     dataset = cfg.train_dataloader.get("dataset") or {}
     path = "train_dataloader.dataset"
@@ -121,7 +121,7 @@ def _check_crops(cfg: Config, sizes: Mapping[str, tuple[int, int]]) -> None:
 
 
 def _datasets(cfg: Config) -> Iterator[Mapping[str, Any]]:
-    """The configs of the data sets with labels that training reads."""
+    """Yield the configs of the labelled data sets of a training."""
     for name in ("train_dataloader", "val_dataloader"):
         dataset = (cfg.get(name) or {}).get("dataset") or {}
         dataset = dataset.get("source") or dataset
@@ -130,7 +130,7 @@ def _datasets(cfg: Config) -> Iterator[Mapping[str, Any]]:
 
 
 def _training_sizes(model: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """The sizes (height, width) of training images that the model's config tells, by setting."""
+    """Map settings of the model's config to the sizes (height, width) of training images."""
     sizes = {"model.data_preprocessor.size": (model.get("data_preprocessor") or {}).get("size")}
     if model.get("pseudo_crop", True):
         sizes["model.crop_size"] = model.get("crop_size")
@@ -138,7 +138,7 @@ def _training_sizes(model: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) -> None:
-    """Send a batch of images of one size through backbone and heads."""
+    """Run backbone and heads on a batch of images of one size."""
     segmentor = segmentors_of(model)[0] if segmentors_of(model) else None
     if segmentor is None:
         return
@@ -158,17 +158,18 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) 
             _check_channels(f"{path}.{name}", head, [each.shape[1] for each in maps])
             try:
                 result = head(maps)
-                if name == "auxiliary_head" and hasattr(model, "contrast"):
+                contrast: Any = getattr(model, "contrast", None)
+                if name == "auxiliary_head" and contrast is not None:
                     for level in result if isinstance(result, list) else [result]:
                         label = torch.zeros(batch, *size, dtype=torch.long)
                         classes = segmentor.num_classes
-                        downscale_label(label, level.shape[-2:], model.contrast.min_ratio, classes)
+                        downscale_label(label, level.shape[-2:], contrast.min_ratio, classes)
             except (RuntimeError, ValueError) as error:
                 raise InputError(f"{too_small} ({_first_line(error)})") from error
 
 
 def _check_channels(path: str, head: nn.Module, channels: Sequence[int]) -> None:
-    """Check that a head reads maps that there are, and their channels."""
+    """Check that the maps that a head reads exist and have its channels."""
     wanted, index = getattr(head, "in_channels", None), getattr(head, "in_index", None)
     if wanted is None or index is None:
         return

@@ -1,4 +1,4 @@
-"""Run a checkpoint over data sets and score it."""
+"""Test checkpoints on data sets."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from torch import nn
 
 from mmseg.config_check import check_config
 from mmseg.datasets.evaluation_sets import EvaluationSet, own_set
@@ -34,7 +35,7 @@ from mmseg.utils.memory import freed_memory_kept
 from .init_model import check_trained_classes, class_weights_used, init_predictor, select_device
 from .test_data import test_loader
 
-# The settings that testing reads: of the model's config and of the data set's.
+# The settings that testing uses: those of the model's config and those of the data set's.
 MODEL_PARTS = ("model", "test_evaluator", "tta_model")
 DATA_PARTS = ("test_dataloader", "tta_pipeline")
 
@@ -51,7 +52,7 @@ def evaluate(
     """Test a checkpoint on the config's ``test_dataloader``, as :func:`evaluate_on` does.
 
     Returns:
-        What :func:`evaluate_on` returns for the data set.
+        The result of :func:`evaluate_on` for the data set.
     """
     sets = [own_set(cfg)]
     return evaluate_on(sets, cfg, checkpoint, outputs, role, aug_test, device, work_dir)[0]
@@ -70,38 +71,39 @@ def evaluate_on(
     performance: Performance | None = None,
     launcher: Launcher = "none",
     class_weights: ClassWeights = "auto",
-) -> list[dict[str, Any]] | None:
-    """Test a checkpoint on one data set after the other; training settings are not needed.
+) -> list[dict[str, Any]]:
+    """Test a checkpoint on one or several data sets; training settings are not needed.
 
     Args:
-        sets: from :mod:`mmseg.datasets.evaluation_sets`. If there are several, the folders of
-            ``outputs`` get a subfolder for each.
-        cfg: holds ``model``; ``test_evaluator`` and ``tta_model`` are optional. It is not changed.
-        checkpoint: of a domain-adaptation method or of a segmentor.
-        outputs: what to make of the predictions. Labels are read only for a metric.
+        sets: data sets of :mod:`mmseg.datasets.evaluation_sets`. If there are several, the folders
+            of ``outputs`` get a subfolder for each.
+        cfg: config with ``model`` and optionally ``test_evaluator`` and ``tta_model``, which is not
+            changed.
+        checkpoint: checkpoint of a domain-adaptation method or of a segmentor.
+        outputs: scores and files to make. Labels are read only for a metric.
         role: whether the student or the teacher predicts.
-        aug_test: average over scales and flips; a config that says ``aug_test = True`` is tested so
-            in any case.
+        aug_test: whether to average over scales and flips; ``aug_test = True`` in the config has
+            the same effect.
         device: ``auto``, ``cpu`` or ``cuda``.
-        work_dir: where the scores go, as ``<checkpoint>_<data set>_eval.json``; next to the
-            checkpoint by default.
-        batch_size: how many images the network sees at once, as far as they have one size: it
-            changes no result. By default that of the data loader; 1 for ``aug_test``, which keeps
-            a dozen predictions of each image in memory.
-        performance: speed and memory; float32 and eager by default, however the model was trained.
-        launcher: who has started this process and others that share the images, see
+        work_dir: folder of the scores, ``<checkpoint>_<data set>_eval.json``; default: that of the
+            checkpoint.
+        batch_size: number of images of one size to predict at once, which does not change results;
+            default: that of the data loader, or 1 for ``aug_test``, which keeps a dozen predictions
+            of each image in memory.
+        performance: options for speed and memory; default: eager and float32, however the model was
+            trained.
+        launcher: program that started this process and others that share the images, see
             :func:`~mmseg.engine.distributed.process_group`.
-        class_weights: which images test-time class weights are for, see
-            :func:`~mmseg.apis.init_model`. Averages over scales and flips are made without them,
-            unless they are "on".
+        class_weights: images to use test-time class weights for, see
+            :func:`~mmseg.apis.init_model`. Averages over scales and flips use them only if "on".
 
     Returns:
-        For each data set what was tested and, with a metric, the scores as written, and under
-        ``file`` where. ``class_weight`` says whether test-time class weights were used; it is None
-        for a model that has none. None in all processes but the main one.
+        For each data set what was tested and, with a metric, the scores as written, and their
+        ``file``. ``class_weight`` says whether test-time class weights were used; it is None if the
+        model has none. An empty list on all ranks but 0.
 
     Raises:
-        InputError: for what the user can put right, before any image is predicted if possible.
+        InputError: for mistakes in the input, before any image is predicted if possible.
     """
     init_default_scope("mmseg")
     checkpoint, target = Path(checkpoint), select_device(device)
@@ -129,7 +131,7 @@ def evaluate_on(
         with name_failing_rank(), freed_memory_kept(target.type == "cpu"):
             results = [test.run(model) for test in tests]
         if not is_main_process():
-            return None
+            return []
     about = {
         "checkpoint": str(checkpoint),
         "config": cfg.filename,
@@ -150,15 +152,16 @@ def evaluate_on(
 
 
 class _Test:
-    """A data set that is ready to be tested on.
+    """The test on one data set, prepared and ready to run.
 
     Args:
         data: the data set.
-        cfg: of the model; its ``test_evaluator`` scores.
-        outputs: what to make of the predictions.
-        aug_test, batch_size: see :func:`evaluate_on`.
-        device: that predicts.
-        scratch: folder where predictions wait for Cityscapes' own evaluation; None without it.
+        cfg: config of the model, whose ``test_evaluator`` scores.
+        outputs: scores and files to make.
+        aug_test: see :func:`evaluate_on`.
+        batch_size: see :func:`evaluate_on`.
+        device: device that predicts.
+        scratch: folder for predictions for Cityscapes' scripts; None: they are not used.
     """
 
     def __init__(
@@ -175,7 +178,7 @@ class _Test:
         self.data = data
         labelled = bool(outputs.metrics)
         self.loader = test_loader(data.cfg, labelled, batch_size, device.type, aug_test)
-        self.dataset = self.loader.dataset
+        self.dataset: BaseDataset = self.loader.dataset
         self.metric = _metric(cfg, self.dataset, outputs.metrics) if labelled else None
         self.scratch = None if scratch is None else Path(scratch, data.name)
         if scratch is not None and get_world_size() > 1:
@@ -183,23 +186,22 @@ class _Test:
         self.label_ids = {} if scratch is None else label_id_files(self.dataset)
         self.writer = ImageWriter(outputs, self.dataset, _label_folder(data.cfg), self.scratch)
 
-    def check_classes(self, model: nn.Module, checkpoint: Path) -> None:
+    def check_classes(self, model: BaseModel, checkpoint: Path) -> None:
         """Check that the model was trained for the classes of the data set."""
         name = f"{type(self.dataset).__name__} in {self.dataset.data_root}"
         classes = self.dataset.metainfo.get("classes")
         check_trained_classes(model.trained_classes, classes, checkpoint, name)
 
-    def run(self, model: nn.Module) -> dict[str, Any]:
-        """Predict this process's images; score and write them while the next are predicted.
+    def run(self, model: BaseModel) -> dict[str, Any]:
+        """Predict, score and write the images of this process.
 
         Returns:
-            What was tested and, with a metric, the scores of all processes' images.
+            What was tested and, with a metric, the scores of the images of all processes.
         """
         evaluator = None if self.metric is None else Evaluator(self.metric)
         predicted = predictions(model, self.loader, self.data.name, evaluator)
-        if self.writer.has_work:
-            predicted = written(predicted, self.writer.write)
-        deque(predicted, maxlen=0)
+        has_work = self.writer.has_work
+        deque(written(predicted, self.writer.write) if has_work else predicted, maxlen=0)
         about = {
             "name": self.data.name,
             "dataset": type(self.dataset).__name__,
@@ -207,17 +209,17 @@ class _Test:
             "images": len(self.dataset),
             "class_weight": class_weights_used(model, self.dataset.get_data_info(0)),
         }
-        if self.metric is None:
+        if self.metric is None or evaluator is None:
             return about
         evaluator.evaluate(len(self.dataset))
         about |= self.metric.result
-        if self.label_ids:
+        if self.scratch is not None:
             about["cityscapes"] = cityscapes_scores(self.scratch, self.label_ids)
         return about
 
 
 def _label_folder(cfg: Config) -> str | None:
-    """Where the label maps of the test data are, if it has any."""
+    """Return the folder of the test data's label maps, if it has any."""
     dataset = cfg.test_dataloader.dataset
     folder = (dataset.get("data_prefix") or {}).get("seg_map_path")
     return None if folder is None else os.path.join(dataset.get("data_root") or "", folder)
@@ -233,7 +235,7 @@ def _metric(cfg: Config, dataset: Any, metrics: Sequence[Metric]) -> IoUMetric:
     if not isinstance(metric, IoUMetric):
         raise InputError("--eval mIoU: the config's test_evaluator must be an IoUMetric")
     metric.dataset_meta = dataset.metainfo
-    metric.classes()  # complains now, not after the first image
+    metric.classes()  # raises an error now, not after the first image
     return metric
 
 

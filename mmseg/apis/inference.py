@@ -1,4 +1,4 @@
-"""Images in, predictions out: with a model of :func:`init_model` and its config's pipeline."""
+"""Predict images with a model of :func:`init_model` and the test pipeline of its config."""
 
 import copy
 import os
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,13 +23,13 @@ from mmseg.utils import InputError
 
 Image = str | os.PathLike | NDArray[np.uint8]
 Mode = Literal["config", "whole", "slide"]
-# Of a test pipeline, what is done otherwise here, or not at all.
+# Transforms of a test pipeline that are replaced or left out here.
 LOADING = ("LoadImageFromFile", "LoadAnnotations")
-# Of the window, where the config names no stride: neighbours overlap by a third.
+# Default stride as a share of the window: neighbours overlap by a third.
 STRIDE_RATIO = 2 / 3
-# What torch says where a CPU has no more.
+# Part of torch's message when there is no memory left on a CPU.
 NO_MEMORY = "can't allocate memory"
-# Networks may fail on images with a side of fewer pixels; they divide them by 32.
+# Networks, which divide sides by 32, may fail on images with a shorter side.
 SMALL = 64
 
 
@@ -38,25 +39,27 @@ class UnfitImage(InputError):
 
 @dataclass
 class PreparedImage:
-    """One image on its way into the network.
+    """An image that is ready for the network.
 
     Attributes:
-        image: (h, w, 3) uint8, BGR, at its own size.
-        inputs: (3, H, W) uint8, BGR, as the pipeline has resized it.
-        sample: its metainfo; the prediction is added to it.
+        image: (h, w, 3) uint8, BGR, at its original size.
+        inputs: (3, H, W) uint8, BGR, resized by the pipeline.
+        sample: its metainfo, to which the prediction is added.
     """
 
-    image: NDArray[np.uint8] | None
-    inputs: Tensor | None
-    sample: SegDataSample | None
+    image: NDArray[np.uint8]
+    inputs: Tensor
+    sample: SegDataSample
 
     def free(self) -> None:
-        """Give back the memory: iterators hold on to their last item until they need the next."""
-        self.image = self.inputs = self.sample = None
+        """Release the memory: iterators keep their last item until they need the next."""
+        self.image = np.empty((0, 0, 3), np.uint8)
+        self.inputs = torch.empty(0)
+        self.sample = SegDataSample()
 
 
 def inference_model(
-    model: nn.Module,
+    model: BaseModel,
     images: Image | Sequence[Image],
     confidence: bool = False,
     batch_size: int = 1,
@@ -69,41 +72,41 @@ def inference_model(
         >>> classes = sample.pred_sem_seg.data[0].cpu().numpy()  # (h, w)
 
     Args:
-        model: of :func:`init_model`.
+        model: a model of :func:`init_model`.
         images: one image or several, each a path or an array (h, w, 3) uint8 in the channel order
             of OpenCV and mmcv: **BGR** (of an RGB array pass ``array[..., ::-1]``).
-        confidence: whether predictions carry ``seg_confidence`` too.
-        batch_size: of how many images the network sees at once, if they have one size. It needs
-            more memory and changes no result.
+        confidence: whether to add ``seg_confidence`` to predictions.
+        batch_size: number of images of one size to predict at once. More need more memory; results
+            are the same.
 
     Returns:
-        One sample, or a list for a list or tuple of images: ``pred_sem_seg`` (1, h, w) at the
-        image's own size and, if asked for, ``seg_confidence`` (1, h, w) float32 in [0, 1], on the
-        device of the model. ``model.dataset_meta`` names the classes and their colours.
+        One sample, or a list for several images: ``pred_sem_seg`` (1, h, w) at the original size of
+        the image and, if chosen, ``seg_confidence`` (1, h, w) float32 in [0, 1], on the device of
+        the model. ``model.dataset_meta`` holds the classes and their colours.
 
     Raises:
-        InputError: an image cannot be read, or the config has no test pipeline.
+        InputError: if an image cannot be read, or the config has no test pipeline.
     """
-    several = isinstance(images, list | tuple)
-    prepare = ImagePreparation(model.cfg)
-    prepared = map(prepare, images if several else [images])
+    one = isinstance(images, str | os.PathLike | np.ndarray)
+    chosen: Any = [images] if one else images
+    prepared = map(ImagePreparation(model.cfg), chosen)
     with keeping_confidence(model, confidence):
         samples = [
             each.sample
             for batch in batches_of_one_size(prepared, batch_size)
             for each in predict_batch(model, batch)
         ]
-    return samples if several else samples[0]
+    return samples[0] if one else samples
 
 
 class ImagePreparation:
-    """The test pipeline of a config for any image, on the disk or in memory.
+    """The test pipeline of a config, for images on disk or in memory.
 
     Args:
-        cfg: what its ``test_dataloader.dataset.pipeline`` does, but for loading, is done here.
+        cfg: config whose ``test_dataloader.dataset.pipeline`` is used, except for loading.
 
     Raises:
-        InputError: it has none.
+        InputError: if the config has no such pipeline.
     """
 
     def __init__(self, cfg: Config) -> None:
@@ -120,8 +123,9 @@ class ImagePreparation:
         """Read and transform an image.
 
         Raises:
-            InputError: it cannot be read, is no (h, w, 3) uint8 array or cannot be resized.
+            InputError: if it cannot be read, is not a (h, w, 3) uint8 array or cannot be resized.
         """
+        results: dict[str, Any]
         if isinstance(image, np.ndarray):
             results = {"img": _checked(image)}
         else:
@@ -131,7 +135,7 @@ class ImagePreparation:
         try:
             for transform in self.transforms:
                 results = transform(results)
-        except cv2.error as error:  # so narrow that nothing would be left of it
+        except cv2.error as error:  # too narrow: a side would be resized to 0
             size = f"{own.shape[1]}x{own.shape[0]}"
             raise UnfitImage(f"{size} pixels cannot be resized for the network") from error
         return PreparedImage(own, results["inputs"], results["data_samples"])
@@ -140,7 +144,7 @@ class ImagePreparation:
 def batches_of_one_size(
     prepared: Iterable[PreparedImage], batch_size: int
 ) -> Iterator[list[PreparedImage]]:
-    """Group successive images of one size, so that no image is padded to the size of others.
+    """Group successive images of one size into batches, so that no image has to be padded.
 
     Args:
         prepared: images, consumed as they are needed.
@@ -161,15 +165,15 @@ def batches_of_one_size(
         yield batch
 
 
-def predict_batch(model: nn.Module, batch: list[PreparedImage]) -> list[PreparedImage]:
+def predict_batch(model: BaseModel, batch: list[PreparedImage]) -> list[PreparedImage]:
     """Add the predictions to the ``sample`` of each image.
 
     Args:
-        model: in evaluation mode.
+        model: a model in evaluation mode.
         batch: images of one size.
 
     Raises:
-        UnfitImage: the images are too small for the network, or too large for the memory.
+        UnfitImage: if the images are too small for the network, or too large for the memory.
     """
     data = {
         "inputs": [each.inputs for each in batch],
@@ -192,7 +196,7 @@ def predict_batch(model: nn.Module, batch: list[PreparedImage]) -> list[Prepared
             ) from error
         if min(height, width) >= SMALL:
             raise
-        # A kernel is larger than what it should go over.
+        # A kernel is larger than its input.
         raise UnfitImage(f"{width}x{height} pixels are too few for the network") from error
     for each, sample in zip(batch, samples, strict=True):
         each.sample = sample
@@ -201,7 +205,7 @@ def predict_batch(model: nn.Module, batch: list[PreparedImage]) -> list[Prepared
 
 @contextmanager
 def keeping_confidence(model: nn.Module, keep: bool) -> Iterator[None]:
-    """Let the predictions carry ``seg_confidence``, or not, while the block runs."""
+    """Choose within the context whether predictions have ``seg_confidence``."""
     segmentors = segmentors_of(model)
     before = [segmentor.keep_confidence for segmentor in segmentors]
     try:
@@ -222,15 +226,15 @@ def with_mode(
     """Copy a config and change how it predicts.
 
     Args:
-        cfg: holds ``model`` and a ``test_dataloader``; it is not changed.
-        mode: "config": as it says; "whole": resized as it says, in one piece; "slide": not
-            resized, in overlapping windows whose predictions are averaged.
-        crop_size: (height, width) of the windows; by default the size of the images that the
-            model was trained on, as far as ``data_preprocessor.size`` says it.
-        stride: (vertical, horizontal) distance of the windows; by default 2/3 of their size.
+        cfg: config with ``model`` and a ``test_dataloader``, which is not changed.
+        mode: "config": as the config says; "whole": resized as the config says, in one piece;
+            "slide": not resized, in overlapping windows whose predictions are averaged.
+        crop_size: (height, width) of the windows; default: ``data_preprocessor.size``, the size of
+            training images.
+        stride: (vertical, horizontal) distance of the windows; default: 2/3 of their size.
 
     Raises:
-        InputError: no such mode, or windows that are unknown or leave gaps.
+        InputError: if the mode is unknown, or windows have no size or leave gaps.
     """
     if mode not in get_args(Mode):
         raise InputError(f"mode {mode!r} unknown; choose from {', '.join(get_args(Mode))}")
@@ -269,7 +273,8 @@ def _windows(
             f"--stride {stride[0]} {stride[1]} must be positive and not exceed --crop-size "
             f"{crop_size[0]} {crop_size[1]}, or there would be gaps between the windows"
         )
-    return {"crop_size": tuple(crop_size), "stride": tuple(stride)}
+    (height, width), (down, right) = crop_size, stride
+    return {"crop_size": (height, width), "stride": (down, right)}
 
 
 def _test_dataset(cfg: Config) -> dict[str, Any]:

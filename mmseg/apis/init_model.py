@@ -1,4 +1,4 @@
-"""A model that is ready to predict, and what it predicts: which classes, with which weights."""
+"""Build models that are ready to predict, and find their classes and class weights."""
 
 import copy
 import os
@@ -11,6 +11,7 @@ from typing import Any, get_args
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -32,31 +33,30 @@ def init_model(
     performance: Performance | None = None,
     fold_batch_norm: bool = False,
     class_weights: ClassWeights = "auto",
-) -> nn.Module:
-    """Build the model of a config and load a checkpoint into it; no ImageNet weights are needed.
+) -> BaseModel:
+    """Build the model of a config and load a checkpoint, without needing ImageNet weights.
 
     Args:
-        cfg: a config or the path of one. It holds ``model``: a domain-adaptation method or a bare
-            segmentor. It is not changed.
-        checkpoint: of the method or of a segmentor.
-        device: where the model goes: a device, or ``auto``, ``cpu`` or ``cuda``.
-        role: which segmentor of a domain-adaptation checkpoint predicts.
-        performance: speed and memory. By default everything is computed in float32 as it is
-            written, however the model was trained. On a CPU maps are channels-last in any case,
-            which is faster there.
-        fold_batch_norm: whether BatchNorm becomes a part of the convolutions before it, for a model
-            that does nothing but predict: it is faster, but its ``state_dict`` is another.
-        class_weights: which images the test-time class weights of a night model are for: "on":
-            all; "off": none; "auto": those of a data set that asks for them, which is Dark Zurich,
-            so not those of :func:`~mmseg.apis.inference_model`.
+        cfg: a config with ``model``, a domain-adaptation method or a segmentor, or the path of one.
+            It is not changed.
+        checkpoint: checkpoint of the method or of a segmentor.
+        device: device of the model: a device, or ``auto``, ``cpu`` or ``cuda``.
+        role: segmentor of a domain-adaptation checkpoint that predicts.
+        performance: options for speed and memory; default: eager and float32, however the model was
+            trained. On a CPU maps are always channels-last, which is faster there.
+        fold_batch_norm: whether to fold BatchNorm into the convolutions before it, for a model that
+            only predicts: it is faster, but its ``state_dict`` changes.
+        class_weights: images to use the test-time class weights of a night model for: "on": all;
+            "off": none; "auto": those of a data set that asks for them, which is Dark Zurich, and
+            so none in :func:`~mmseg.apis.inference_model`.
 
     Returns:
         The model in evaluation mode. Its ``cfg`` is the config, its ``dataset_meta`` holds the
-        ``classes`` and their ``palette``, if they are known; its ``trained_classes`` are the
-        names that the checkpoint stores, or None.
+        ``classes`` and their ``palette``, if known; its ``trained_classes`` are the names in the
+        checkpoint, or None.
 
     Raises:
-        InputError: config and checkpoint do not fit, or there is no such segmentor or device.
+        InputError: if config and checkpoint do not fit, or there is no such segmentor or device.
     """
     device = select_device(device) if isinstance(device, str) else device
     model = load_model(cfg, checkpoint, role)
@@ -76,13 +76,14 @@ def init_predictor(
     performance: Performance | None,
     class_weights: ClassWeights,
     aug_test: bool = False,
-) -> nn.Module:
-    """Call :func:`init_model` for a network that does nothing but predict.
+) -> BaseModel:
+    """Call :func:`init_model` for a network that only predicts, perhaps averaging over views.
+
+    For the other arguments see :func:`init_model`.
 
     Args:
-        cfg: its ``tta_model`` averages the predictions; ``SegTTAModel`` by default.
-        checkpoint, device, role, performance, class_weights: see :func:`init_model`.
-        aug_test: whether its predictions are averaged over the views that the data come in.
+        cfg: config whose ``tta_model`` averages the predictions; default: ``SegTTAModel``.
+        aug_test: whether to average predictions over the views in the data.
     """
     model = init_model(cfg, checkpoint, device, role, performance, True, class_weights)
     if not aug_test:
@@ -96,7 +97,7 @@ def init_predictor(
 
 def load_model(
     cfg: Config | str | os.PathLike, checkpoint: str | os.PathLike, role: Role = "student"
-) -> nn.Module:
+) -> BaseModel:
     """Do the first half of :func:`init_model`: build the model and load its weights on the CPU."""
     init_default_scope("mmseg")
     cfg = cfg if isinstance(cfg, Config) else load_config(cfg)
@@ -143,11 +144,11 @@ def _choose_class_weights(model: nn.Module, choice: ClassWeights) -> None:
 
 
 def class_weights_used(model: nn.Module, meta: Mapping[str, Any]) -> bool | None:
-    """Return whether a model predicts an image with class weights; None if it has no such weights.
+    """Tell whether a model predicts an image with class weights; None if it has none.
 
     Args:
-        model: a segmentor, or a method around some.
-        meta: what the data set says of the image.
+        model: a segmentor or a method.
+        meta: metainfo of the image.
     """
     segmentors = _weighted_segmentors(model)
     return uses_class_weights(segmentors[0].class_weights, meta) if segmentors else None
@@ -158,15 +159,15 @@ def _weighted_segmentors(model: nn.Module) -> list[EncoderDecoder]:
 
 
 def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Find names and colours of the classes without looking at any data.
+    """Find names and colours of the classes without reading data.
 
     Args:
-        cfg: what its test data set says counts unless the checkpoint stores other classes: these
-            are what the model predicts.
-        checkpoint: of mmengine or of mmcv.
+        cfg: config whose test data set is used, unless the checkpoint stores other classes, which
+            the model predicts then.
+        checkpoint: a checkpoint of mmengine or mmcv.
 
     Returns:
-        ``classes`` (C names) and ``palette`` (C times red, green, blue); empty if nobody says.
+        ``classes`` (C names) and ``palette`` (C times red, green, blue); empty if unknown.
     """
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     kind = DATASETS.get(dataset["type"]) if "type" in dataset else None
@@ -181,10 +182,10 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stored_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Read from a checkpoint of mmengine or mmcv which classes it was trained for.
+    """Read the classes from a checkpoint of mmengine or mmcv.
 
     Returns:
-        ``classes`` and ``palette``, each if the checkpoint stores it.
+        ``classes`` and ``palette``, if the checkpoint stores them.
     """
     meta = checkpoint.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
@@ -194,9 +195,9 @@ def stored_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_difference(trained: Sequence[str], tested: Sequence[str]) -> str | None:
-    """Say where two lists of classes differ; None if they are the same.
+    """Describe the first difference of two lists of classes; None if they are equal.
 
-    Case, hyphens and underscores make no difference.
+    Case, hyphens and underscores are ignored.
     """
     for index, (ours, theirs) in enumerate(zip_longest(trained, tested)):
         if _plain(ours) != _plain(theirs):
@@ -215,12 +216,13 @@ def check_trained_classes(
     """Check that a checkpoint is tested on the classes that it was trained for, in their order.
 
     Args:
-        trained: names of the classes; None if the checkpoint stores none.
-        tested: names of the data's classes; None if it names none.
-        checkpoint, data: what they are called in the error.
+        trained: names of the classes in the checkpoint; None: unknown.
+        tested: names of the classes of the data; None: unknown.
+        checkpoint: name of the checkpoint for the error.
+        data: name of the data for the error.
 
     Raises:
-        InputError: the lists differ.
+        InputError: if the lists differ.
     """
     if trained is None or tested is None:
         return
@@ -241,7 +243,7 @@ def _quoted(name: str | None) -> str:
 
 
 def without_pretrained(cfg: Any) -> Any:
-    """Copy a model config, without the files of pretrained weights that it would read."""
+    """Copy a model config without the files of pretrained weights that it names."""
     if isinstance(cfg, dict):
         result = copy.copy(cfg)
         for key, value in cfg.items():
@@ -259,7 +261,7 @@ def without_pretrained(cfg: Any) -> Any:
 
 
 def pretrained_files(cfg: Any) -> Iterator[str]:
-    """Yield the files that ``init_cfg=dict(type="Pretrained", ...)`` name in a model config."""
+    """Yield the files of ``init_cfg=dict(type="Pretrained", ...)`` in a model config."""
     if isinstance(cfg, dict):
         if _is_pretrained(cfg):
             yield cfg["checkpoint"]
@@ -277,7 +279,7 @@ def select_device(name: str) -> torch.device:
     """Return the device that ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one) names.
 
     Raises:
-        InputError: there is no GPU, or no such choice.
+        InputError: if there is no GPU, or no such choice.
     """
     choices = ("auto", "cpu", "cuda")
     if name not in choices:

@@ -1,4 +1,4 @@
-"""Predictions of images and videos as files."""
+"""Predict images and videos, and write the predictions to files."""
 
 import errno
 import glob
@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from numpy.typing import NDArray
-from torch import nn
 
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import distinct_palette
@@ -48,18 +48,18 @@ from .init_model import class_weights_used, init_predictor
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 SUFFIXES = sorted(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
 
-# Their files are no files, and links in them lead everywhere.
+# Folders without regular files, with links to everywhere.
 SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
 SHARED_MEMORY = "/dev/shm"
 
 Kind = Literal["ids", "color", "overlay", "confidence"]
 COLOURED = ("color", "overlay")
-# Of images that wait for the network, and of predictions that wait to be written; a larger one is
-# alone in memory.
+# Largest number of pixels of images that wait for the network, and of predictions that wait to be
+# written; a larger image is processed alone.
 PIXELS_AHEAD = 2**25
-# What can go wrong with one image or video, and need not stop the others.
+# Errors in one image or video that do not stop the others.
 TROUBLES = (InputError, OSError, MemoryError, cv2.error)
-# With these, none of the others could be written.
+# Errors after which no other file can be written.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -68,9 +68,9 @@ class PredictInput:
     """An image or a video.
 
     Attributes:
-        path: where it is.
-        folder: where its results go below the folder of results: for what was found in a folder
-            the same subfolder as there.
+        path: path of the file.
+        folder: folder for its results, relative to the folder of results: the same as below the
+            searched folder.
     """
 
     path: Path
@@ -83,24 +83,24 @@ class PredictInput:
 
     @property
     def target(self) -> Path:
-        """Path of its results below the folder of results, without a suffix."""
+        """Path of its results relative to the folder of results, without suffix."""
         return self.folder / self.path.stem
 
 
 def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
-    """Find all images and videos that ``arguments`` name, each once, in their order.
+    """Find all images and videos that ``arguments`` name, in order and without repetition.
 
-    A file that several arguments or links lead to is found under the first of its names.
+    A file with several names, by arguments or links, is listed under the first.
 
     Args:
-        arguments: files; folders, searched with all their subfolders for files with the suffixes of
-            images and videos; patterns such as ``"photos/**/*.jpg"``. What is neither file nor
-            folder (a named pipe, a device) is found too: reading it says so.
-        out_dir: the folder of results; what is in it is not found by folders and patterns.
+        arguments: files; folders, searched recursively for files with the suffixes of images and
+            videos; patterns such as ``"photos/**/*.jpg"``. Special files (a named pipe, a device)
+            are listed too: their reader reports them.
+        out_dir: folder of results, which folders and patterns leave out.
 
     Raises:
-        InputError: an argument names nothing or a folder of the system, or two files would have
-            results of one name.
+        InputError: if an argument names nothing or a system folder, or results of two files would
+            have the same name.
     """
     found: dict[str, PredictInput] = {}
     for argument in arguments:
@@ -162,7 +162,7 @@ def _is_wanted(path: Path, out_dir: str) -> bool:
 
 
 def _is_below(path: str, folder: str) -> bool:
-    """Whether ``path`` is ``folder`` or in it; both are absolute and free of links."""
+    """Tell whether ``path`` is ``folder`` or inside; both are absolute and without links."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
@@ -188,14 +188,15 @@ def _check_names(inputs: list[PredictInput]) -> None:
 
 @dataclass(frozen=True)
 class PredictionFiles:
-    """Which files to make, in a folder of ``out_dir`` for each kind.
+    """The files to write, in a subfolder of ``out_dir`` for each kind.
 
     Attributes:
-        out_dir: gets ``ids/``, ``color/``, ... with files named like the inputs. Of images all are
-            PNGs. Of a video ``color`` and ``overlay`` are MP4 videos, the others folders of PNGs.
-        kinds: ``ids``: class indices, 8 bits; ``color``: the colours of the classes; ``overlay``:
-            these laid over the image; ``confidence``: the probability of the class, 0 to 255.
-        opacity: of the colours in an overlay, in [0, 1].
+        out_dir: folder with subfolders ``ids/``, ``color/``, ... of files named like the inputs.
+            For images all are PNGs. For a video ``color`` and ``overlay`` are MP4 videos, the
+            others folders of PNGs.
+        kinds: ``ids``: class indices, 8 bits; ``color``: colours of the classes; ``overlay``:
+            colours over the image; ``confidence``: probability of the class, 0 to 255.
+        opacity: opacity of the colours in an overlay, in [0, 1].
     """
 
     out_dir: Path
@@ -212,11 +213,12 @@ class PredictionFiles:
 
 @dataclass
 class PredictReport:
-    """What has been done.
+    """Result of predicting images and videos.
 
     Attributes:
-        images, videos: how many were predicted.
-        problems: why others could not be; a line each.
+        images: number of predicted images.
+        videos: number of predicted videos.
+        problems: one line for each input that could not be predicted.
         class_weight: whether test-time class weights were used; None: the model has none.
     """
 
@@ -227,7 +229,7 @@ class PredictReport:
 
     @property
     def inputs(self) -> int:
-        """How many images and videos there were."""
+        """Number of all images and videos."""
         return self.images + self.videos + len(self.problems)
 
 
@@ -246,21 +248,21 @@ def predict(
     """Predict images and videos of any size. One that cannot be read does not stop the others.
 
     Args:
-        cfg: holds ``model`` and ``test_dataloader``, whose pipeline says how images are resized;
-            see :func:`~mmseg.apis.inference.with_mode` for other ways.
-        checkpoint: of a domain-adaptation method or of a segmentor.
+        cfg: config with ``model`` and ``test_dataloader``, whose pipeline resizes the images; see
+            :func:`~mmseg.apis.inference.with_mode` for other ways.
+        checkpoint: checkpoint of a domain-adaptation method or of a segmentor.
         inputs: files, folders and patterns, see :func:`find_inputs`.
-        files: what to make of the predictions.
+        files: the files to write.
         role: whether the student or the teacher predicts.
         device: ``auto``, ``cpu`` or ``cuda``.
-        batch_size: of how many images of one size the network sees at once.
+        batch_size: number of images of one size to predict at once.
         performance: see :func:`~mmseg.apis.evaluate_on`.
         class_weights: see :func:`~mmseg.apis.init_model`; "auto" is "off" here.
-        max_pixels: larger images are refused by their head, without being decoded.
+        max_pixels: larger images are refused by their header, without being decoded.
 
     Raises:
-        InputError: for what the user can put right, before anything is predicted if possible.
-        OSError: the disk is full; the error names the file.
+        InputError: for mistakes in the input, before anything is predicted if possible.
+        OSError: if the disk is full; the error names the file.
     """
     check_alone()
     found = find_inputs(inputs, files.out_dir)
@@ -275,9 +277,9 @@ def predict(
 
 
 def _predict(
-    model: nn.Module, found: list[PredictInput], files: PredictionFiles, batch_size: int
+    model: BaseModel, found: list[PredictInput], files: PredictionFiles, batch_size: int
 ) -> PredictReport:
-    """Images first, then videos."""
+    """Predict the images first, then the videos."""
     report = PredictReport(class_weight=class_weights_used(model, {}))
     on_cpu = model.data_preprocessor.device.type == "cpu"
     with (
@@ -303,11 +305,11 @@ def _check_targets(inputs: list[PredictInput], files: PredictionFiles) -> None:
 
 
 class _Predictor:
-    """A model and the files that its predictions become; fills in the report."""
+    """Predict with a model, write the files and fill in the report."""
 
     def __init__(
         self,
-        model: nn.Module,
+        model: BaseModel,
         files: PredictionFiles,
         batch_size: int,
         pool: Executor,
@@ -328,13 +330,14 @@ class _Predictor:
         def write(done: PreparedImage) -> str | None:
             path = done.sample.img_path
             try:
-                done.sample = done.sample.cpu()  # here, where the network need not wait for it
+                done.sample = done.sample.cpu()  # in this thread, so that the network need not wait
                 for kind in self.files.kinds:
                     self._write_png(kind, done, folder_of[path], path)
             except TROUBLES as error:
                 return _problem(path, error)
             finally:
                 done.free()
+            return None
 
         predicted = self._fit(self._readable(inputs))
         for problem in self.map_ahead(write, predicted, weight=lambda done: _area(done.image)):
@@ -344,7 +347,7 @@ class _Predictor:
                 self.report.images += 1
 
     def predict_video(self, each: PredictInput) -> None:
-        """Predict every frame; a video that is damaged becomes a problem in the report."""
+        """Predict every frame; report a damaged video as a problem."""
         files = self.files
         try:
             video = open_video(each.path)
@@ -363,10 +366,10 @@ class _Predictor:
                 for index, done in enumerate(predicted):
                     done.sample = done.sample.cpu()
                     for kind in files.kinds:
-                        if kind in writers:
-                            writers[kind](drawn(kind, _values(kind, done), done.image, *self.look))
-                        else:
+                        if kind == "ids" or kind not in writers:
                             self._write_png(kind, done, each.target, f"{index:06d}")
+                        else:
+                            writers[kind](drawn(kind, _values(kind, done), done.image, *self.look))
         except TROUBLES as error:
             self.report.problems.append(_problem(each.path, error))
         else:
@@ -403,7 +406,7 @@ class _Predictor:
 
 
 def _values(kind: Kind, done: PreparedImage) -> NDArray[Any]:
-    """What a picture shows: confidences or classes, (H, W)."""
+    """Return the values of a picture, confidences or classes, (H, W)."""
     sample = done.sample
     return (sample.seg_confidence if kind == "confidence" else sample.pred_sem_seg).data[0].numpy()
 
@@ -415,7 +418,7 @@ def _area(image: NDArray[np.uint8]) -> int:
 def _pixels(each: PredictInput) -> int:
     try:
         return math.prod(image_size(os.fspath(each.path)))
-    except InputError:  # reading it says so
+    except InputError:  # its reader reports it
         return 0
 
 
@@ -423,7 +426,7 @@ def _problem(path: str | os.PathLike, error: Exception) -> str:
     """Say in a line why an image or a video has no prediction.
 
     Raises:
-        OSError: it is a full disk, of which the others would have none either.
+        OSError: if the disk is full, so that other inputs would fail too.
     """
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         raise error

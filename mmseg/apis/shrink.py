@@ -1,4 +1,4 @@
-"""A config's small twin: the same method and pipeline in a minute on a CPU."""
+"""Shrink a config to the same method and pipeline in a minute on a CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ CHANNELS = 64
 MIT_B0_CHANNELS = (32, 64, 160, 256)
 RESNET18_CHANNELS = 512  # of its last stage
 VALIDATION_IMAGES = 8
-# Of a rare class in a source image: what 3000 are to the paper's crop.
+# Pixels of a rare class in a source image, in proportion to 3000 for the paper's crop.
 MIN_PIXELS = 120
-# Where the toy data has what a real data set would hold.
+# Data set -> folder of the toy data in the same format.
 TOY_ROOTS = {
     "GTADataset": "gta",
     "CityscapesDataset": "cityscapes",
@@ -30,16 +30,16 @@ TOY_ROOTS = {
 def shrink(cfg: Config, toy_root: Path) -> None:
     """Change ``cfg`` in place to a few iterations of a small network on small images.
 
-    Network and crops shrink, contrast starts early, panels, checkpoints and evaluation come soon;
-    what is computed stays the same. A data set whose folder is missing is replaced by the toy data
-    of the same format.
+    Network and crops shrink, and contrast, panels, checkpoints and evaluation start early; the
+    algorithm stays the same. A data set whose folder is missing is replaced by the toy data of the
+    same format.
 
     Args:
-        cfg: a whole training config.
+        cfg: a complete training config.
         toy_root: folder of the toy data (``tools/make_toy_data.py``).
 
     Raises:
-        InputError: the config is not of a domain-adaptation method.
+        InputError: if the model is not a domain-adaptation method.
     """
     cfg.model = _small_model(without_pretrained(cfg.model))
     _small_schedule(cfg)
@@ -100,7 +100,7 @@ def _small_dataset(dataset: Any, toy_root: Path) -> None:
 
 
 def _find(node: Any, wanted: Any) -> list[Any]:
-    """All dicts below ``node`` that are ``wanted``."""
+    """Find all dicts in ``node`` that are ``wanted``."""
     if isinstance(node, list | tuple):
         return [found for child in node for found in _find(child, wanted)]
     if not isinstance(node, dict):

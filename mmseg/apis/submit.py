@@ -1,4 +1,4 @@
-"""From a checkpoint to the zip that a benchmark's test server takes."""
+"""Write the predictions of a checkpoint as a zip for a benchmark's test server."""
 
 import io
 import os
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
@@ -62,26 +63,28 @@ def submit(
 ) -> SubmissionReport:
     """Predict a benchmark's test images and write the zip for its server.
 
-    The zip is checked before it appears.
+    The zip is checked before it is moved into place.
 
     Args:
         name: key of ``BENCHMARKS``.
-        cfg: holds ``model``. Of a data set of the benchmark that it is tested or validated on,
-            folder and pipeline are used. It is not changed.
-        checkpoint: of a domain-adaptation method or of a segmentor.
-        path: the zip.
+        cfg: config with ``model``, which is not changed. If it tests or validates on the data set
+            of the benchmark, folder and pipeline of that are used.
+        checkpoint: checkpoint of a domain-adaptation method or of a segmentor.
+        path: path of the zip.
         role: whether the student or the teacher predicts.
-        aug_test: average over scales and flips, see :func:`~mmseg.apis.evaluate_on`.
+        aug_test: whether to average over scales and flips, see :func:`~mmseg.apis.evaluate_on`.
         device: ``auto``, ``cpu`` or ``cuda``.
-        data_root: folder of the data set; the config's, or ``data/<name>`` by default.
-        invalid_below: pixels of a lower confidence are declared invalid, where that can be said.
-        batch_size, performance, class_weights: see :func:`~mmseg.apis.evaluate_on`.
+        data_root: folder of the data set; default: that of the config, or ``data/<name>``.
+        invalid_below: pixels of a lower confidence are declared invalid, if the benchmark has that.
+        batch_size: see :func:`~mmseg.apis.evaluate_on`.
+        performance: see :func:`~mmseg.apis.evaluate_on`.
+        class_weights: see :func:`~mmseg.apis.evaluate_on`.
 
     Returns:
-        The result of the check; it has no errors.
+        The result of the check, without errors.
 
     Raises:
-        InputError: for what the user can put right, before any image is predicted if possible.
+        InputError: for mistakes in the input, before any image is predicted if possible.
     """
     check_alone()
     benchmark = benchmark_named(name)
@@ -94,12 +97,13 @@ def submit(
     found = submission_set(cfg, name, data_root)
     check_config(found.cfg, DATA_PARTS)
     loader = test_loader(found.cfg, False, batch_size, target.type, aug_test)
-    infos = (loader.dataset.get_data_info(i) for i in range(len(loader.dataset)))
+    dataset: BaseDataset = loader.dataset
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
     model = init_predictor(cfg, checkpoint, target, role, performance, class_weights, aug_test)
     _check_classes(model, benchmark, checkpoint)
     check_writable(path.parent, "OUT.zip")
-    weights = class_weights_text(class_weights_used(model, loader.dataset.get_data_info(0)))
+    weights = class_weights_text(class_weights_used(model, dataset.get_data_info(0)))
     with atomic_path(path) as temporary:
         with (
             freed_memory_kept(target.type == "cpu"),
@@ -111,7 +115,7 @@ def submit(
             for files in written(predictions(model, loader), encode):
                 for file_name, data in files.items():
                     info = zipfile.ZipInfo(file_name)
-                    info.external_attr = 0o644 << 16  # readable for all when it is unpacked
+                    info.external_attr = 0o644 << 16  # readable for all users when unpacked
                     archive.writestr(info, data)
         report = check_submission(temporary, name, images)
         if report.errors:
@@ -125,12 +129,12 @@ def submission_maps(
     confidence: NDArray[np.float32] | None = None,
     invalid_below: float = 0.0,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Make the maps of one image that a benchmark wants.
+    """Make the maps of one image for a benchmark.
 
     Args:
-        benchmark: a row of ``BENCHMARKS``.
-        labels: (H, W), train ids.
-        confidence: (H, W) in [0, 1]; needed if the benchmark asks for it.
+        benchmark: a value of ``BENCHMARKS``.
+        labels: (H, W) train ids.
+        confidence: (H, W) in [0, 1], if the benchmark needs it.
         invalid_below: pixels of a lower confidence are declared invalid.
 
     Returns:
@@ -152,7 +156,7 @@ def _check_options(path: Path, benchmark: Benchmark, invalid_below: float) -> No
         raise InputError(f"{benchmark.title} knows no invalid pixels: leave out --invalid-below")
 
 
-def _check_classes(model: nn.Module, benchmark: Benchmark, checkpoint: str | os.PathLike) -> None:
+def _check_classes(model: BaseModel, benchmark: Benchmark, checkpoint: str | os.PathLike) -> None:
     """Check that the model predicts the train ids of Cityscapes."""
     num_classes = segmentors_of(model)[0].num_classes
     if num_classes != len(CITYSCAPES_CLASSES):
@@ -164,7 +168,7 @@ def _check_classes(model: nn.Module, benchmark: Benchmark, checkpoint: str | os.
 
 
 def _encoded(benchmark: Benchmark, invalid_below: float, sample: SegDataSample) -> dict[str, bytes]:
-    """Path in the zip -> PNG, of one prediction."""
+    """Encode one prediction as a dict of paths in the zip and PNGs."""
     labels = sample.pred_sem_seg.data[0].cpu().numpy()
     confidence = sample.seg_confidence.data[0].cpu().numpy() if "seg_confidence" in sample else None
     files = {}

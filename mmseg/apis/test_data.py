@@ -1,4 +1,4 @@
-"""From a config's test data to a loader of them, with or without labels, scales and flips."""
+"""Build loaders for a config's test data, with or without labels, scales and flips."""
 
 import copy
 from typing import Any
@@ -20,22 +20,22 @@ def test_loader(
     device: str = "cpu",
     aug_test: bool = False,
 ) -> DataLoader:
-    """Build the config's ``test_dataloader``; unless ``labelled``, it never looks for labels.
+    """Build the config's ``test_dataloader``; unless ``labelled``, it never searches for labels.
 
-    In a distributed run each rank gets its share of the images, which may be one image less than
-    another's: every image is there once.
+    In a distributed run each rank gets its share of the images, without repetitions: some ranks may
+    get one image less.
 
     Args:
-        cfg: holds ``test_dataloader``; it is not changed.
+        cfg: config with ``test_dataloader``, which is not changed.
         labelled: whether labels are needed.
-        batch_size: of how many images the network sees at once. By default the config's; 1 for
+        batch_size: number of images to predict at once; default: that of the config, or 1 for
             ``aug_test``, which keeps a dozen predictions of each image in memory.
-        device: type of the device that predicts. For ``"cuda"`` batches wait in page-locked memory.
-        aug_test: load each image in several scales, flipped and not: by the config's
-            ``tta_pipeline`` or :func:`tta_pipeline`.
+        device: type of the device that predicts. For ``"cuda"`` batches are in page-locked memory.
+        aug_test: whether to load each image in several scales, with and without flip: by the
+            config's ``tta_pipeline`` or :func:`tta_pipeline`.
 
     Raises:
-        InputError: the config has no test data, or they have no labels though these are needed.
+        InputError: if the config has no test data, or labels are needed but missing.
     """
     if batch_size is None and aug_test:
         batch_size = 1
@@ -47,9 +47,7 @@ def test_loader(
     dataset = loader.dataset
     if aug_test:
         if "pipeline" not in dataset:
-            raise InputError(
-                f"--aug-test: the test data set {dataset.type} has no pipeline of its own"
-            )
+            raise InputError(f"--aug-test: the test data set {dataset.type} has no pipeline")
         own = copy.deepcopy(cfg.get("tta_pipeline"))
         dataset.pipeline = own or tta_pipeline(dataset.pipeline)
     loader.setdefault("sampler", {"type": "DefaultSampler", "shuffle": False})
@@ -88,7 +86,7 @@ def _drop_labels(dataset: dict[str, Any]) -> None:
 
 
 def _without_annotations(pipeline: list[Any]) -> list[Any]:
-    """Without ``LoadAnnotations``, also inside of ``TestTimeAug``."""
+    """Remove ``LoadAnnotations`` from a pipeline, also inside ``TestTimeAug``."""
     kept = []
     for transform in pipeline:
         if transform["type"] == "LoadAnnotations":
@@ -104,17 +102,16 @@ def tta_pipeline(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put scales and flips around the ``Resize`` of a test pipeline.
 
     Args:
-        pipeline: ..., ``Resize``, ..., without a flip. Without ``Resize`` the scales are
-            relative to the image.
+        pipeline: a pipeline without flips. Without ``Resize`` the scales are relative to the image.
 
     Returns:
-        What comes before ``Resize``, then one ``TestTimeAug`` over six scales and two flips, each
-        followed by the rest.
+        The transforms before ``Resize``, then one ``TestTimeAug`` over six scales and two flips,
+        each followed by the rest.
     """
     types = [transform["type"] for transform in pipeline]
     if "PackSegInputs" not in types:
         raise InputError("--aug-test: the test pipeline has no PackSegInputs; give a tta_pipeline")
-    # Without Resize, before the labels, which keep their size.
+    # Without Resize: before the labels, which keep their size.
     ahead_of = next(
         name for name in ("Resize", "LoadAnnotations", "PackSegInputs") if name in types
     )

@@ -1,4 +1,4 @@
-"""Train what a config describes."""
+"""Train a config."""
 
 import errno
 import os
@@ -47,9 +47,9 @@ from mmseg.utils.work_dir import (
 from .dry_run import check_together
 from .init_model import pretrained_files, select_device, without_pretrained
 
-# A file in the work dir that holds the number of iterations of a complete run.
+# File in the work dir with the number of iterations of a finished run.
 FINISHED = "finished"
-# Errors of a disk or a quota that is full, or a file that is too large for its file system.
+# Errors of a full disk or quota, or of a file that is too large for its file system.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
@@ -63,27 +63,28 @@ def train(
     deterministic: bool = False,
     launcher: Launcher | None = None,
 ) -> Runner:
-    """Train, evaluate on schedule, and leave checkpoints and logs in ``cfg.work_dir``.
+    """Train, evaluate on schedule, and write checkpoints and logs to ``cfg.work_dir``.
 
-    In a distributed run every process calls this alike; the main one alone writes.
+    In a distributed run every process calls this in the same way; only rank 0 writes.
 
     Args:
-        cfg: a whole config; it is not changed. A copy without bases is stored in the work dir
+        cfg: a complete config, which is not changed. A copy without bases is stored in the work dir
             under the name of its file, with the revision of the code (``git_rev``). ``validate =
-            False`` leaves out the evaluation.
+            False`` switches off evaluation.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        resume: go on from the work dir's last checkpoint exactly as if nothing had happened.
-        from_scratch: leave out the ImageNet weights that the config names.
-        seed: instead of the config's; one is drawn if neither names one.
-        deterministic: two runs of one seed are bit-equal on one kind of device.
-        launcher: who started this process and others with it, see :func:`process_group`; None:
-            what the config says.
+        resume: whether to resume from the last checkpoint in the work dir; the result equals that
+            of an uninterrupted run.
+        from_scratch: whether to ignore the ImageNet weights that the config names.
+        seed: replaces the seed of the config; if both are None, a random one is drawn.
+        deterministic: whether two runs with the same seed are bit-equal on one type of device.
+        launcher: program that started the processes, see :func:`process_group`; None: as the config
+            says.
 
     Raises:
-        InputError: see :func:`check_config`; no such device; a work dir that cannot be written,
-            holds another run or is in use by one; nothing to resume; data or weights that are
-            missing or damaged; a full disk. Whatever it is, the work dir is as it was if this is
-            before the first iteration is done.
+        InputError: for wrong settings (see :func:`check_config`) or devices; a work dir that cannot
+            be written, contains another run or is in use; nothing to resume; missing or damaged
+            data or weights; a full disk. Before the end of the first iteration any error leaves the
+            work dir unchanged.
     """
     cfg = cfg.copy()
     launcher = launcher or cfg.get("launcher") or "none"
@@ -111,9 +112,9 @@ def train(
                     )
                     _prepare(cfg, resume)
                 _choose_weights(cfg, resume)
-            # Not stored: a run may be resumed in another way.
+            # Not stored: a run may be resumed differently.
             cfg.launcher, cfg.device = launcher, target.type
-            with _saying_how_to_go_on(Path(cfg.work_dir)), loader_errors():
+            with _disk_errors(Path(cfg.work_dir)), loader_errors():
                 return _train(cfg, first_result)
 
 
@@ -132,23 +133,24 @@ def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
 
 
 def _prepare(cfg: Config, resume: bool) -> None:
-    """Check that the work dir is there for this run, and tidy it up."""
+    """Check that the work dir belongs to this run, and remove unfinished files."""
     work_dir = Path(cfg.work_dir)
     if not resume:
         check_unused(work_dir)
     for name in ("iter_*.pth", "best_*.pth", "debug/*.png", FINISHED, _config_name(cfg)):
         remove_unfinished(work_dir / name)
-    # Each start has its own folder for logs, named after the second.
+    # Each start needs a separate folder for logs, which is named after the second.
     while Path(work_dir, time.strftime("%Y%m%d_%H%M%S")).exists():
         time.sleep(0.05)
 
 
 def _begin(cfg: Config, runner: Runner, evaluated: bool) -> None:
-    """Write down what belongs to a run that has something to keep.
+    """Store the config and clean the logs when a run has its first result.
 
     Args:
-        cfg: to be stored, before it names a checkpoint to resume.
-        evaluated: whether the checkpoint that was resumed holds the scores of its iteration.
+        cfg: config to store, without a checkpoint to resume.
+        runner: the runner.
+        evaluated: whether the resumed checkpoint contains the scores of its iteration.
     """
     if not is_main_process():
         return
@@ -163,8 +165,8 @@ def _config_name(cfg: Config) -> str:
 
 
 @contextmanager
-def _saying_how_to_go_on(work_dir: Path) -> Iterator[None]:
-    """Turn a full disk into a line that says what becomes of the run.
+def _disk_errors(work_dir: Path) -> Iterator[None]:
+    """Turn the error of a full disk into one that says how to continue the run.
 
     Raises:
         InputError: instead of an ``OSError``.
@@ -206,13 +208,13 @@ def _set_randomness(
     if deterministic:
         randomness["deterministic"] = True
     if randomness.get("deterministic"):
-        # Read by cuBLAS when the first CUDA context is made.
+        # cuBLAS reads this when the first CUDA context is created.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cfg.randomness = randomness
 
 
 def _choose_weights(cfg: Config, resume: bool) -> None:
-    """Set what the run starts with: a checkpoint to resume, that of another run, or ImageNet's."""
+    """Choose the initial weights: a checkpoint to resume, one of another run, or ImageNet's."""
     cfg.resume = resume
     if resume:
         cfg.load_from = str(latest_checkpoint(Path(cfg.work_dir)))
@@ -223,6 +225,6 @@ def _choose_weights(cfg: Config, resume: bool) -> None:
 
 
 def finished(cfg: Config) -> bool:
-    """Whether the run in ``cfg.work_dir`` was trained and evaluated to its last iteration."""
+    """Tell whether the run in ``cfg.work_dir`` was trained and evaluated to its last iteration."""
     note = Path(cfg.work_dir) / FINISHED
     return note.is_file() and note.read_text() == str(cfg.train_cfg.max_iters)

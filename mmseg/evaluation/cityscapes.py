@@ -1,4 +1,4 @@
-"""Cityscapes' own evaluation of predictions on its label ids."""
+"""Evaluation of predictions by Cityscapes' scripts, on label ids."""
 
 import copy
 import math
@@ -19,13 +19,13 @@ def label_id_files(dataset: Any) -> dict[str, str]:
     """Find the label ids of each image of Cityscapes, which come with the data set.
 
     Args:
-        dataset: with labels.
+        dataset: data set with labels.
 
     Returns:
         Path of the image -> path of the label ids.
 
     Raises:
-        InputError: this is not Cityscapes with all of its label ids.
+        InputError: if the data set is not Cityscapes with all of its label ids.
     """
     suffix = CityscapesDataset.SEG_MAP_SUFFIX
     if not isinstance(dataset, CityscapesDataset) or dataset.seg_map_suffix != suffix:
@@ -51,13 +51,13 @@ def cityscapes_scores(folder: Path, label_ids: dict[str, str]) -> dict[str, Any]
     """Score predictions by ``cityscapesscripts``.
 
     Args:
-        folder: holds a PNG of label ids for each image.
-        label_ids: of :func:`label_id_files`.
+        folder: folder with a PNG of label ids for each image.
+        label_ids: files of :func:`label_id_files`.
 
     Returns:
-        Under the names of that package shares in [0, 1], ``None`` for what has no ground truth and
-        is not predicted: ``averageScoreClasses``, ``averageScoreCategories``, and ``classScores``
-        and ``categoryScores`` of each.
+        Scores in [0, 1] by the names of that package, ``None`` for classes that neither have ground
+        truth nor are predicted: ``averageScoreClasses``, ``averageScoreCategories``,
+        ``classScores`` and ``categoryScores``.
     """
     from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official  # slow
 

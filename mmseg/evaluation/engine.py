@@ -1,4 +1,4 @@
-"""One pass of a network over images: predict, score, hand on. Validation and tests are this."""
+"""The evaluation engine: one pass of a network over images that predicts and scores them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator
-from torch import nn
+from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
 from mmseg.structures import SegDataSample
@@ -15,28 +15,28 @@ from mmseg.utils.jobs import map_ahead, with_progress
 
 Batch = dict[str, Any]
 Written = TypeVar("Written")
-# Threads that write next to the network; PNGs are slow to make.
+#: Number of threads that write while the network predicts; PNGs are slow to encode.
 WORKERS = 4
 
 
 @torch.no_grad()
 def predicted_batches(
-    model: nn.Module,
+    model: BaseModel,
     batches: Iterable[Batch],
     evaluator: Evaluator | None = None,
     teacher_evaluator: Evaluator | None = None,
 ) -> Iterator[tuple[Batch, list[SegDataSample]]]:
-    """Predict and score batches. Each is loaded and moved to the device once, whoever predicts.
+    """Predict and score batches, each of which is loaded and moved to the device once.
 
     Args:
-        model: in evaluation mode: a segmentor, a method, or an average over views.
-        batches: from a data loader.
-        evaluator: scores the predictions; None: nobody does, and no labels are needed.
-        teacher_evaluator: scores what the teacher of a method predicts; None: it does not predict.
+        model: a segmentor, a method, or an average over views, in evaluation mode.
+        batches: batches of a data loader.
+        evaluator: scores the predictions; None: no scores, and no labels are needed.
+        teacher_evaluator: scores the predictions of a method's teacher; None: it does not predict.
 
     Yields:
-        The batch and its samples with ``pred_sem_seg`` (1, H, W) at the image's own size, and what
-        else the model is told to keep.
+        The batch and its samples with ``pred_sem_seg`` (1, H, W) at the original size of the image,
+        and other results that the model keeps.
     """
     for batch in batches:
         if teacher_evaluator is None:
@@ -52,24 +52,24 @@ def predicted_batches(
 
 
 def predictions(
-    model: nn.Module,
+    model: BaseModel,
     loader: DataLoader,
     description: str = "predicting",
     evaluator: Evaluator | None = None,
 ) -> Iterator[SegDataSample]:
-    """Predict what ``loader`` gives, one sample after the other, with a progress bar on stderr.
+    """Predict the images of a loader with a progress bar on stderr, and yield their samples.
 
     Args:
-        model: in evaluation mode, as :func:`~mmseg.apis.init_model` gives it.
-        loader: as :func:`~mmseg.apis.test_loader` gives it.
-        description: stands before the bar.
+        model: a model in evaluation mode, as of :func:`~mmseg.apis.init_model`.
+        loader: a data loader, as of :func:`~mmseg.apis.test_loader`.
+        description: label of the progress bar.
         evaluator: scores the predictions of each batch before they are yielded.
 
     Yields:
-        Samples with ``pred_sem_seg`` (1, H, W) at the image's own size, and what else the model is
-        told to keep.
+        Samples with ``pred_sem_seg`` (1, H, W) at the original size of the image, and other results
+        that the model keeps.
     """
-    # Of several processes, one draws: they are equally far.
+    # Only one of several processes draws a bar: all make equal progress.
     batches = with_progress(loader, description) if is_main_process() else loader
     for _, samples in predicted_batches(model, batches, evaluator):
         yield from samples
@@ -81,7 +81,7 @@ def written(
     """Call ``write`` for each sample in threads, while the next ones are predicted.
 
     Yields:
-        What it returns, in the order of the samples.
+        The results of ``write``, in the order of the samples.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         yield from map_ahead(write, samples, pool, ahead=2 * WORKERS)

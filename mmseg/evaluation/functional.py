@@ -1,4 +1,4 @@
-"""Intersection over union as pure functions. C: number of classes, (H, W): image size."""
+"""Intersection over union and other scores. C: number of classes, (H, W): image size."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class ClassScores(NamedTuple):
-    """Shares in [0, 1], float64; what cannot be said is ``nan``.
+    """Scores in [0, 1], float64; undefined ones are ``nan``.
 
     Attributes:
-        iou: (C,) intersection over union; ``nan`` where neither ground truth nor prediction has
-            the class, 0 where only the prediction has it.
-        acc: (C,) share of the class's ground truth that was found; ``nan`` without ground truth.
-        all_acc: share of all labelled pixels that are right.
-        others: name -> (C,) of other scores, see :func:`dice_and_fscore`.
+        iou: (C,) intersection over union; ``nan`` if neither ground truth nor prediction contain
+            the class, 0 if only the prediction does.
+        acc: (C,) share of the class's ground truth that is predicted; ``nan`` without ground truth.
+        all_acc: share of all labelled pixels that are predicted correctly.
+        others: name -> other scores (C,), see :func:`dice_and_fscore`.
     """
 
     iou: Tensor
@@ -26,12 +26,12 @@ class ClassScores(NamedTuple):
 
     @property
     def mean_iou(self) -> float:
-        """Mean of ``iou`` over what is not ``nan``."""
+        """Mean of ``iou`` without ``nan``."""
         return mean_of_known(self.iou)
 
     @property
     def mean_acc(self) -> float:
-        """Mean of ``acc`` over what is not ``nan``."""
+        """Mean of ``acc`` without ``nan``."""
         return mean_of_known(self.acc)
 
 
@@ -50,7 +50,7 @@ def confusion_matrix(
         (C, C) int64 on the device of ``pred``; rows are the ground truth, columns the prediction.
 
     Raises:
-        ValueError: the shapes differ or a value is not a class.
+        ValueError: if the shapes differ or a value is not a class.
     """
     counts = pair_counts(pred, label, num_classes, ignore_index)
     try:
@@ -69,17 +69,15 @@ def confusion_matrix(
 def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
     """Count the pixels of every (true class, predicted class), and those of other values.
 
-    On a GPU nothing waits for the result, not even a check that the values are classes.
-
-    Args:
-        pred, label, num_classes, ignore_index: see :func:`confusion_matrix`.
+    On a GPU this does not synchronise, not even to check that the values are classes. For the
+    arguments see :func:`confusion_matrix`.
 
     Returns:
-        (C + 2, C + 1) int64 on the device of ``pred``. Row C are the ignored pixels, row C + 1 and
-        column C those whose values are no classes.
+        (C + 2, C + 1) int64 on the device of ``pred``. Row C counts the ignored pixels, row C + 1
+        and column C those whose values are not classes.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     if pred.shape != label.shape:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ")
@@ -90,8 +88,8 @@ def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int
     found = _with_room(pred, num_classes)
     found = found.masked_fill((found < 0) | (found >= num_classes), num_classes)
     pairs = true.long() * (num_classes + 1) + found
-    # Not bincount, for which a GPU would be waited for; and rows apart, or on a GPU all pixels
-    # would queue up at a few counters.
+    # bincount would synchronise with a GPU. Rows are counted separately, as otherwise all pixels
+    # would compete for a few counters.
     size = (num_classes + 2, num_classes + 1)
     counts = torch.zeros(len(pairs), size[0] * size[1], dtype=torch.int32, device=pred.device)
     ones = torch.ones_like(pairs, dtype=torch.int32)
@@ -99,7 +97,7 @@ def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int
 
 
 def _with_room(values: Tensor, num_classes: int) -> Tensor:
-    """The values in a type that two more than the classes fit in; a byte is the fastest."""
+    """Cast values to a dtype that holds C + 2 values; uint8 is the fastest."""
     return values if values.dtype == torch.uint8 and num_classes < 255 else values.int()
 
 
@@ -107,7 +105,7 @@ def confusion_of(counts: Tensor) -> Tensor:
     """Return the confusion matrix (C, C) in ``counts`` of :func:`pair_counts`.
 
     Raises:
-        ValueError: a value of a pixel that is not ignored is not a class.
+        ValueError: if a value of a pixel that is not ignored is not a class.
     """
     num_classes = counts.shape[1] - 1
     wrong_label = int(counts[num_classes + 1].sum())
@@ -136,15 +134,15 @@ def iou_and_accuracy(confusion: Tensor) -> ClassScores:
 
 
 def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
-    """Compute more scores than IoU, under the names of mmsegmentation.
+    """Compute other scores than IoU, under the names of mmsegmentation.
 
     Args:
         confusion: (C, C) counts; rows are the ground truth, columns the prediction.
 
     Returns:
         ``Dice``, ``Fscore``, ``Precision`` and ``Recall``, (C,) float64 each; ``nan`` for 0 / 0. A
-        class without a hit has no ``Fscore`` (precision and recall are 0 or unknown), so it is left
-        out of the mean, as in mmsegmentation; its ``Dice`` is 0, unless it is nowhere.
+        class without correct pixels has no ``Fscore`` (precision and recall are 0 or undefined) and
+        is left out of the mean, as in mmsegmentation; its ``Dice`` is 0 unless it does not occur.
     """
     confusion = confusion.double()
     hit = confusion.diagonal()
@@ -159,7 +157,7 @@ def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
 
 
 def mean_of_known(values: Tensor) -> float:
-    """Average what is not ``nan``; ``nan`` if there is nothing else.
+    """Average the values that are not ``nan``; ``nan`` if there are none.
 
     Args:
         values: (C,) floats.

@@ -1,4 +1,4 @@
-"""Mean intersection over union of a data set."""
+"""Metric for mean intersection over union of a data set."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,24 +23,24 @@ from .functional import (
 )
 from .report import result_dict, summary_of
 
-# Metric -> the scores of each class, of :func:`dice_and_fscore`, that it stands for.
+# Metric -> names of its scores per class, see :func:`dice_and_fscore`.
 OTHER_SCORES = {"mDice": ("Dice",), "mFscore": ("Fscore", "Precision", "Recall")}
 IOU_METRICS = ("mIoU", *OTHER_SCORES, *CLASS_SUBSETS)
 
 
-# What is kept of a sample: its confusion matrix (C, C) and the condition it was taken in. A plain
-# tuple: mmengine makes these of named ones when it collects the results.
+# Confusion matrix (C, C) and condition of a sample. A plain tuple: mmengine turns named ones into
+# these when it collects the results.
 Sample = tuple[Tensor, str | None]
 
 
 def _is_slow_to_fetch(pred: Tensor) -> bool:
-    """Whether to fetch something of the prediction would be to wait for the device."""
+    """Tell whether copying from the device of a prediction would synchronise."""
     return pred.device.type != "cpu"
 
 
 @contextmanager
 def _naming(image: str) -> Iterator[None]:
-    """Let an error of values name the image."""
+    """Add the name of the image to errors."""
     try:
         yield
     except ValueError as error:
@@ -52,19 +52,19 @@ class IoUMetric(BaseMetric):
     """IoU and accuracy per class and their means over a data set, in percent.
 
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
-    predicted but absent from the ground truth has IoU 0. After ``evaluate``, ``result`` holds also
-    the numbers of each class and, where the samples carry a ``condition``, of each condition (on
-    the main process, see :func:`~mmseg.evaluation.result_dict`).
+    predicted but not in the ground truth has IoU 0. After ``evaluate``, ``result`` also holds the
+    scores of each class and, if samples have a ``condition``, of each condition (on rank 0, see
+    :func:`~mmseg.evaluation.result_dict`).
 
     Args:
-        ignore_index: the label value of pixels that do not count.
-        iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always there; ``mDice``; ``mFscore``
-            (with mPrecision and mRecall); and the means of IoU over some classes only: ``mIoU16``
-            and ``mIoU13``, as is usual for models trained on SYNTHIA.
-        nan_to_num: stands in for the scores of the classes left out, also in the means; in percent.
-        collect_device: how the ranks' results meet: "gpu", by communication, on CPUs too; "cpu", by
-            files in the current folder.
-        prefix: goes before the names of the metrics.
+        ignore_index: label value of ignored pixels.
+        iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always computed; ``mDice``; ``mFscore``
+            (with mPrecision and mRecall); and means of IoU over some classes: ``mIoU16`` and
+            ``mIoU13``, as is usual for models trained on SYNTHIA.
+        nan_to_num: replaces undefined scores, in the means too; in percent.
+        collect_device: how to collect the results of all ranks: "gpu": by communication, on CPUs
+            too; "cpu": by files in the current folder.
+        prefix: prefix of the names of the metrics.
     """
 
     default_prefix = ""  # not None, which would make mmengine warn of a missing prefix
@@ -84,20 +84,22 @@ class IoUMetric(BaseMetric):
         if unknown or not iou_metrics:
             raise ValueError(f"iou_metrics: {unknown} unknown; choose from {list(IOU_METRICS)}")
         self.ignore_index = ignore_index
-        self.subsets = {name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS}
+        self.subsets: dict[str, Sequence[str]] = {
+            name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS
+        }
         self.other_scores = [n for metric in iou_metrics for n in OTHER_SCORES.get(metric, ())]
         self.nan_to_num = nan_to_num
         self.result: dict[str, Any] = {}
-        # Place in ``results`` -> image, of counts that wait on the GPU to be fetched and checked.
+        # Index in ``results`` -> image, for counts on the GPU that are not checked yet.
         self._unchecked: dict[int, str] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Add the confusion matrix of every sample, (C, C) int64.
 
-        On a GPU it stays there until :meth:`evaluate`, so that nothing waits for it.
+        On a GPU it stays there until :meth:`evaluate`, to avoid synchronisation.
 
         Raises:
-            InputError: a sample has no ground truth, or one that does not fit the prediction.
+            InputError: if a sample has no ground truth, or one that does not fit the prediction.
         """
         for sample in data_samples:
             pred = sample["pred_sem_seg"]["data"].squeeze(0)
@@ -124,10 +126,10 @@ class IoUMetric(BaseMetric):
             return confusion_matrix(*arguments).cpu()
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Score what all ranks have processed since the last call.
+        """Score all samples that all ranks have processed since the last call.
 
         Args:
-            size: how many samples the data set has; more were processed if ranks were filled up.
+            size: number of samples of the data set; ranks may have processed repeated ones too.
         """
         for place, image in self._unchecked.items():
             counts, condition = self.results[place]
@@ -140,7 +142,7 @@ class IoUMetric(BaseMetric):
         """Return the names of the data set's classes.
 
         Raises:
-            InputError: it names none, or not those of a mean over some classes.
+            InputError: if the data set names no classes, or lacks some of a mean over classes.
         """
         classes = (self.dataset_meta or {}).get("classes")
         if not classes:
@@ -158,7 +160,7 @@ class IoUMetric(BaseMetric):
         """Compute means in percent over all ``results``.
 
         Returns:
-            aAcc, mIoU, mAcc, what else ``iou_metrics`` names, and ``<condition>/mIoU``.
+            aAcc, mIoU, mAcc, other scores of ``iou_metrics``, and ``<condition>/mIoU``.
         """
         if not results:
             raise InputError("there is nothing to evaluate: the data set gave no sample")
@@ -182,7 +184,8 @@ class IoUMetric(BaseMetric):
         return {name: self._scores(groups[name]) for name in sorted(groups)}
 
     def _scores(self, samples: Sequence[Sample]) -> ClassScores:
-        confusion = sum(matrix for matrix, _ in samples)
+        matrices = [matrix for matrix, _ in samples]
+        confusion = sum(matrices[1:], start=matrices[0])
         scores, others = iou_and_accuracy(confusion), dice_and_fscore(confusion)
         scores = scores._replace(others={name: others[name] for name in self.other_scores})
         if self.nan_to_num is None:

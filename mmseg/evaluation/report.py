@@ -1,4 +1,4 @@
-"""Results as text tables, and as dictionaries that JSON can hold."""
+"""Format results as text tables, and as dictionaries for JSON."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ def summary_of(
     class_names: Sequence[str],
     subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
-    """Compute means in percent: aAcc, mIoU, mAcc, of other scores, the mean IoU of ``subsets``.
+    """Compute means in percent: aAcc, mIoU, mAcc, of other scores, and mean IoUs of ``subsets``.
 
     Args:
-        scores: of the classes, in the order of their names.
-        class_names: of all C classes.
-        subsets: heading -> names of the classes to take the mean over.
+        scores: scores of the classes, in the order of their names.
+        class_names: names of all C classes.
+        subsets: heading -> names of the classes to average over.
     """
     means = {"aAcc": scores.all_acc, "mIoU": scores.mean_iou, "mAcc": scores.mean_acc}
     means |= {f"m{name}": mean_of_known(values) for name, values in scores.others.items()}
@@ -39,16 +39,16 @@ def result_dict(
     class_names: Sequence[str],
     subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Return the result as JSON can hold it: in percent, rounded to 1e-4, ``None`` for ``nan``.
+    """Convert scores to a dict for JSON: in percent, rounded to 1e-4, ``None`` for ``nan``.
 
     Args:
-        scores: of the classes, in the order of their names.
-        class_names: of all C classes.
-        subsets: heading -> names of the classes to take a mean over.
+        scores: scores of the classes, in the order of their names.
+        class_names: names of all C classes.
+        subsets: heading -> names of the classes to average over.
 
     Returns:
         ``{"summary": {"aAcc", "mIoU", "mAcc", heading...}, "per_class": {class: {"IoU", "Acc"}}}``
-        and, if there are any, ``"class_subsets"``. Other scores stand next to IoU and Acc.
+        and, if there are any, ``"class_subsets"``. Other scores are next to IoU and Acc.
     """
     summary = summary_of(scores, class_names, subsets)
     columns = {"IoU": scores.iou, "Acc": scores.acc, **scores.others}
@@ -68,10 +68,10 @@ def result_dict(
 def per_class_table(result: Result) -> str:
     """List the scores of every class, then the means, as aligned text.
 
-    Where the result tells conditions apart, a second table holds the IoU in each of them.
+    If the result has conditions, a second table lists the IoU in each of them.
 
     Args:
-        result: what :func:`result_dict` returns.
+        result: result of :func:`result_dict`.
     """
     per_class = result["per_class"]
     rows = [(name, *map(_percent, row.values())) for name, row in per_class.items()]
@@ -88,7 +88,7 @@ def per_class_table(result: Result) -> str:
 
 
 def _by_cityscapes(scores: Result) -> str:
-    """The means of :func:`~mmseg.evaluation.cityscapes.cityscapes_scores`."""
+    """Format the means of :func:`~mmseg.evaluation.cityscapes.cityscapes_scores`."""
     classes, categories = (
         _percent(scores[key] and 100 * scores[key])
         for key in ("averageScoreClasses", "averageScoreCategories")
@@ -97,7 +97,7 @@ def _by_cityscapes(scores: Result) -> str:
 
 
 def condition_table(result: Result) -> str:
-    """List the IoU per class in each condition of the result, and over all."""
+    """List the IoU per class in each condition of the result, and overall."""
     return side_by_side({**result["per_condition"], "all": result})
 
 
@@ -105,7 +105,7 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
     """List the IoU per class of several results, a column each, and all means at the bottom.
 
     Args:
-        named_results: heading -> what :func:`result_dict` returns.
+        named_results: heading -> result of :func:`result_dict`.
     """
     classes, means = (
         _ordered_union(result[part] for result in named_results.values())
@@ -117,11 +117,11 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
 def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
     """Compare the IoU per class of several results, with mIoU (mIoU16, mIoU13) at the bottom.
 
-    With two results or more a last column holds the last minus the first.
+    With two results or more, the last column is the difference of the last and the first.
 
     Args:
-        named_results: heading -> what :func:`result_dict` returns.
-        class_names: the rows, in order.
+        named_results: heading -> result of :func:`result_dict`.
+        class_names: names of the rows, in order.
     """
     subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
     several = len(named_results) > 1
@@ -137,8 +137,8 @@ def _columns(
     def row(name: str, values: list[float | None]) -> list[str]:
         cells = [name, *map(_percent, values)]
         if difference:
-            known = values[0] is not None and values[-1] is not None
-            cells.append(f"{values[-1] - values[0]:+.2f}" if known else "-")
+            first, last = values[0], values[-1]
+            cells.append("-" if first is None or last is None else f"{last - first:+.2f}")
         return cells
 
     results = named_results.values()
@@ -153,7 +153,7 @@ def _columns(
 
 
 def _left_out(subsets: Mapping[str, Sequence[str]], class_names: Sequence[str]) -> str:
-    """Which classes do not count in the means over some of them."""
+    """List the classes that the means over some classes leave out."""
     lines = []
     for name, subset in subsets.items():
         others = [each for each in class_names if each not in subset]
@@ -190,7 +190,7 @@ def align(header: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
 
 
 def report(results: Sequence[Result]) -> str:
-    """Format results for the terminal: every class of one data set, or several side by side."""
+    """Format results for the terminal: all classes of one data set, or several side by side."""
     if len(results) == 1:
         (result,) = results
         return f"{heading(result)}\n\n{per_class_table(result)}\n\nsaved as {result['file']}"
@@ -203,7 +203,7 @@ def report(results: Sequence[Result]) -> str:
 
 
 def table_text(results: Sequence[Result]) -> str:
-    """Format results for a file: the scores of every class on every data set, and the test."""
+    """Format results for a file: the scores of every class on every data set."""
     first = results[0]
     blocks = [f"checkpoint: {first['checkpoint']}\nconfig: {first['config']}"]
     if len(results) > 1:

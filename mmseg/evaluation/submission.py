@@ -1,10 +1,10 @@
-"""What the test servers of benchmarks take: zips of predictions.
+"""Format of submissions to the test servers of benchmarks: zips of predictions.
 
-Dark Zurich and ACDC are scored with an uncertainty-aware IoU (Sakaridis et al., TPAMI 2022): with
-the labels a zip holds ``labelTrainIds_invalid``, where pixels that the method declares invalid are
-255, and ``confidence``. Assumed of both servers: three folders at the root of the zip, files named
-like the images, confidence in [0, 1] scaled to 8 bits. Cityscapes takes label ids, not train ids,
-and looks for ``<city>_<sequence>_<frame>*.png`` anywhere in the zip.
+Dark Zurich and ACDC are scored with an uncertainty-aware IoU (Sakaridis et al., TPAMI 2022): next
+to the labels a zip holds ``labelTrainIds_invalid``, where pixels that the method declares invalid
+are 255, and ``confidence``. Both servers are assumed to accept three folders at the root of the
+zip, files named like the images, and confidence in [0, 1] scaled to 8 bits. Cityscapes needs label
+ids, not train ids, in files ``<city>_<sequence>_<frame>*.png`` anywhere in the zip.
 """
 
 import os
@@ -30,17 +30,17 @@ ANYWHERE = ""
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A test set without public labels, and what its server takes.
+    """A test set without public labels, and the format of its submissions.
 
     Attributes:
-        title: its name in messages.
-        num_images: in the test set.
-        size: of each image: width, height.
-        file_name: of a map; group 1 tells which image it belongs to.
-        file_name_text: the same in words.
-        folders: at the root of the zip -> the values that its maps may hold; ``ANYWHERE`` if
-            there are none and maps may lie in any folder.
-        ids: what the values are, in words.
+        title: name for messages.
+        num_images: number of images in the test set.
+        size: (width, height) of each image.
+        file_name: pattern of the name of a map; group 1 identifies the image.
+        file_name_text: the pattern in words.
+        folders: folder at the root of the zip -> allowed values of its maps; ``ANYWHERE`` if maps
+            may be in any folder.
+        ids: name of the values.
     """
 
     title: str
@@ -52,33 +52,37 @@ class Benchmark:
     ids: str
 
     def image_of(self, file_name: str) -> str | None:
-        """Return the image that a map of this name belongs to; None if the name is not allowed."""
+        """Return the image that a map of this name belongs to; None if the name is invalid."""
         match = self.file_name.fullmatch(file_name)
         return match and match[1]
 
 
 _TRAIN_IDS = frozenset((*range(len(CITYSCAPES_CLASSES)), IGNORE_INDEX))
-_NIGHT = {
-    "size": (1920, 1080),
-    "file_name": re.compile(r"(.+_rgb_anon)\.png"),
-    "file_name_text": "<frame>_rgb_anon.png",
-    "folders": {
-        LABELS: _TRAIN_IDS,
-        INVALID: _TRAIN_IDS,
-        CONFIDENCE: frozenset(range(256)),
-    },
-    "ids": "train ids",
-}
+
+
+def _uncertainty_aware(title: str, num_images: int) -> Benchmark:
+    levels = frozenset(range(256))
+    return Benchmark(
+        title=title,
+        num_images=num_images,
+        size=(1920, 1080),
+        file_name=re.compile(r"(.+_rgb_anon)\.png"),
+        file_name_text="<frame>_rgb_anon.png",
+        folders={LABELS: _TRAIN_IDS, INVALID: _TRAIN_IDS, CONFIDENCE: levels},
+        ids="train ids",
+    )
+
+
 BENCHMARKS: dict[str, Benchmark] = {
-    "dark_zurich": Benchmark(title="Dark Zurich test", num_images=151, **_NIGHT),
-    "acdc": Benchmark(title="ACDC test", num_images=2000, **_NIGHT),
+    "dark_zurich": _uncertainty_aware("Dark Zurich test", num_images=151),
+    "acdc": _uncertainty_aware("ACDC test", num_images=2000),
     "cityscapes": Benchmark(
         title="Cityscapes test",
         num_images=1525,
         size=(2048, 1024),
         file_name=re.compile(r"([a-z-]+_\d{6}_\d{6}).*\.png"),
         file_name_text="<city>_<sequence>_<frame>*.png",
-        # 0, "unlabeled", is what a method may say that does not know.
+        # A method may predict 0, "unlabeled", where it is unsure.
         folders={ANYWHERE: frozenset((0, *LABEL_ID_TO_TRAIN_ID))},
         ids="label ids",
     ),
@@ -89,7 +93,7 @@ def benchmark_named(name: str) -> Benchmark:
     """Return the row of ``BENCHMARKS``.
 
     Raises:
-        InputError: there is no such benchmark.
+        InputError: if there is no such benchmark.
     """
     if name not in BENCHMARKS:
         raise InputError(f"benchmark {name!r} unknown; choose from {', '.join(BENCHMARKS)}")
@@ -97,11 +101,11 @@ def benchmark_named(name: str) -> Benchmark:
 
 
 def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dict[str, Size]:
-    """Name each image as in a submission, and read its (width, height).
+    """Map the name of each image in a submission to its (width, height).
 
     Raises:
-        InputError: an image cannot be read, or is not named like those of the benchmark; or two
-            have one name.
+        InputError: if an image cannot be read, its name does not fit the benchmark, or two images
+            have the same name.
     """
     first: dict[str, str | os.PathLike] = {}
     for path in paths:
@@ -114,14 +118,14 @@ def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dic
         if image in first:
             raise InputError(f"{first[image]} and {path} are one image of {benchmark.title}")
         first[image] = path
-    return {image: image_size(path) for image, path in first.items()}
+    return {image: image_size(os.fspath(path)) for image, path in first.items()}
 
 
 def images_below(benchmark: Benchmark, folder: Path) -> dict[str, Size]:
     """Return :func:`image_sizes` of the benchmark's images below a folder.
 
     Raises:
-        InputError: there are none.
+        InputError: if there are none.
     """
     names = [name for name in list_files(folder, ".png") if benchmark.image_of(Path(name).name)]
     if not names:

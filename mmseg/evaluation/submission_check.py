@@ -1,4 +1,4 @@
-"""Does a zip hold what a test server takes? Everything that is wrong, before the server says so."""
+"""Check the zip of a submission before it is sent to a test server."""
 
 import io
 import os
@@ -30,8 +30,7 @@ from .submission import (
 )
 
 NUM_EXAMPLES = 3
-# No server takes more files, and no map is larger: a PNG of an 8-bit map at these sizes is some
-# hundred kilobytes. What unpacks to a multiple of this is there to fill the memory.
+# Upper limits against zip bombs: a PNG of an 8-bit map at these sizes has some hundred kilobytes.
 MAX_ENTRIES = 100_000
 MAX_ENTRY_BYTES = 16 << 20
 _MODES = {"1": "1 bit", "LA": "grey and alpha", "P": "a palette"}
@@ -42,13 +41,13 @@ Maps = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class SubmissionReport:
-    """What a check found.
+    """Result of checking a submission.
 
     Attributes:
         benchmark: key of ``BENCHMARKS``.
-        num_images: that the zip has predictions for.
-        errors: what is wrong; a line each.
-        notes: what else the user should know; a line each.
+        num_images: number of images with predictions.
+        errors: one line per fault.
+        notes: one line per other remark.
     """
 
     benchmark: str
@@ -57,7 +56,7 @@ class SubmissionReport:
     notes: list[str]
 
     def text(self) -> str:
-        """The notes and the verdict."""
+        """Format the notes and the verdict."""
         row = BENCHMARKS[self.benchmark]
         images = f"{row.title}, {_counted(self.num_images, 'image')}"
         verdict = f"{images}: {_counted(len(self.errors), 'fault')}"
@@ -70,7 +69,7 @@ class SubmissionReport:
 
 
 class _Findings:
-    """Faults and the files that have them; each fault becomes a line."""
+    """Faults with the files that have them, one line each."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
@@ -102,15 +101,15 @@ def check_submission(
     """Check a zip: its folders, and the name, size, mode and values of each map.
 
     Args:
-        path: the zip.
-        benchmark: key of ``BENCHMARKS``; told by the names of the files if None.
-        images: what the images of the test set are called, and their sizes, as
-            :func:`~mmseg.evaluation.submission.image_sizes` gives them, or the folder of these
-            images. Without, their number and size must be those of the real test set.
-        size: of all images, (width, height), where ``images`` are not known.
+        path: path of the zip.
+        benchmark: key of ``BENCHMARKS``; None: recognised by the names of the files.
+        images: names and sizes of the test images, as of
+            :func:`~mmseg.evaluation.submission.image_sizes`, or the folder of these images. None:
+            number and size must be those of the real test set.
+        size: (width, height) of all images, if ``images`` is None.
 
     Raises:
-        InputError: the file is no zip, or it cannot be told for which benchmark.
+        InputError: if the file is not a zip, or fits no benchmark.
     """
     errors, notes = _Findings(), _Findings()
     with _opened(path) as archive:
@@ -132,18 +131,18 @@ def check_submission(
 
 
 def _opened(path: str | os.PathLike) -> zipfile.ZipFile:
-    """The zip, whose list of files is read here: all that opening can say of a damaged one."""
+    """Open a zip and read its list of files; report a damaged one."""
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise InputError(f"no zip at {path}") from error
-    # Damage can also look like a later version of the format, or like a name that is no text.
+    # Damage can also look like a later version of the format, or like an undecodable name.
     except (zipfile.BadZipFile, NotImplementedError, UnicodeError, IsADirectoryError) as error:
         raise InputError(f"{path} is no zip file, or a damaged one") from error
 
 
 def _recognised(names: list[str], path: str | os.PathLike) -> str:
-    """The benchmark that fits most of the names; of several, the one of nearly as many images."""
+    """Choose the benchmark that fits most names; of several, the one with as many images."""
     paths = [PurePosixPath(name) for name in names]
 
     def fit(key: str) -> tuple[int, int]:
@@ -196,7 +195,7 @@ def _sorted_maps(
 
 
 def _place(path: PurePosixPath, benchmark: Benchmark) -> tuple[str, str | None, str]:
-    """What the folder of a map lies in, the folder (None: the file is no map), what is between."""
+    """Split a path into outer folders, folder of the maps (None: not a map), inner folders."""
     parents = path.parts[:-1]
     if ANYWHERE in benchmark.folders:
         return "", ANYWHERE if path.suffix == ".png" else None, ""
@@ -209,7 +208,7 @@ def _place(path: PurePosixPath, benchmark: Benchmark) -> tuple[str, str | None, 
 def _check_names(
     maps: Maps, benchmark: Benchmark, images: Mapping[str, Size] | None, errors: _Findings
 ) -> None:
-    """Each folder has a map of each image and no other: of ``images``, or of the other folders'."""
+    """Check that each folder has a map of each image, of ``images`` or of the other folders."""
     votes = Counter(image for files in maps.values() for image in files)
     folders_there = sum(bool(files) for files in maps.values())
     wanted = {image for image, n in votes.items() if n > folders_there / 2}
@@ -237,7 +236,7 @@ def _check_maps(
     errors: _Findings,
     notes: _Findings,
 ) -> None:
-    """Look into each map; one image's at a time are in memory."""
+    """Check each map, with those of one image in memory at a time."""
     copies = others = 0
     for image in with_progress(sorted(set().union(*maps.values())), "checking"):
         expected = size if images is None else images.get(image)
@@ -250,8 +249,9 @@ def _check_maps(
             if values is not None:
                 _check_values(values, folder, maps[folder][image], benchmark, errors)
         labels, confidence = found.get(LABELS), found.get(CONFIDENCE)
-        copies += confidence is not None and np.array_equal(labels, confidence)
-        others += _says_otherwise(labels, found.get(INVALID))
+        if labels is not None and confidence is not None:
+            copies += np.array_equal(labels, confidence)
+        others += _differs_in_valid_pixels(labels, found.get(INVALID))
     if others:
         notes.add(
             f"{INVALID}/ differs from {LABELS}/ by more than invalid pixels (255) in "
@@ -263,8 +263,8 @@ def _check_maps(
         )
 
 
-def _says_otherwise(labels: np.ndarray | None, invalid: np.ndarray | None) -> bool:
-    """Whether a pixel of ``invalid`` is neither declared invalid nor what the labels say."""
+def _differs_in_valid_pixels(labels: np.ndarray | None, invalid: np.ndarray | None) -> bool:
+    """Tell whether a pixel of ``invalid`` is neither invalid nor equal to the label."""
     if labels is None or invalid is None or labels.shape != invalid.shape:
         return False
     return bool(((invalid != labels) & (invalid != IGNORE_INDEX)).any())
@@ -275,12 +275,12 @@ def _values(
 ) -> np.ndarray | None:
     """Read a map as (H, W) uint8; None if it is wrong. ``size``: (width, height); None: any."""
     try:
-        with archive.open(name) as file:  # whatever size the zip announces, no more is unpacked
+        with archive.open(name) as file:  # unpack no more, even if the zip announces less
             data = file.read(MAX_ENTRY_BYTES + 1)
     except (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, OSError):
         errors.add("damaged within the zip", name)
         return None
-    except RuntimeError:  # so zipfile says that a password or a rare compression is needed
+    except RuntimeError:  # of zipfile: a password or a rare compression is needed
         errors.add("encrypted, or compressed in a way that is not known here", name)
         return None
     if len(data) > MAX_ENTRY_BYTES:
@@ -321,7 +321,7 @@ def _check_values(
 
 
 def _ranges(values: frozenset[int]) -> str:
-    """For instance 0-18, 255."""
+    """Format values as ranges, for instance "0-18, 255"."""
     numbers = sorted(values)
     starts = [v for v in numbers if v - 1 not in values]
     ends = [v for v in numbers if v + 1 not in values]

@@ -1,4 +1,4 @@
-"""Predictions of a data set as files and as pictures."""
+"""Writers of predictions, as label maps and as pictures."""
 
 import os
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ def prediction_name(img_path: str | os.PathLike) -> str:
 
 
 class PredictionWriter:
-    """Writes class indices as single-channel 8-bit PNGs that are named like their images.
+    """Write class indices as single-channel 8-bit PNGs that are named like their images.
 
     Args:
-        folder: where to; made with the first file.
-        palette: C times red, green, blue; if given, viewers show the values in these colours.
+        folder: folder of the files, created with the first one.
+        palette: C times (red, green, blue), in which viewers show the values; None: grey.
         label_ids: whether to write the label ids of Cityscapes instead of its train ids.
     """
 
@@ -45,11 +45,11 @@ class PredictionWriter:
         label_ids: bool = False,
     ) -> None:
         self.folder = folder
-        # (256,) uint8: what is written for each class
+        # (256,) uint8: the value to write for each class
         self._values = label_id_table() if label_ids else np.arange(256, dtype=np.uint8)
         self._palette: bytes | None = None
         if palette is not None:
-            colours = np.zeros((256, 3), np.uint8)  # all of them, or Pillow would save 4 bits
+            colours = np.zeros((256, 3), np.uint8)  # with fewer Pillow would save 4 bits
             colours[self._values[: len(palette)]] = palette
             self._palette = colours.tobytes()
 
@@ -58,19 +58,19 @@ class PredictionWriter:
 
         Args:
             pred: (H, W) integers in [0, 255].
-            img_path: the image; its name without the suffix becomes the name of the file.
+            img_path: path of the image, which gives the file its name.
 
         Returns:
-            The file.
+            The path of the file.
 
         Raises:
-            InputError: a class does not fit in 8 bits.
+            InputError: if a class does not fit in 8 bits.
         """
         path = self.folder / prediction_name(img_path)
         values = pred.cpu().numpy()
         if values.size and values.max() > 255:
             raise InputError(f"{img_path}: class {values.max()} does not fit in an 8-bit PNG")
-        # An index array would take eight bytes a pixel.
+        # Indexing an array would take eight bytes per pixel.
         image = Image.fromarray(cv2.LUT(values.astype(np.uint8, copy=False), self._values))
         if self._palette is not None:
             image.putpalette(self._palette)
@@ -89,12 +89,12 @@ def drawn(
     """Draw predictions, or some rows of them.
 
     Args:
-        kind: "color": the colours of the classes; "overlay": these laid over the image;
-            "confidence": 0 to 255.
-        values: (H, W): classes, or confidences in [0, 1].
+        kind: "color": colours of the classes; "overlay": colours over the image; "confidence": 0
+            to 255.
+        values: (H, W) classes, or confidences in [0, 1].
         image: (H, W, 3), BGR.
-        palette: C times red, green, blue.
-        opacity: of the colours in an overlay, in [0, 1].
+        palette: C times (red, green, blue).
+        opacity: opacity of the colours in an overlay, in [0, 1].
 
     Returns:
         (H, W, 3), RGB, or (H, W) of confidences.
@@ -114,31 +114,30 @@ def write_picture(
     palette: Palette,
     opacity: float,
 ) -> None:
-    """Write what :func:`drawn` draws, a strip of rows at a time, whole or not at all."""
-    mode = "L" if kind == "confidence" else "RGB"
+    """Write the picture of :func:`drawn` atomically, a strip of rows at a time."""
+    mode: Literal["L", "RGB"] = "L" if kind == "confidence" else "RGB"
 
     def strip(rows: slice) -> NDArray[np.uint8]:
         return drawn(kind, values[rows], image[rows], palette, opacity)
 
-    save_in_strips(path, mode, values.shape, strip)
+    save_in_strips(path, mode, (values.shape[0], values.shape[1]), strip)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to make of the predictions.
+    """Outputs of a test: scores and files.
 
     Attributes:
-        metrics: compute and report these: mIoU in any case, "mDice", "mFscore", and "cityscapes",
-            the evaluation of ``cityscapesscripts`` on Cityscapes' label ids. Empty: no labels are
-            read.
-        folders: each gets the raw predictions, one 8-bit grey PNG of class indices an image.
-        formatted: folder that gets them as 8-bit PNGs with the colours of the classes as palette.
+        metrics: metrics to compute: mIoU in any case, "mDice", "mFscore", and "cityscapes", the
+            evaluation of ``cityscapesscripts`` on Cityscapes' label ids. Empty: read no labels.
+        folders: folders for the raw predictions, one 8-bit grey PNG of class indices per image.
+        formatted: folder for 8-bit PNGs with the colours of the classes as palette.
         label_ids: whether ``formatted`` gets the label ids of Cityscapes instead of class indices.
         palette: colours of ``formatted`` and ``show_dir``: the data set's "own" or those of
-            "cityscapes". If it is given, ``folders`` get it too.
-        show_dir: gets the predictions laid over the images, in the subfolders of these.
-        opacity: of those, in [0, 1].
-        table: text file that gets the scores of every class.
+            "cityscapes". If given, the files in ``folders`` have it too.
+        show_dir: folder for overlays of predictions on images, in the same subfolders as these.
+        opacity: opacity of the overlays, in [0, 1].
+        table: text file for the scores of every class.
     """
 
     metrics: tuple[Metric, ...] = ()
@@ -159,7 +158,7 @@ class Outputs:
             raise InputError(f"--table {self.table} is a folder: name a text file")
 
     def below(self, name: str) -> "Outputs":
-        """Copy with subfolders ``name`` for what is written for each image."""
+        """Return a copy in which files per image are written to subfolders ``name``."""
         return replace(
             self,
             folders=tuple(folder / name for folder in self.folders),
@@ -168,10 +167,10 @@ class Outputs:
         )
 
     def check_folders(self) -> None:
-        """Check that everything can be written.
+        """Check that all folders can be written.
 
         Raises:
-            InputError: something cannot.
+            InputError: if one cannot.
         """
         for folder in self.folders:
             check_writable(folder, "--out")
@@ -180,24 +179,24 @@ class Outputs:
             "--show-dir": self.show_dir,
             "--table": self.table and self.table.parent,
         }
-        for option, folder in others.items():
-            if folder:
-                check_writable(folder, option)
+        for option, other in others.items():
+            if other:
+                check_writable(other, option)
 
 
 class ImageWriter:
-    """Writes the predictions of a data set, image by image, in any number of threads.
+    """Write the predictions of a data set, image by image, in any number of threads.
 
     Args:
-        outputs: where to.
-        dataset: whose images are predicted.
-        labels: folder of its label maps, which nothing is written over; None if it has none.
-        label_ids: another folder that gets the label ids of Cityscapes.
+        outputs: the files to write.
+        dataset: the data set that is predicted.
+        labels: folder of its label maps, which are not overwritten; None: it has none.
+        label_ids: another folder for the label ids of Cityscapes.
 
     Raises:
-        InputError: pictures are asked for, but the data set has no colours; label ids, but it has
-            not the classes of Cityscapes; or two files would have one name, or that of an image or
-            a label map of the data set.
+        InputError: for pictures without colours of the classes, label ids without the classes of
+            Cityscapes, or if two files, or a file and an image or label map of the data set, would
+            have the same name.
     """
 
     def __init__(
@@ -219,29 +218,27 @@ class ImageWriter:
         to_label_ids = outputs.label_ids or label_ids
         if to_label_ids and tuple(dataset.metainfo.get("classes", ())) != CITYSCAPES_CLASSES:
             raise InputError("label ids are for data sets with the 19 classes of Cityscapes")
-        #: Whether there is anything to write.
+        #: Whether there are files to write.
         self.has_work = bool(self.raw or outputs.show_dir)
         if self.has_work:
             self._check_names(dataset, labels)
 
     def write(self, sample: SegDataSample) -> None:
-        """Write one prediction in all the forms that are asked for.
+        """Write one prediction in all chosen forms.
 
-        Its labels are fetched from the GPU here: the thread that predicts need not wait for them.
+        It is copied from the GPU here, so that the thread that predicts need not wait.
         """
         pred = sample.pred_sem_seg.data[0].cpu()
         for writer in self.raw:
             writer.write(pred, sample.img_path)
-        if self.outputs.show_dir:
-            path, image = self._picture_path(sample.img_path), read_image(sample.img_path)
-            look = (self.palette, self.outputs.opacity)
-            write_picture(path, "overlay", pred.numpy(), image, *look)
+        if self.outputs.show_dir and self.palette:
+            path = self._picture_path(self.outputs.show_dir, sample.img_path)
+            image, opacity = read_image(sample.img_path), self.outputs.opacity
+            write_picture(path, "overlay", pred.numpy(), image, self.palette, opacity)
 
-    def _picture_path(self, img_path: str) -> Path:
-        """Where the picture of an image goes: below ``show_dir`` as the image below its folder."""
-        return self.outputs.show_dir / Path(os.path.relpath(img_path, self.images)).with_suffix(
-            ".png"
-        )
+    def _picture_path(self, show_dir: Path, img_path: str) -> Path:
+        """Return the path of a picture: below ``show_dir`` as the image below its folder."""
+        return show_dir / Path(os.path.relpath(img_path, self.images)).with_suffix(".png")
 
     def _check_names(self, dataset: Any, labels: str | None) -> None:
         """Check that no prediction is written over an image, a label map or another prediction."""
@@ -258,7 +255,8 @@ class ImageWriter:
         taken: dict[str, str] = {}
         for image in images:
             targets = [str(writer.folder / prediction_name(image)) for writer in self.raw]
-            targets += [str(self._picture_path(image))] if self.outputs.show_dir else []
+            if self.outputs.show_dir:
+                targets.append(str(self._picture_path(self.outputs.show_dir, image)))
             for target in targets:
                 path = os.path.abspath(target)
                 if path in inputs:
@@ -281,7 +279,7 @@ class ImageWriter:
 
 
 def _palette(outputs: Outputs, metainfo: dict[str, Any]) -> Palette | None:
-    """The colours of the classes that pictures and palettes have."""
+    """Choose the colours of the classes for pictures and palettes."""
     if outputs.palette == "cityscapes":
         if len(metainfo.get("classes", ())) > len(CITYSCAPES_PALETTE):
             raise InputError("--palette cityscapes has 19 colours, too few for the data set")

@@ -1,6 +1,6 @@
 """Cast weights to half precision once per step instead of in every forward pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
