@@ -1,9 +1,9 @@
-"""The experiments of the paper as rows of one table, and the configs they stand for.
+"""The experiments of the paper as rows of one table, and their configs.
 
 ``python run_experiments.py --exp N`` trains row N. A row names a task, a network, a method and its
-variant: files in ``configs/_base_``, which own all values, and what differs from them.
-:func:`generate_experiment_cfgs` turns it into configs that inherit from these files. To add an
-experiment add a row.
+variant: files in ``configs/_base_``, which own all values, and the differences from them.
+:func:`generate_experiment_cfgs` turns a row into configs that inherit from these files. To add an
+experiment, add a row.
 """
 
 import os
@@ -19,25 +19,27 @@ from mmengine.config import Config, ConfigDict
 from mmseg.utils import InputError
 
 BASES = Path(__file__).parent / "configs" / "_base_"
-# What differs from the values of base files: nested dicts as in a config.
+# Differences from the values of base files: nested dicts as in a config.
 Settings = dict[str, Any]
 
 
 def from_base(name: str) -> str:
-    """Refer to a value of the bases, which :func:`config_text` writes as mmengine reads it."""
+    """Refer to a value of the bases, in a form that :func:`config_text` writes for mmengine."""
     return "{{_base_." + name + "}}"
 
 
 @dataclass(frozen=True)
 class Task:
-    """Two domains: what is learnt where.
+    """A pair of domains.
 
     Attributes:
         dataset: file in ``configs/_base_/datasets``.
-        source, target, split: names for people; ``split`` is what published results are on.
+        source: name of the source in messages.
+        target: name of the target in messages.
+        split: name of the split of published results.
         schedule: file in ``configs/_base_/schedules``.
         runtime: file in ``configs/_base_``.
-        settings: what else differs.
+        settings: other differences.
     """
 
     dataset: str
@@ -51,7 +53,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Network:
-    """A segmentor: file in ``configs/_base_/models``, its parts' names, what else it changes."""
+    """A segmentor: file in ``configs/_base_/models``, names of its parts, other differences."""
 
     model: str
     decoder: str
@@ -61,15 +63,15 @@ class Network:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train.
+    """A training method.
 
     Attributes:
-        title: for people.
+        title: name in messages.
         config: file in ``configs/_base_/uda``.
-        name: its part of the name of a run, from the whole config.
-        settings: what differs from that file and others.
-        variants: by their name in a row, what differs more.
-        demo: what differs in a demo.
+        name: function from the whole config to the method's part of the name of a run.
+        settings: differences from that file and others.
+        variants: name of a variant -> further differences.
+        demo: differences in a demo.
     """
 
     title: str
@@ -85,8 +87,13 @@ class Experiment:
     """One row.
 
     Attributes:
-        stages: the methods of its runs, if there are several: the first is a pretraining, the
-            others start from its last weights.
+        task: key of ``TASKS``.
+        network: key of ``NETWORKS``.
+        method: key of ``METHODS``.
+        variant: name of a variant of the method.
+        published_miou: published result in percent.
+        stages: methods of its runs, if there are several: the first is a pretraining, the others
+            start from its last weights.
     """
 
     task: str
@@ -158,7 +165,7 @@ VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
 
 
 def _sepico_name(kind: str) -> Callable[[Config], str]:
-    """How the authors' release names a run of SePiCo."""
+    """Make a function that names runs of SePiCo as the authors' release does."""
 
     def name(cfg: Config) -> str:
         from mmseg.registry import DATASETS  # late: --help is fast
@@ -184,7 +191,7 @@ _SEPICO = {
         "bank": {"model": {"contrast": {"variant": "bank"}, "prototypes": {"memory_length": 200}}},
         "proto": {"model": {"contrast": {"variant": "proto"}}},
     },
-    # A small network on small images without ImageNet weights, on a CPU: faster in every sense.
+    # Faster learning, for a small network on small images without ImageNet weights, on a CPU.
     "demo": {
         "model": {
             "alpha": 0.99,
@@ -247,12 +254,12 @@ EXPERIMENTS: dict[int | str, Experiment] = {
 
 
 def experiment(name: str) -> int | str:
-    """The key of an experiment: a number, or the name of a demo."""
+    """Parse the key of an experiment: a number, or the name of a demo."""
     return int(name) if name.lstrip("-").isdigit() else name
 
 
 def describe(exp: int | str) -> str:
-    """One line on an experiment for people."""
+    """Describe an experiment in one line."""
     row = EXPERIMENTS[exp]
     task, network = TASKS[row.task], NETWORKS[row.network]
     published = (
@@ -265,15 +272,15 @@ def describe(exp: int | str) -> str:
 
 
 def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[dict]:
-    """The configs of an experiment, in the order in which they are to be trained.
+    """Make the configs of an experiment, in the order of their training.
 
     Args:
         exp: key of ``EXPERIMENTS``.
-        seed: instead of the config's.
+        seed: replaces the seed of the config.
 
     Returns:
-        Dicts for files (see :func:`config_text`): a ``_base_`` and what differs from it, with two
-        keys beside: ``title`` for people and, if the run starts from the last weights of another,
+        Dicts for files (see :func:`config_text`): a ``_base_`` and the differences from it, and two
+        more keys: ``title`` for messages and, if the run starts from the last weights of another,
         ``start_from``, the index of that one.
 
     Raises:
@@ -297,7 +304,7 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
 
 
 def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) -> dict:
-    """The config of one run."""
+    """Make the config of one run."""
     task, network, method = TASKS[row.task], NETWORKS[row.network], METHODS[method_name]
     bases = (
         BASES / task.runtime,
@@ -321,7 +328,7 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
 
 
 def _run_name(row: Experiment, method: Method, config: dict) -> str:
-    """The name of a run, as the authors' release forms it, from the whole config."""
+    """Name a run as the authors' release does, from the whole config."""
     cfg = load(config)
     network, length = NETWORKS[row.network], cfg.train_cfg.max_iters
     iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
@@ -334,7 +341,7 @@ def _run_name(row: Experiment, method: Method, config: dict) -> str:
 
 
 def load(config: dict) -> Config:
-    """A config of :func:`generate_experiment_cfgs` with all values of its bases."""
+    """Load a config of :func:`generate_experiment_cfgs` with all values of its bases."""
     from mmseg.utils.config import load_config  # late: --help is fast
 
     with tempfile.TemporaryDirectory() as folder:
@@ -344,17 +351,18 @@ def load(config: dict) -> Config:
 
 
 def experiment_config(exp: int | str, stage: int = -1) -> Config:
-    """The config of an experiment's run, by default of its last one."""
+    """Load the config of a run of an experiment, by default of the last."""
     return load(generate_experiment_cfgs(exp)[stage])
 
 
 def config_text(config: dict, folder: Path) -> str:
-    """A config of :func:`generate_experiment_cfgs` as the text of a Python config file.
+    """Write a config of :func:`generate_experiment_cfgs` as the text of a Python config file.
 
-    It opens with the command that runs it and the published result.
+    It starts with the command that runs it and the published result.
 
     Args:
-        folder: where the file goes, which its bases are named from.
+        config: the config.
+        folder: folder of the file, which the paths of its bases are relative to.
     """
     exp = config["exp"]
     config = {key: value for key, value in config.items() if key not in ("title", "start_from")}

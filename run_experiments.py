@@ -39,9 +39,9 @@ class Run:
 
     Attributes:
         config: file of the generated config, or the user's.
-        work_dir: where its results go.
-        title: what it is called in comparisons.
-        start_from: run whose last weights it starts with.
+        work_dir: folder of its results.
+        title: name in comparisons.
+        start_from: run whose last weights it starts from.
     """
 
     config: Path
@@ -51,17 +51,17 @@ class Run:
 
     @property
     def resolved(self) -> Path:
-        """Where the config without bases is stored, next to the results.
+        """Path of the stored config without bases, next to the results.
 
-        Generated configs hold data alone; one of the user's own may import modules, so it stays
-        the kind of file that it is.
+        Generated configs contain only data; the user's may import modules, and so keep their type
+        of file.
         """
         suffix = ".json" if self.config.parent == GENERATED else self.config.suffix
         return self.work_dir / f"{self.config.stem}{suffix}"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
     parser = Parser(
         description=__doc__,
@@ -82,7 +82,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Generate, train, and if there are several runs compare them."""
+    """Generate configs, train, and compare the runs if there are several."""
     args = parse_args(argv)
     check_options(args)
     if args.gpus != 1:
@@ -101,14 +101,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def own_run(args: argparse.Namespace) -> Run:
-    """The run of ``--config``."""
+    """Make the run of ``--config``."""
     from mmseg.utils.config import load_config
 
     config = Path(args.config)
     own = load_config(config).get("work_dir") if not args.debug else None
     default = Path("work_dirs") / (config.stem + ("_debug" if args.debug else ""))
     run = Run(config, Path(args.work_dir or own or default), config.stem)
-    # Runs of earlier versions have stored a .json of any config.
+    # Earlier versions stored any config as .json.
     stored = [path for path in (run.resolved, run.resolved.with_suffix(".json")) if path.is_file()]
     if args.resume and stored:
         run.config = stored[0]
@@ -116,10 +116,10 @@ def own_run(args: argparse.Namespace) -> Run:
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
-    """The runs of ``--exp``: new ones, or with ``--resume`` those of the newest start.
+    """Make the runs of ``--exp``, or with ``--resume`` find those of the newest start.
 
-    The runs of one start share date and suffix; in ``--work-dir`` they are folders of their own.
-    Writes the configs of new runs.
+    The runs of one start share date and suffix; in ``--work-dir`` each has a subfolder. The configs
+    of new runs are written.
 
     Raises:
         InputError: if there is no such experiment, or nothing to resume.
@@ -149,7 +149,7 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
 
 
 def stored_config(work_dir: Path) -> Path | None:
-    """The config that a run has left in its work dir, beside the scores of its checkpoints."""
+    """Find the config that a run has stored in its work dir, next to scores of checkpoints."""
     found = (
         path
         for path in work_dir.glob("*.json")
@@ -159,10 +159,10 @@ def stored_config(work_dir: Path) -> Path | None:
 
 
 def newest_start(parent: Path, name: str) -> tuple[str, str]:
-    """Date and suffix of the run of this name with the latest checkpoint.
+    """Find date and suffix of the run of this name with the latest checkpoint.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is no checkpoint.
     """
     pattern = re.compile(rf"(\d{{6}}_\d{{4}})_{re.escape(name)}_([0-9a-f]{{5}})")
     found = [
@@ -179,15 +179,15 @@ def newest_start(parent: Path, name: str) -> tuple[str, str]:
 
 
 def remove_unused_configs(runs: list[Run]) -> None:
-    """Delete the generated configs of runs that were never begun."""
+    """Delete the generated configs of runs that never started."""
     for run in runs:
         if run.config.parent == GENERATED and not run.resolved.is_file():
             run.config.unlink(missing_ok=True)
 
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
-    """The config without bases: shrunken for ``--debug``, with the command line's overrides."""
-    from mmseg.apis.shrink import shrink  # late, as all that is slow to import: --help is fast
+    """Resolve the config: without bases, small for ``--debug``, with overrides."""
+    from mmseg.apis.shrink import shrink  # late, like all slow imports: --help is fast
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
@@ -203,10 +203,10 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
 
 
 def print_config(run: Run, args: argparse.Namespace) -> None:
-    """Print what would be trained, to be stored in a file in this folder and trained from there.
+    """Print a config that can be stored in a file in this folder and trained.
 
-    The short config inherits from ``configs/_base_``. Options that change it, and configs of the
-    user's own, take the whole one.
+    The short config inherits from ``configs/_base_``. With options that change it, and for configs
+    of the user, the whole one is printed.
     """
     from mmseg.utils.config import load_config, without_variables
 
@@ -223,13 +223,13 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
 
 
 def train_all(runs: list[Run], args: argparse.Namespace) -> None:
-    """Train the runs one after another; if there are several, keep others out and compare them."""
+    """Train the runs one after the other; if there are several, lock and compare them."""
     if len(runs) == 1:
         train(runs[0], args)
         return
     from mmseg.utils.work_dir import locked
 
-    # Each run is locked while it is trained; this lock is for the time in between.
+    # Each run is locked during its training; this lock is for the time in between.
     with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):
         for run in runs:
             train(run, args)
@@ -237,7 +237,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
 
 
 def train(run: Run, args: argparse.Namespace) -> None:
-    """Make toy data if the run is on it, and train."""
+    """Draw toy data if the run needs them, and train."""
     from demo.toy import TOY_SETS, has_toy_data, make_toy_data
     from mmseg.apis.train import finished, latest_checkpoint
     from mmseg.apis.train import train as train_config
@@ -255,7 +255,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if run.start_from is not None and not resume:
         cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
     print(f"{run.title}: training {run.resolved}", flush=True)
-    # Training stores it under this name.
+    # Training stores the config under this name.
     cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))
     choose_performance(cfg, args)
     start = partial(train_config, cfg, resume=resume, **training_arguments(args))
@@ -268,7 +268,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
 
 
 def report(runs: list[Run], device: str) -> None:
-    """Compare the last weights of all runs that started from the same ones."""
+    """Compare the last weights of all runs that started from the same weights."""
     from mmseg.apis.compare import compare
     from mmseg.apis.train import latest_checkpoint
     from mmseg.utils.config import load_config

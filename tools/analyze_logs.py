@@ -7,10 +7,10 @@ from mmseg.utils.cli import Parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.analyze_logs", description=__doc__)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="work dir of a run, or a folder of such")
+    add("runs", nargs="+", metavar="RUN", help="work dir of a run, or a folder of them")
     add("--out", default="curves.png", metavar="FILE", help=".png, .pdf or .svg (%(default)s)")
     add(
         "--keys",
@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--group",
         action="store_true",
-        help="draw runs whose names differ in the seed alone as their mean, with a band of one "
+        help="draw runs whose names differ only in the seed as their mean, with a band of one "
         "standard deviation on each side",
     )
     add(
@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, draw, say where the picture is."""
+    """Parse, draw, print the path of the chart."""
     args = parse_args(argv)
     from tools.analysis.curves import plot_runs  # late: --help is fast
 

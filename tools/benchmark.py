@@ -12,8 +12,8 @@ from mmseg.utils.cli import Parser, run_main
 from mmseg.utils.config import load_config, override
 from mmseg.utils.options import add_cfg_options
 
-# The module of benchmarks that measures it: it has ``add_arguments(parser)`` and
-# ``main(args)``, whose ``args.cfg`` is the config that is measured.
+# Part -> module of benchmarks that measures it, with ``add_arguments(parser)`` and ``main(args)``,
+# where ``args.cfg`` is the config.
 PARTS = {"training": "training", "data": "data", "inference": "inference"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(
         prog="python -m tools.class_stats",
-        description="Write the statistics that rare class sampling draws by into the root of a "
-        "labelled data set, and print the share of each class. The data set is the one that a "
-        "config trains on, or a folder of 8-bit label maps.",
+        description="Write the statistics for rare class sampling to the root of a labelled data "
+        "set, and print the share of each class. The data set is the source of a config, or a "
+        "folder of 8-bit label maps.",
     )
     add = parser.add_argument
     add("data_root", nargs="?", help="folder of the data set")
     add("--labels", metavar="DIR", help="its label maps, relative to DATA_ROOT")
-    add("--suffix", default=".png", help="end of their names (%(default)s)")
+    add("--suffix", default=".png", help="suffix of their names (%(default)s)")
     add("--num-classes", type=int, metavar="N", help="their values are 0 to N-1, and 255 for none")
     add("--config", help="count the source of this config instead")
     add(
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     print_findings(report)
     if report.num_failed:
         raise InputError(
-            f"{failures(report)} and no statistics were written: put right what is listed and run "
+            f"{failures(report)} and no statistics were written: correct what is listed and run "
             "this again"
         )
     print_frequencies(statistics.frequencies, names)
@@ -71,8 +71,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def config_dataset(config: str) -> "BaseSegDataset":
-    """The labelled data set that a config trains on."""
-    # Imported late, so that --help and bad configs are quick.
+    """Build the labelled data set that a config trains on."""
+    # Imported late, so that --help and errors in configs are fast.
     from mmseg.utils.config import load_config
 
     cfg = load_config(config)
@@ -87,7 +87,7 @@ def config_dataset(config: str) -> "BaseSegDataset":
 def count(
     args: argparse.Namespace, dataset: "BaseSegDataset | None"
 ) -> tuple["ClassStatistics", Sequence[str], str]:
-    """The statistics, the names of the classes and the data root."""
+    """Count the classes; return statistics, names of the classes and data root."""
     from tools.convert_datasets.conversion import count_dataset, count_folder
 
     if dataset is None:
@@ -105,7 +105,7 @@ def print_frequencies(frequencies: Mapping[int, float], names: Sequence[str]) ->
 
 
 def print_values(values: Mapping[int, int]) -> None:
-    """Print which values were found, and how much of the pixels has no class."""
+    """Print the values found, and the share of pixels without class."""
     ignored = values.get(255, 0) / max(sum(values.values()), 1)
     print(f"values found: {', '.join(map(str, values))}; without class (255): {ignored:.2%}")
 
@@ -113,7 +113,7 @@ def print_values(values: Mapping[int, int]) -> None:
 def warn_of_absent_classes(
     statistics: "ClassStatistics", names: Sequence[str], root: str, dataset: "BaseSegDataset | None"
 ) -> None:
-    """Print which classes have no pixels; end with an error where training would be refused."""
+    """Print the classes without pixels; raise an error if training would refuse the data."""
     from mmseg.datasets.occurring_classes import (
         absence_message,
         absent_from,

@@ -1,4 +1,4 @@
-"""Convert a checkpoint of the authors' release, or into one: student and teacher alone."""
+"""Convert a checkpoint from or to the layout of the authors' release: student and teacher."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from mmseg.utils.cli import Parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.convert_checkpoint", description=__doc__)
     add = parser.add_argument
     add("source", metavar="IN", help="checkpoint of this project or of the release")
@@ -21,13 +21,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--trust",
         action="store_true",
-        help="run code that IN brings along; only for files whose maker you trust",
+        help="run code from IN; only for files from sources that you trust",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, convert, say what was left out."""
+    """Parse, convert, print what was left out."""
     args = parse_args(argv)
     from mmseg.apis.convert_checkpoint import convert_checkpoint  # late: --help is fast
 

@@ -4,14 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
 from mmseg.utils.cli import Parser, run_main
 
 EPILOG = """\
-IN is told apart by its keys; it may be
+IN is recognised by its keys; it may be
   mit_b*.pth of NVlabs                                 -> mit_b0 ... mit_b5
   OpenMMLab's MiT (mit_b5_20220624-658746d9.pth)       -> mit_b0 ... mit_b5
   Hugging Face's SegFormer encoder (nvidia/mit-b5)     -> mit_b0 ... mit_b5
@@ -26,7 +26,7 @@ examples:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(
         prog="python -m tools.convert_pretrained",
         description=__doc__,

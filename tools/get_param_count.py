@@ -1,11 +1,11 @@
-"""Parameters and FLOPs of a network: ``python -m tools.get_param_count CONFIG``."""
+"""Count parameters and FLOPs of a network: ``python -m tools.get_param_count CONFIG``."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import EXPERIMENTS, experiment, generate_experiment_cfgs
@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.get_param_count", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", nargs="?", help="config file")
@@ -59,14 +59,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def network_file(exp: int | str) -> Path:
-    """The file of ``configs/_base_/models`` that an experiment trains."""
+    """Return the file of ``configs/_base_/models`` that an experiment trains."""
     bases = generate_experiment_cfgs(exp)[-1]["_base_"]
     (model,) = (base for base in bases if "/models/" in base)
     return (CONFIGS / "generated" / model).resolve()
 
 
 def networks_of_experiments() -> dict[str, Any]:
-    """Each network that experiments train, by its name and theirs."""
+    """Return each network that experiments train, by its name and their numbers."""
     users: dict[Path, list[str]] = {}
     for exp in EXPERIMENTS:
         users.setdefault(network_file(exp), []).append(str(exp))

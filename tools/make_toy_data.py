@@ -1,16 +1,16 @@
-"""Draw a small data set to try everything out: ``python tools/make_toy_data.py data/toy``."""
+"""Draw a small data set for trying the project: ``python tools/make_toy_data.py data/toy``."""
 
 import sys
 from pathlib import Path
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils.cli import Parser, run_main
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, make the data, say what is there."""
+    """Parse the command line, draw the data, print the result."""
     parser = Parser(
         description="Draw street scenes, stored like GTA, Cityscapes, SYNTHIA and Dark Zurich, "
         "ready for training: a minute or two on two cores. A set that is complete is kept."
@@ -24,13 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--target-train", default=300, help="images of each target (%(default)s)", **count)
     add("--val", default=60, help="validation images of each target (%(default)s)", **count)
     add("--test", default=10, help="test images of Dark Zurich (%(default)s)", **count)
-    add("--seed", default=0, help="seed of all chance (%(default)s)", **count)
+    add("--seed", default=0, help="seed of all random numbers (%(default)s)", **count)
     add("--nproc", default=2, help="processes (%(default)s)", **count)
     arguments = parser.parse_args(argv)
     if arguments.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
-    # Imported late, so that --help is quick.
+    # Imported late, so that --help is fast.
     from demo.toy import TOY_SETS, ToySettings, make_toy_data
 
     settings = ToySettings(

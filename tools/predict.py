@@ -16,13 +16,13 @@ from mmseg.utils.options import (
 KINDS = ("ids", "color", "overlay", "confidence")
 EPILOG = """
 DIR gets a folder for each kind, with files named like the inputs: 8-bit PNGs of class indices
-(ids), class colours (color), these laid over the image (overlay), the probability of the predicted
-class as grey (confidence). Of a video, color and overlay are MP4 files.
+(ids), class colours (color), colours over the image (overlay), the probability of the predicted
+class as grey (confidence). For a video, color and overlay are MP4 files.
 """
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.predict", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("config", help="config file")
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=["ids", "overlay"],
         help="what to write (ids overlay)",
     )
-    add("--opacity", type=float, default=0.5, help="of the colours in an overlay (0.5)")
+    add("--opacity", type=float, default=0.5, help="opacity of the colours in an overlay (0.5)")
     add("--batch-size", type=int, default=1, metavar="N", help="images of one size at once (1)")
     add(
         "--mode",
@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, predict, say what came of it; 1 if an input could not be predicted."""
+    """Parse, predict, print the result; return 1 if an input could not be predicted."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     # Late: --help and bad configs are fast.

@@ -1,4 +1,4 @@
-"""Strip a checkpoint to the network that predicts; part of its hash goes into the name."""
+"""Strip a checkpoint to the network that predicts, with a part of its hash in the name."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from mmseg.utils.cli import Parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.publish_model", description=__doc__)
     add = parser.add_argument
     add("source", metavar="IN", help="checkpoint")
@@ -17,7 +17,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, publish, say what the sizes are."""
+    """Parse, publish, print the sizes."""
     args = parse_args(argv)
     from mmseg.apis.convert_checkpoint import publish_model  # late: --help is fast
 

@@ -24,7 +24,7 @@ BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Citys
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(
         prog="python -m tools.submit",
         description=__doc__,
@@ -34,11 +34,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, title in BENCHMARKS.items():
         about = f"predict the test images of {title} and write the zip for its server"
         _add_benchmark(commands.add_parser(name, help=about, description=about), name)
-    about = "say what is wrong with a zip; status 1 if anything is"
+    about = "list what is wrong with a zip; status 1 if anything is"
     check = commands.add_parser("check", help=about, description=about)
     check.add_argument("file", help="the zip")
     check.add_argument(
-        "--benchmark", choices=tuple(BENCHMARKS), help="default: told by the names of the files"
+        "--benchmark",
+        choices=tuple(BENCHMARKS),
+        help="default: recognised by file names",
     )
     check.add_argument(
         "--images",
@@ -46,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="the test images, which give the names, number and sizes; default: number and size "
         "of the real test set",
     )
-    check.add_argument("--size", type=size_in_pixels, metavar="WxH", help="of all images")
+    check.add_argument("--size", type=size_in_pixels, metavar="WxH", help="size of all images")
     return parser.parse_args(argv)
 
 
@@ -71,7 +73,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, predict or check, print. Returns the exit status."""
+    """Parse, predict or check, print; return the exit status."""
     args = parse_args(argv)
     return _check(args) if args.command == "check" else _submit(args)
 

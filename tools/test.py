@@ -29,7 +29,7 @@ METRICS = ("mIoU", "mDice", "mFscore", "cityscapes")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.test", description=__doc__)
     add = parser.add_argument
     add("config", help="config file")
@@ -79,15 +79,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="colours of pictures and of palette PNGs: the data set's own or those of Cityscapes; "
         "with it, --out writes palette PNGs as --format-only does",
     )
-    add("--show-dir", metavar="DIR", help="write predictions laid over the images")
-    add("--opacity", type=float, default=0.5, help="of the colours in --show-dir (0.5)")
+    add("--show-dir", metavar="DIR", help="write overlays of predictions on the images")
+    add("--opacity", type=float, default=0.5, help="opacity of the colours in --show-dir (0.5)")
     add_testing_options(parser)
-    add("--work-dir", metavar="DIR", help="for the scores; default: next to the checkpoint")
+    add("--work-dir", metavar="DIR", help="folder of the scores; default: that of the checkpoint")
     add(
         "--launcher",
         choices=("none", "pytorch", "slurm"),
         default="none",
-        help="who has started this process and others to share the images: torchrun or srun",
+        help="program that started this process and others to share the images: torchrun or srun",
     )
     add("--gpu-collect", action="store_true", help="no effect: results are collected without it")
     add("--tmpdir", metavar="DIR", help="no effect: results are collected without files")
@@ -184,7 +184,7 @@ def _name_and_folder(text: str) -> tuple[str, str]:
 
 
 def _formatted(args: argparse.Namespace) -> tuple[Path | None, bool]:
-    """The folder of ``--format-only``, and whether it gets label ids."""
+    """Return the folder of ``--format-only``, and whether to write label ids."""
     options = dict(args.eval_options)
     prefix, label_ids = options.pop("imgfile_prefix", None), options.pop("to_label_id", False)
     if options:

@@ -15,20 +15,20 @@ from mmseg.utils.options import (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.train", description=__doc__)
     parser.add_argument("config", help="config file (.py or .json)")
     parser.add_argument(
         "--launcher",
         choices=("none", "pytorch", "slurm"),
-        help="who has started this process and others to train together: torchrun or srun",
+        help="program that started this process and others to train together: torchrun or srun",
     )
     add_training_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse and train; a run that is resumed goes on with the config in its work dir."""
+    """Parse and train; a resumed run uses the config in its work dir."""
     args = parse_args(argv)
     with print_on_local_rank0(args.launcher):
         check_options(args)

@@ -15,7 +15,7 @@ pdd.json, the pixel-wise discrimination distance of each class: higher is better
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m tools.visualize_features", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("config", help="config file of a run")
@@ -30,8 +30,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     count = {"type": int, "metavar": "N"}
     add("--images", default=50, help="images of each domain (%(default)s)", **count)
-    add("--pixels", default=100, help="of each class and domain in tsne.png (%(default)s)", **count)
-    add("--seed", default=0, help="of the choice of images and pixels (%(default)s)", **count)
+    add(
+        "--pixels",
+        default=100,
+        help="pixels per class and domain in tsne.png (%(default)s)",
+        **count,
+    )
+    add("--seed", default=0, help="seed of the choice of images and pixels (%(default)s)", **count)
     add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add_cfg_options(parser, "test_dataloader.dataset.data_root=DIR")

@@ -1,4 +1,4 @@
-"""How a model sets the classes apart, in both domains: a picture, a chart and numbers."""
+"""Show how a model separates the classes in both domains: a picture, a chart and numbers."""
 
 import json
 import math
@@ -106,7 +106,7 @@ def _check(parts: tuple[Part, ...], num_images: int, pixels: int) -> None:
 def _pdd(
     domains: Mapping[str, DomainFeatures], classes: tuple[str, ...]
 ) -> dict[str, dict[str, float | None]]:
-    """Domain -> class -> distance; None for a class that is not there."""
+    """Compute domain -> class -> distance, None for an absent class."""
     result = {}
     for name, domain in domains.items():
         values = pixel_discrimination_distance(domain.features, domain.label, len(classes))
@@ -141,7 +141,7 @@ def _draw_plane(
 
 
 def pdd_table(result: Mapping[str, Any]) -> str:
-    """The distances of what :func:`visualize_features` returns, a row a class, and their means."""
+    """Format the distances of :func:`visualize_features`, one row per class, and their means."""
     pdd = result["pdd"]
     rows = [
         (label, *(_number(values[label]) for values in pdd.values()))

@@ -1,4 +1,4 @@
-"""Command lines that prepare data sets; :mod:`.conversion` does the work."""
+"""Command line tools that prepare data sets by :mod:`.conversion`."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
 
 
 def print_findings(report: "ConversionReport") -> None:
-    """Print what is to be said of label files."""
+    """Print the findings on label files."""
     for remark in report.remarks:
         print(f"note: {remark}")
     for kind in ("damaged", "unfit"):
@@ -50,6 +50,6 @@ def print_findings(report: "ConversionReport") -> None:
 
 
 def failures(report: "ConversionReport") -> str:
-    """Say how many label files failed, and in which way."""
+    """Describe how many label files failed, and how."""
     kinds = " or ".join(kind for kind in ("damaged", "unfit") if getattr(report, kind))
     return f"{report.num_failed} of {report.num_files} label files are {kinds} (listed above)"

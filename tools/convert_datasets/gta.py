@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.utils.cli import run_main

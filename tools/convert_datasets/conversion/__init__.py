@@ -1,8 +1,7 @@
-"""Make label maps of train ids, and the statistics that rare class sampling draws by.
+"""Make label maps of train ids, and the statistics for rare class sampling.
 
-The converters skip what is already there (but count it), write every file whole or not at all, and
-go on when a file is damaged. The statistics are three files in the data root, written only when no
-file was damaged:
+The converters skip existing label maps (but count them), write files atomically, and continue after
+a damaged file. The statistics are three files in the data root, written only if no file is damaged:
 
 - ``sample_class_stats.json``: ``[{class: pixels, ..., "file": path}, ...]``
 - ``sample_class_stats_dict.json``: ``{path: {class: pixels, ...}, ...}``

@@ -1,4 +1,4 @@
-"""Cityscapes: annotations of polygons."""
+"""Converter for Cityscapes, whose annotations are polygons."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +26,7 @@ SPLITS = ("train", "val", "test")
 
 
 def convert_cityscapes(data_root: str | Path, nproc: int = 1) -> ConversionReport:
-    """Draw ``gtFine/**/*_polygons.json`` as train ids; write split lists, and statistics of train.
+    """Draw ``gtFine/**/*_polygons.json`` as train ids; write split lists and statistics of train.
 
     ``train.txt``, ``val.txt`` and ``test.txt`` in the root list the samples as ``<city>/<base>``.
 
@@ -46,7 +46,7 @@ def convert_cityscapes(data_root: str | Path, nproc: int = 1) -> ConversionRepor
 
 
 def _convert_polygons(root: Path, name: str) -> Converted:
-    """Convert ``gtFine/<name>``; never raises for a damaged file."""
+    """Convert ``gtFine/<name>``; report a damaged file in the result."""
     path = f"gtFine/{name.removesuffix(POLYGONS_SUFFIX)}{TRAIN_ID_SUFFIX}"
     try:
         label = train_id_map(root / path, lambda: draw_train_ids(root / "gtFine" / name))
@@ -56,7 +56,7 @@ def _convert_polygons(root: Path, name: str) -> Converted:
 
 
 def draw_train_ids(polygons: Path) -> np.ndarray:
-    """Draw an annotation of Cityscapes as its own scripts do: (H, W) uint8.
+    """Draw an annotation of Cityscapes as its scripts do, (H, W) uint8.
 
     Raises:
         InputError: if the file is unreadable or names an unknown label.

@@ -1,4 +1,4 @@
-"""GTA: palette PNGs of Cityscapes' label ids."""
+"""Converter for GTA, whose labels are palette PNGs of Cityscapes' label ids."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .statistics import report_and_statistics
 
 
 def convert_gta(data_root: str | Path, nproc: int = 1) -> ConversionReport:
-    """Write ``labels/*_labelTrainIds.png`` beside GTA's images of label ids, and statistics.
+    """Write ``labels/*_labelTrainIds.png`` next to GTA's label files, and statistics.
 
     Raises:
         InputError: if there are no label files.

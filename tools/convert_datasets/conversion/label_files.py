@@ -1,4 +1,4 @@
-"""What the converters share: going over label files and writing label maps of train ids."""
+"""Shared functions of the converters: read label files, write label maps of train ids."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one label file.
+    """Result of converting one label file.
 
     Args:
         path: the label map of train ids, relative to the data root.
-        values: pixels of each value that occurs; none if it is not to be drawn.
+        values: number of pixels of each value that occurs; empty if the map must not be drawn.
         problem: why the file could not be converted.
         fault: the part of ``problem`` that other files may share; empty if the file is damaged.
-        strange: values that mean nothing, if that is the problem.
-        pair: what was found by comparing it with its image.
+        strange: values without meaning, if they are the problem.
+        pair: result of comparing it with its image.
     """
 
     path: str
@@ -44,19 +44,19 @@ class Converted:
 
     @property
     def pixels(self) -> dict[int, int]:
-        """Pixels of each class that occurs."""
+        """Number of pixels of each class that occurs."""
         return {value: n for value, n in self.values.items() if value != IGNORE_INDEX}
 
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What became of a data set.
+    """Result of converting a data set.
 
     Attributes:
-        num_files: label files.
-        damaged: a line for each damaged one.
-        unfit: a line for each kind of sound ones that are no label maps of these classes.
-        num_failed: label files that are damaged or unfit.
+        num_files: number of label files.
+        damaged: one line for each damaged file.
+        unfit: one line for each kind of readable files that are not label maps of these classes.
+        num_failed: number of damaged and unfit files.
         remarks: other lines for the user.
     """
 
@@ -68,19 +68,19 @@ class ConversionReport:
 
     @property
     def problems(self) -> list[str]:
-        """All that kept label files from being converted."""
+        """Lines for all files that could not be converted."""
         return self.damaged + self.unfit
 
 
 def failed(path: str, error: InputError) -> Converted:
-    """The result of a label file that could not be read."""
+    """Make the result of a label file that could not be read."""
     if isinstance(error, UnfitLabel):
         return Converted(path, problem=str(error), fault=error.fault, strange=error.values)
     return Converted(path, problem=str(error))
 
 
 def report_of(results: Sequence[Converted]) -> ConversionReport:
-    """Sum up what became of the files."""
+    """Summarise the results of all files."""
     failures = [result for result in results if result.problem is not None]
     unfit: dict[str, list[Converted]] = {}
     for result in failures:
@@ -102,10 +102,10 @@ def _unfit_line(group: Sequence[Converted], num_files: int) -> str:
 
 
 def existing_folder(root: str | Path, labels: str) -> Path:
-    """``root``, if there is a folder ``labels`` in it.
+    """Check that ``root`` contains a folder ``labels``, and return it as a path.
 
     Raises:
-        InputError: if there is not.
+        InputError: if there is no such folder.
     """
     root = Path(root)
     if not (root / labels).is_dir():
@@ -116,7 +116,7 @@ def existing_folder(root: str | Path, labels: str) -> Path:
 def convert_all(
     convert: Callable[[Item], Converted], items: Sequence[Item], nproc: int
 ) -> list[Converted]:
-    """Convert label files in ``nproc`` processes with a progress bar; in order."""
+    """Convert label files in ``nproc`` processes with a progress bar; keep their order."""
     progress = partial(with_progress, description="labels", total=len(items))
     try:
         return list(progress(map_in_processes(convert, items, nproc, chunksize=4)))
@@ -149,7 +149,7 @@ def convert_images(
 def _convert_image(
     root: Path, labels: str, images: str, train_ids: Callable[[str], np.ndarray], name: str
 ) -> Converted:
-    """Convert ``<labels>/<name>``; never raises for a damaged file."""
+    """Convert ``<labels>/<name>``; report a damaged file in the result."""
     path = f"{labels}/{name.removesuffix('.png')}{TRAIN_ID_SUFFIX}"
     try:
         label = train_id_map(root / path, lambda: train_ids(str(root / labels / name)))
@@ -159,7 +159,7 @@ def _convert_image(
 
 
 def train_id_map(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The sound map that an earlier run left at ``path``, or else a new one, written there."""
+    """Read the map that an earlier run has written to ``path``, or make and write it."""
     if path.exists():
         try:
             return read_classes(str(path), len(CITYSCAPES_CLASSES))
@@ -175,7 +175,7 @@ def read_classes(path: str, num_classes: int) -> np.ndarray:
     """Read a label map (H, W) uint8.
 
     Raises:
-        InputError: if it is damaged or holds what is neither a class nor 255.
+        InputError: if it is damaged or contains a value that is neither a class nor 255.
     """
     label = read_label(path)
     check_label_values(label, num_classes, path)
@@ -185,13 +185,12 @@ def read_classes(path: str, num_classes: int) -> np.ndarray:
 def counted(path: str, label: np.ndarray, image: Path | None) -> Converted:
     """Count the values of a label map (H, W) uint8.
 
-    One whose size differs from its image's is no damage but gets no pixels, so that it is never
-    drawn.
+    A map whose size differs from its image's gets no pixels, so that it is never drawn.
 
     Args:
-        path: of the label map, relative to the data root.
+        path: path of the label map, relative to the data root.
         label: the label map.
-        image: file of its image, if it is known; whether that is sound is of no concern here.
+        image: path of its image, if known; damaged images are not reported here.
     """
     pair = PairCheck() if image is None else check_pair(str(image), path, label.shape[::-1])
     if pair.conflict is not None:

@@ -1,4 +1,4 @@
-"""The three files of class statistics, as the converters write them or for any labelled data."""
+"""Write the three files of class statistics, for the converters or for any labelled data."""
 
 import json
 import os
@@ -33,12 +33,12 @@ STATS_DICT_FILE = "sample_class_stats_dict.json"
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """Pixels of classes, counted.
+    """Numbers of pixels of classes.
 
     Args:
-        report: what became of the label maps. If some failed, no statistics were written.
+        report: result of the label maps. If some failed, no statistics were written.
         frequencies: share of the pixels of each class that occurs, rarest first.
-        values: pixels of each value that occurs, 255 too, in their order.
+        values: number of pixels of each value that occurs, including 255, in ascending order.
     """
 
     report: ConversionReport
@@ -49,7 +49,7 @@ class ClassStatistics:
 def count_folder(
     data_root: str | Path, labels: str, suffix: str, num_classes: int, nproc: int = 1
 ) -> ClassStatistics:
-    """Count the label maps ``<labels>/**/*<suffix>`` and write the statistics into the data root.
+    """Count the label maps ``<labels>/**/*<suffix>``, and write statistics to the data root.
 
     Raises:
         InputError: if there are no label maps, or the files cannot be written.
@@ -62,7 +62,7 @@ def count_folder(
 
 
 def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
-    """Count the label maps of a data set and write the statistics into its data root.
+    """Count the label maps of a data set, and write statistics to its data root.
 
     A label map whose size differs from its image's gets no pixels.
 
@@ -83,10 +83,10 @@ def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
 
 
 def train_source(cfg: Config) -> BaseSegDataset:
-    """The labelled data set that a config trains on: all of it, without its transforms.
+    """Build the whole labelled data set that a config trains on, without its transforms.
 
     Raises:
-        InputError: if there is none.
+        InputError: if the config has no such data set.
     """
     dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
     dataset = dataset.get("source", dataset)
@@ -99,12 +99,12 @@ def train_source(cfg: Config) -> BaseSegDataset:
 def report_and_statistics(
     root: Path, results: Sequence[Converted], below: str = ""
 ) -> ConversionReport:
-    """What became of the label files; if all are sound, write the statistics into the data root.
+    """Summarise the results; if all label files are valid, write statistics to the data root.
 
     Args:
         root: the data root.
-        results: of all label files.
-        below: the statistics are of the label maps whose paths begin with this.
+        results: results of all label files.
+        below: prefix of the paths of the label maps to use for the statistics.
     """
     report = report_of(results)
     if not report.problems:
@@ -146,7 +146,7 @@ def _count(
 
 
 def _count_file(root: Path, num_classes: int, pair: tuple[str, Path | None]) -> Converted:
-    """Count one label map, given relative to ``root``; never raises for a damaged file."""
+    """Count one label map, given relative to ``root``; report a damaged file in the result."""
     path, image = pair
     try:
         return counted(path, read_classes(str(root / path), num_classes), image)

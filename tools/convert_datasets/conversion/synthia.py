@@ -1,4 +1,4 @@
-"""SYNTHIA-RAND-CITYSCAPES: 16-bit PNGs, the class in the first channel, instances in the next."""
+"""Converter for SYNTHIA-RAND-CITYSCAPES: 16-bit PNGs with the class in the first channel."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .statistics import report_and_statistics
 
 
 def convert_synthia(data_root: str | Path, nproc: int = 1) -> ConversionReport:
-    """Write ``GT/LABELS/*_labelTrainIds.png`` beside SYNTHIA's label files, and statistics.
+    """Write ``GT/LABELS/*_labelTrainIds.png`` next to SYNTHIA's label files, and statistics.
 
     Raises:
         InputError: if there are no label files.
