@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make demo    train on toy data without and with adaptation, and compare (CPU, minutes)"
 	@echo "make test    run the tests (JOBS=2 processes)"
-	@echo "make lint    ruff check, ruff format --check"
+	@echo "make lint    ruff check, ruff format --check, mypy"
 	@echo "make bench   time the costly parts (benchmarks/); whole steps: python -m tools.benchmark"
 	@echo "make docs    build the documentation into site/; a broken link is an error"
 	@echo "make venv    set up .venv from requirements.lock (PYTHON=python3)"
@@ -29,6 +29,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks --timeout 1500
@@ -60,5 +61,5 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .benchmarks build site sepico_mmseg.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .benchmarks build site sepico_mmseg.egg-info
 	find mmseg tools tests benchmarks demo configs -name __pycache__ -type d -prune -exec rm -rf {} +
