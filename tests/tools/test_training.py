@@ -15,6 +15,7 @@ from PIL import Image
 from mmseg.apis.train import train
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
+from tests.campaigns.kills import fastest_config
 from tests.training import ROOT, own_copy, small_config
 from tools import train as train_tool
 from tools.analysis.logs import read_run
@@ -65,8 +66,9 @@ def assert_same_state(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted_twice(toy_config, tmp_path):
-    cfg = toy_config
+def test_killed_and_resumed_equals_uninterrupted_twice(toy_root, tmp_path):
+    cfg = fastest_config(toy_root, tmp_path)
+    cfg.pop("randomness")
     cfg.train_cfg.update(max_iters=20, val_interval=10)
     cfg.param_scheduler[0].end = 21
     cfg.default_hooks.checkpoint.update(interval=10, max_keep_ckpts=2)

@@ -17,7 +17,7 @@ from mmseg.registry import MODELS
 from tests.benchmarks.small_training import SIDE, small_config
 from tests.models.networks import TINY_TRANSFORMER
 
-STEPS = 3
+STEPS = 2
 
 
 class CountedCasts(TorchDispatchMode):

@@ -74,14 +74,12 @@ def trajectory(
     config = performance.optim_wrapper({"optimizer": {"type": "SGD", "lr": 0.01}})
     optim_wrapper = StudentOptimWrapperConstructor(config)(model)
     gradients: list[Tensor] = []
-    step = optim_wrapper.step
 
-    def recording_step() -> None:
+    def record_gradients(*_: object) -> None:
         parts = [p.grad for p in model.model.parameters() if p.grad is not None]
         gradients.append(torch.cat([part.flatten() for part in parts]).clone())
-        step()
 
-    optim_wrapper.step = recording_step
+    optim_wrapper.optimizer.register_step_pre_hook(record_gradients)
     records = []
     for t in range(ITERATIONS):
         data, mask = images(t)
