@@ -66,7 +66,7 @@ def assert_same_state(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted_twice(toy_root, tmp_path):
+def test_killed_and_resumed_equals_uninterrupted_twice(toy_root, tmp_path, quick_start):
     cfg = fastest_config(toy_root, tmp_path)
     cfg.pop("randomness")
     cfg.train_cfg.update(max_iters=20, val_interval=10)
