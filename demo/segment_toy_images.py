@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-# Run as a file, Python looks for modules beside it instead of in the root of the project.
+# If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError

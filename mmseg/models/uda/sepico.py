@@ -144,17 +144,17 @@ class SePiCo(SelfTraining):
 
     @classmethod
     def set_crop_size(cls, config: dict[str, Any], side: int) -> None:
-        """See :meth:`UDADecorator.set_crop_size`."""
+        """Set the size of crops in a config, see :meth:`UDADecorator.set_crop_size`."""
         super().set_crop_size(config, side)
         config["crop_size"] = (side, side)
 
     @classmethod
     def shrink(cls, config: dict[str, Any], channels: int, iterations: int) -> None:
-        """See :meth:`UDADecorator.shrink`."""
+        """Shrink a config, see :meth:`UDADecorator.shrink`."""
         config["prototypes"]["feature_dim"] = channels
         config["start_contrast_iter"] = iterations // 3
 
     def start_all_losses(self, delay: int = 0) -> None:
-        """See :meth:`UDADecorator.start_all_losses`."""
+        """Start all losses, see :meth:`UDADecorator.start_all_losses`."""
         super().start_all_losses(delay)
         self.start_contrast_iter = self.iteration + delay

@@ -27,7 +27,7 @@ def read_synthia_label(path: str) -> np.ndarray:
     """Read a label file as train ids (H, W) uint8.
 
     Raises:
-        UnfitLabel: if its class channel holds what is no id of SYNTHIA.
+        UnfitLabel: if its class channel has a value that is not an id of SYNTHIA.
         InputError: if the file is damaged.
     """
     # OpenCV returns the file's first channel last.
