@@ -149,11 +149,13 @@ def submission_maps(
 
 def _check_options(path: Path, benchmark: Benchmark, invalid_below: float) -> None:
     if path.suffix != ".zip" or path.is_dir():
-        raise InputError(f"{path} is no name for a zip: it must end with .zip and be no folder")
+        raise InputError(
+            f"{path} is not a valid name for a zip: it must end with .zip and must not be a folder"
+        )
     if not 0 <= invalid_below <= 1:
         raise InputError(f"--invalid-below must be in [0, 1], not {invalid_below}")
     if invalid_below and INVALID not in benchmark.folders:
-        raise InputError(f"{benchmark.title} knows no invalid pixels: leave out --invalid-below")
+        raise InputError(f"{benchmark.title} has no invalid pixels: leave out --invalid-below")
 
 
 def _check_classes(model: BaseModel, benchmark: Benchmark, checkpoint: str | os.PathLike) -> None:

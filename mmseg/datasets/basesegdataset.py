@@ -158,7 +158,7 @@ class BaseSegDataset(BaseDataset):
             with open(self.ann_file, encoding="utf-8-sig") as file:
                 lines = sorted({line.strip() for line in file} - {""})
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
+            reason = getattr(error, "strerror", None) or "it is not text"
             raise InputError(f"list {self.ann_file} cannot be read: {reason}") from error
         if not lines:
             raise InputError(f"list {self.ann_file} names no image")
@@ -179,7 +179,7 @@ class BaseSegDataset(BaseDataset):
     def _add_label_maps(self, infos: list[dict], names: list[str]) -> None:
         if not self.num_classes:
             raise InputError(
-                f"{type(self).__name__} reads labels but knows no classes: "
+                f"{type(self).__name__} reads labels but has no classes: "
                 'set metainfo=dict(classes=[...], palette=[...]) or drop "seg_map_path"'
             )
         folder = self.data_prefix["seg_map_path"]

@@ -104,5 +104,5 @@ def check_palette(palette: Sequence[Sequence[int]], num_classes: int) -> None:
         values = colour if isinstance(colour, list | tuple) else ()
         if len(values) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in values):
             raise InputError(
-                f"{colour!r} in the palette is no colour: give red, green and blue, 0 to 255"
+                f"{colour!r} in the palette is not a colour: give red, green and blue, 0 to 255"
             )

@@ -72,7 +72,7 @@ def check_regular(path: str) -> None:
         raise InputError(f"{path} cannot be read: {reason}") from error
     if not stat.S_ISREG(mode):
         raise InputError(
-            f"{path} cannot be read: it is no regular file but a folder, pipe, socket or device"
+            f"{path} cannot be read: it is not a regular file but a folder, pipe, socket or device"
         )
 
 

@@ -67,7 +67,7 @@ class FolderDataset(BaseSegDataset):
         super().__init__(data_root, data_prefix, metainfo=metainfo, **base)
         unknown = set(absent_classes) - set(self.metainfo.get("classes", ()))
         if unknown:
-            raise InputError(f"absent_classes of the FolderDataset are no classes: {unknown}")
+            raise InputError(f"absent_classes of the FolderDataset are not classes: {unknown}")
 
 
 def _read_classes(path: str) -> dict:
@@ -80,7 +80,7 @@ def _read_classes(path: str) -> dict:
     keys = set(content) if isinstance(content, dict) else set()
     if "classes" not in keys or keys - {"classes", "palette"}:
         raise InputError(
-            f'{path} is no file of classes: expected {{"classes": [...], "palette": [...]}}'
+            f'{path} is not a file of classes: expected {{"classes": [...], "palette": [...]}}'
         )
     try:
         check_classes(content["classes"])

@@ -124,8 +124,8 @@ def decode_label(data: bytes, path: str) -> np.ndarray:
     if values.dtype != np.uint8:
         strange = np.unique(values[(values < 0) | (values > 255)]).tolist()
         if strange:
-            fault = "class indices go from 0 to 254, and 255 is no class; write these instead"
-            message = f"{path} is no label map: it holds the value {strange[0]}; {fault}"
+            fault = "class indices go from 0 to 254, and 255 means no class; write these instead"
+            message = f"{path} is not a label map: it holds the value {strange[0]}; {fault}"
             raise UnfitLabel(message, fault, strange)
     return values.astype(np.uint8, copy=False)
 
@@ -208,7 +208,7 @@ def _orientation(image: Image.Image) -> int:
 def _check_label_format(image: Image.Image, path: str) -> None:
     fault = _label_fault(image, path)
     if fault is not None:
-        raise UnfitLabel(f"{path} is no label map: {fault}", fault)
+        raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
 
 
 def _label_fault(image: Image.Image, path: str) -> str | None:
@@ -225,7 +225,7 @@ def _label_fault(image: Image.Image, path: str) -> str | None:
         return None
     bands = image.getbands()
     if len(bands) == 1:
-        return "its values are no integers; save them as 8-bit PNG"
+        return "its values are not integers; save them as 8-bit PNG"
     try:
         first, *others = (image.getchannel(name).tobytes() for name in bands if name != "A")
     # Pillow's plugins raise any kind of exception for a damaged file.

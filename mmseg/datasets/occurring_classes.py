@@ -74,7 +74,7 @@ def absence_message(
     found = ", ".join(map(str, sorted(values)))
     text = f"{where} shows class {', '.join(classes)}; the values found are {found}"
     if IGNORE_INDEX in values:
-        text += f": {IGNORE_INDEX} is no class, write the index of the class where it was drawn so"
+        text += f": {IGNORE_INDEX} means no class; write the index of the class where it was drawn"
     return text
 
 

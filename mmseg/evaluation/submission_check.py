@@ -138,7 +138,7 @@ def _opened(path: str | os.PathLike) -> zipfile.ZipFile:
         raise InputError(f"no zip at {path}") from error
     # Damage can also look like a later version of the format, or like an undecodable name.
     except (zipfile.BadZipFile, NotImplementedError, UnicodeError, IsADirectoryError) as error:
-        raise InputError(f"{path} is no zip file, or a damaged one") from error
+        raise InputError(f"{path} is not a zip file, or is damaged") from error
 
 
 def _recognised(names: list[str], path: str | os.PathLike) -> str:
@@ -153,8 +153,8 @@ def _recognised(names: list[str], path: str | os.PathLike) -> str:
     best = max(BENCHMARKS, key=fit)
     if fit(best)[0] == 0:
         raise InputError(
-            f"{path} looks like no submission to {', '.join(BENCHMARKS)}: say by --benchmark "
-            "which one it is meant for"
+            f"{path} does not look like a submission to {', '.join(BENCHMARKS)}: "
+            "name the benchmark by --benchmark"
         )
     return best
 

@@ -147,7 +147,7 @@ def _problems(node: Any, where: str, depth: int) -> Iterator[str | None]:
     elif isinstance(node, dict):
         for key, value in node.items():
             if not (isinstance(key, str) and _KEY.fullmatch(key)) or "{{" in key:
-                yield f"{where or 'it'} has a key {key!r}, which is no name of a setting"
+                yield f"{where or 'it'} has a key {key!r}, which is not a name of a setting"
             yield from _problems(value, f"{where}.{key}" if where else key, depth + 1)
     elif isinstance(node, list):
         for i, value in enumerate(node):

@@ -191,9 +191,9 @@ def test_the_same_predictions_are_the_same_bytes(world, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"out": "out.png"}, "out.png is no name for a zip: it must end with .zip"),
+        ({"out": "out.png"}, "out.png is not a valid name for a zip: it must end with .zip"),
         ({"invalid_below": 3}, "--invalid-below must be in [0, 1], not 3"),
-        ({"name": "cityscapes", "invalid_below": 0.5}, "Cityscapes test knows no invalid pixels"),
+        ({"name": "cityscapes", "invalid_below": 0.5}, "Cityscapes test has no invalid pixels"),
         ({"name": "kitti"}, "benchmark 'kitti' unknown; choose from dark_zurich, acdc, cityscapes"),
         ({"name": "acdc", "data_root": "nowhere"}, "data root nowhere does not exist: link the"),
         ({"checkpoint": "nowhere.pth"}, "no checkpoint at nowhere.pth"),

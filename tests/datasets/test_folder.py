@@ -93,14 +93,14 @@ def test_a_photo_on_its_side_is_turned_and_fits_its_label(mine):
     [
         (None, r"classes\.json is missing, the names of the classes: write"),
         ("{", r"classes\.json cannot be read"),
-        ('["a"]', r"classes\.json is no file of classes: expected"),
-        ('{"classes": ["a"], "colors": []}', "is no file of classes"),
+        ('["a"]', r"classes\.json is not a file of classes: expected"),
+        ('{"classes": ["a"], "colors": []}', "is not a file of classes"),
         ('{"classes": ["a", "a"]}', r"classes\.json: classes must be 1 to 255 different names"),
         ('{"classes": "ab"}', "classes must be 1 to 255 different names"),
         ('{"classes": []}', "classes must be 1 to 255 different names"),
         ('{"classes": ["a"], "palette": null}', "the palette has 0 colours for 1 classes"),
         ('{"classes": ["a"], "palette": [[0, 0, 256]]}', r"\[0, 0, 256\] in the palette is no"),
-        ('{"classes": ["a"], "palette": ["red"]}', "'red' in the palette is no colour"),
+        ('{"classes": ["a"], "palette": ["red"]}', "'red' in the palette is not a colour"),
     ],
 )
 def test_bad_files_of_classes(mine, content, message):

@@ -139,7 +139,7 @@ REFUSED = {
     "white is 0": (tiff(values(8), 8, 0), "a TIFF that counts from white; save it as PNG"),
     "16 bits above 255": (
         saved(Image.fromarray(values(8).astype(np.uint16) * 7), "PNG"),
-        "holds the value 259; class indices go from 0 to 254, and 255 is no class",
+        "holds the value 259; class indices go from 0 to 254, and 255 means no class",
     ),
     "below 0": (saved(Image.fromarray(-values(8).astype(np.int32)), "TIFF"), "the value -255;"),
 }
@@ -149,7 +149,7 @@ REFUSED = {
 def test_what_is_no_label_map_is_told_in_a_line(kind, tmp_path):
     data, message = REFUSED[kind]
     (tmp_path / "a").write_bytes(data)
-    with pytest.raises(UnfitLabel, match=f"/a is no label map: .*{message}") as error:
+    with pytest.raises(UnfitLabel, match=f"/a is not a label map: .*{message}") as error:
         read_label(str(tmp_path / "a"))
     assert "\n" not in str(error.value)
 
@@ -246,7 +246,7 @@ def test_pipes_sockets_devices_and_folders_are_refused(read, tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         for path in (*tmp_path.iterdir(), "/dev/zero"):
-            with pytest.raises(InputError, match=f"{path} cannot be read: it is no regular file"):
+            with pytest.raises(InputError, match=f"{path} cannot be read: it is not a regul"):
                 read(str(path))
 
 

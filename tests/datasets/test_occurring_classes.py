@@ -33,7 +33,7 @@ def test_a_third_class_drawn_as_255_is_refused_unless_meant_so(tmp_path):
     with pytest.raises(InputError, match=r"class 2 \(c\); .* absent_classes of the data set"):
         check_occurring(own(root, ["a", "b", "c"]))
     assert check_occurring(own(root, ["a", "b", "c"], absent_classes=["c"])) is None
-    with pytest.raises(InputError, match="absent_classes of the FolderDataset are no classes"):
+    with pytest.raises(InputError, match="absent_classes of the FolderDataset are not classes"):
         own(root, ["a", "b"], absent_classes=["c"])
 
 

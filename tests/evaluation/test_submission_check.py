@@ -217,7 +217,7 @@ def test_a_damaged_list_of_contents(tmp_path, byte, value):
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + byte] = value
     path.write_bytes(data)
-    with pytest.raises(InputError, match="a.zip is no zip file, or a damaged one"):
+    with pytest.raises(InputError, match="a.zip is not a zip file, or is damaged"):
         check_submission(path)
 
 
@@ -234,13 +234,13 @@ def test_what_is_no_zip_or_for_nobody_knows_which_benchmark(tmp_path):
     with pytest.raises(InputError, match="no zip at .*/b.zip"):
         check_submission(tmp_path / "b.zip")
     (tmp_path / "b.zip").write_bytes(b"PK")
-    with pytest.raises(InputError, match="b.zip is no zip file, or a damaged one"):
+    with pytest.raises(InputError, match="b.zip is not a zip file, or is damaged"):
         check_submission(tmp_path / "b.zip")
     whole = write_zip(tmp_path / "a.zip", night_files()).read_bytes()
     (tmp_path / "b.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="b.zip is no zip file, or a damaged one"):
+    with pytest.raises(InputError, match="b.zip is not a zip file, or is damaged"):
         check_submission(tmp_path / "b.zip")
-    with pytest.raises(InputError, match="say by --benchmark which one it is meant for"):
+    with pytest.raises(InputError, match="name the benchmark by --benchmark"):
         check(tmp_path, {"a.png": png(GREY)})
     with pytest.raises(InputError, match="'kitti' unknown; choose from dark_zurich, acdc, city"):
         check(tmp_path, night_files(), benchmark="kitti")

@@ -19,5 +19,5 @@ def test_it_says_what_is_drawn_and_where(tmp_path, capsys):
 def test_a_mistake_is_one_line(tmp_path):
     assert (
         error_of(main, tmp_path)
-        == f"{tmp_path} is no run: there is no <time>/vis_data/scalars.json in it"
+        == f"{tmp_path} is not a run: there is no <time>/vis_data/scalars.json in it"
     )

@@ -174,7 +174,7 @@ def test_values_without_class_are_told_once(folder, capsys):
 def test_a_class_drawn_as_255_is_told(tmp_path, capsys):
     write_label(tmp_path / "labels/1.png", np.array([[0, 255, 255, 0]]))
     with pytest.raises(
-        InputError, match=r"shows class 1; the values found are 0, 255: 255 is no c"
+        InputError, match=r"shows class 1; the values found are 0, 255: 255 means no c"
     ):
         main([str(tmp_path), "--labels", "labels", "--num-classes", "2", "--nproc", "1"])
     assert "values found: 0, 255; without class (255): 50.00%" in capsys.readouterr().out

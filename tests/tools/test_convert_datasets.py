@@ -83,7 +83,7 @@ def test_gta_damaged_files_are_listed_and_the_rest_done(tmp_path, capsys, keep):
     errors = capsys.readouterr().err
     assert status == 1
     assert f"{damaged} is truncated" in errors
-    assert "00003.png holds the value 77, which is no label id" in errors
+    assert "00003.png holds the value 77, which is not a label id" in errors
     assert "2 of 4 label files" in errors
     assert sorted(p.name for p in tmp_path.glob("labels/*_labelTrainIds.png")) == [
         "00000_labelTrainIds.png",
@@ -95,7 +95,7 @@ def test_gta_damaged_files_are_listed_and_the_rest_done(tmp_path, capsys, keep):
 def test_gta_colour_image_is_no_label_map(tmp_path):
     write_image(tmp_path / "labels/00000.png", (4, 6), np.random.default_rng(0))
     (problem,) = convert_gta(tmp_path).problems
-    assert "00000.png is no label map" in problem
+    assert "00000.png is not a label map" in problem
 
 
 def test_gta_label_of_another_size_than_its_image_is_not_drawn(tmp_path):
@@ -221,8 +221,8 @@ def test_cityscapes_group_labels_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"imgHeight": 32, "imgWi', "is no annotation of polygons"),
-        ("[]", "is no annotation of polygons"),
+        ('{"imgHeight": 32, "imgWi', "is not an annotation of polygons"),
+        ("[]", "is not an annotation of polygons"),
         ('{"imgHeight": 0, "imgWidth": 0, "objects": []}', "gives no size"),
         (json.dumps(annotation("road", "unicorn")), "names the label 'unicorn'"),
     ],

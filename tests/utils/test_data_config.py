@@ -129,7 +129,7 @@ def test_files_are_written_to_the_folder_of_the_run(tmp_path, name, value):
         (".yaml", "a: !!python/name:os.system", "YAML tags are not allowed"),
         (".yml", "a: !!python/module:planted", "YAML tags are not allowed"),
         (".yaml", "a: 2020-01-01", "a is a date: write it as a string"),
-        (".yaml", "1: 2", "it has a key 1, which is no name of a setting"),
+        (".yaml", "1: 2", "it has a key 1, which is not a name of a setting"),
         (".yaml", "a: &a [*a]", "more than 50 levels"),
         (".yaml", "a: [", "ParserError"),
     ],

@@ -57,7 +57,9 @@ class Panel:
 def check_chart_name(path: str | os.PathLike) -> None:
     """Raise InputError unless ``path`` has the suffix of a chart."""
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no name for a chart: it must end with {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{path} is not a valid name for a chart: it must end with {', '.join(SUFFIXES)}"
+        )
 
 
 def draw_curves(

@@ -60,7 +60,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
         else:
             found = sorted({log.parents[2] for log in path.glob(f"*/*/{SCALARS}")})
         if not found:
-            raise InputError(f"{path} is no run: there is no <time>/{SCALARS} in it")
+            raise InputError(f"{path} is not a run: there is no <time>/{SCALARS} in it")
         runs.update(dict.fromkeys(found))
     return list(runs)
 
@@ -104,7 +104,7 @@ def _read_log(path: Path) -> Curves:
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines):  # cut off when the run was killed
                 break
-            raise InputError(f"line {number} of {path} is no line of a log") from error
+            raise InputError(f"line {number} of {path} is not a line of a log") from error
         of_training = "iter" in row
         for name, value in row.items():
             number_like = isinstance(value, int | float)

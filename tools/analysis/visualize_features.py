@@ -62,7 +62,7 @@ def visualize_features(
         What is in ``pdd.json``, without "pdd" if that was not asked for.
 
     Raises:
-        InputError: for what the user can put right.
+        InputError: for mistakes in the input.
     """
     _check(parts, num_images, pixels)
     check_writable(out_dir, "--out")

@@ -32,7 +32,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     if report.num_failed:
         print(
             f"error: {failures(report)}; the others are converted, but no statistics were "
-            "written: put right what is listed and run this again",
+            "written: correct what is listed and run this again",
             file=sys.stderr,
         )
         return 1

@@ -108,7 +108,7 @@ class Section:
         """
         node = self.node.get(key)
         if not isinstance(node, dict):
-            found = "is no dict" if key in self.node else "is missing"
+            found = "is not a dict" if key in self.node else "is missing"
             raise InputError(f"{self.where(key)} {found}")
         return Section(node, self.where(key), self.not_for_training)
 

@@ -72,7 +72,7 @@ def test_a_last_line_that_was_cut_off_is_left_out_but_no_other(tmp_path):
     whole = log.read_bytes()
     for damage in (b"nonsense\n", b"\xff\xfe\n"):
         log.write_bytes(damage + whole)
-        with pytest.raises(InputError, match=f"line 1 of {log} is no line of a log"):
+        with pytest.raises(InputError, match=f"line 1 of {log} is not a line of a log"):
             read_run(tmp_path / "run")
 
 
@@ -83,7 +83,7 @@ def test_runs_are_found_one_by_one_or_by_their_folder(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     assert find_runs([str(b), str(tmp_path)]) == [b, a]
     for path in (tmp_path / "empty", tmp_path / "nowhere"):
-        with pytest.raises(InputError, match=f"{path} is no run: there is no <time>/vis_data/sca"):
+        with pytest.raises(InputError, match=f"{path} is not a run: there is no <time>/vis_da"):
             find_runs([str(path)])
     write_log(tmp_path / "new", "t")
     with pytest.raises(InputError, match="has logged nothing yet"):

@@ -175,7 +175,7 @@ def test_what_cannot_be_trained_can_be_tested(setting, value, reason):
     for exp in (4, 7):
         (found,) = reasons_of(exp, **{setting: value})
         assert found.startswith(reason)
-    assert reasons_of(1, uda="SePiCo") == ["uda is no dict"]
+    assert reasons_of(1, uda="SePiCo") == ["uda is not a dict"]
 
 
 def test_an_unknown_loss_or_augmentation_can_be_tested():
@@ -185,7 +185,7 @@ def test_an_unknown_loss_or_augmentation_can_be_tested():
     old["data"]["train"]["source"]["pipeline"].insert(5, {"type": "PhotoMetricDistortion"})
     translated, reasons = translate(old)
     assert reasons == [
-        "model.decode_head.loss_decode is no dict",
+        "model.decode_head.loss_decode is not a dict",
         "model.auxiliary_head.loss_decode.use_avg_pool is False, but there is only True here",
     ]
     assert translated["model"]["type"] == "EncoderDecoderProjector"

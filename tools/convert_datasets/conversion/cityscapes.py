@@ -79,7 +79,7 @@ def draw_train_ids(polygons: Path) -> np.ndarray:
     except InputError:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{polygons} is no annotation of polygons: {error}") from error
+        raise InputError(f"{polygons} is not an annotation of polygons: {error}") from error
 
 
 def _write_split_list(root: Path, split: str, polygons: Sequence[str]) -> None:

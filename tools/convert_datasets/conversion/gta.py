@@ -27,13 +27,13 @@ def read_gta_label(path: str) -> np.ndarray:
     """Read label ids as train ids (H, W) uint8; 255 stays.
 
     Raises:
-        UnfitLabel: if the file holds a value that is no label id.
+        UnfitLabel: if the file holds a value that is not a label id.
         InputError: if it is damaged.
     """
     label_ids = read_label(path)
     strange = np.flatnonzero(count_values(label_ids)[NUM_LABEL_IDS:IGNORE_INDEX]) + NUM_LABEL_IDS
     if strange.size:
-        fault = f"which is no label id (0-{NUM_LABEL_IDS - 1}): extract GTA's labels again"
+        fault = f"which is not a label id (0-{NUM_LABEL_IDS - 1}): extract GTA's labels again"
         message = f"{path} holds the value {strange[0]}, {fault}"
         raise UnfitLabel(message, fault, strange.tolist())
     return cv2.LUT(label_ids, train_id_table())

@@ -34,7 +34,7 @@ def read_synthia_label(path: str) -> np.ndarray:
     ids = read_16_bit_image(path)[..., -1]
     largest = int(ids.max())
     if largest >= NUM_SYNTHIA_IDS:
-        fault = f"which is no id of SYNTHIA (0-{NUM_SYNTHIA_IDS - 1}): extract GT/LABELS again"
+        fault = f"which is not an id of SYNTHIA (0-{NUM_SYNTHIA_IDS - 1}): extract GT/LABELS again"
         message = f"{path} holds the value {largest}, {fault}"
         raise UnfitLabel(message, fault, np.unique(ids[ids >= NUM_SYNTHIA_IDS]).tolist())
     return cv2.LUT(ids.astype(np.uint8), train_id_table(SYNTHIA_ID_TO_TRAIN_ID))
