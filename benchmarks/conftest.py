@@ -1,4 +1,4 @@
-"""Two threads for every benchmark, and a table in Markdown of what was measured."""
+"""Use two threads for every benchmark, and print a Markdown table of the measurements."""
 
 import os
 import time
@@ -23,11 +23,11 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times as long the baseline takes."""
+        """Time of the baseline divided by the time of the function."""
         return self.baseline_seconds / self.seconds
 
     def markdown(self) -> str:
-        """The row in the table."""
+        """Format the row of the table."""
         cells = [self.name, f"{1e3 * self.seconds:.1f} ms"]
         if self.baseline:
             cells += [f"{self.baseline}: {1e3 * self.baseline_seconds:.1f} ms", f"{self.ratio:.1f}"]
@@ -52,7 +52,7 @@ def two_threads():
 def measure(benchmark, request) -> Callable[..., Row]:
     """``measure(name, run)``: time a function, and with ``than=(name, function)`` a baseline too.
 
-    The two take turns, so that whatever else the machine does weighs on both, and the fastest
+    The two alternate, so that other load on the machine affects both, and the fastest
     round of each counts, the one least disturbed.
     """
 

@@ -1,7 +1,7 @@
 """Measure how fast training data are loaded, and whether a step would have to wait for them.
 
-Data that a config names and that are not there are drawn for the measurement: few files, in the
-format and at the size of the real data set.
+Missing data of a config are drawn for the measurement: few files, in the format and at the size of
+the real data set.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from mmseg.utils import InputError, check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the data benchmark."""
+    """Add the options of the data benchmark."""
     add = parser.add_argument
     add("--workers", type=int, metavar="W", help="loading processes (the config's)")
     add("--batches", type=int, default=50, metavar="K", help="measured batches (50)")

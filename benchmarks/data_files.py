@@ -1,4 +1,4 @@
-"""Data to load: what a config names, and stand-ins of real format and size for what is missing."""
+"""Data to load: those of a config, or drawn data of real format and size if they are missing."""
 
 import copy
 import tempfile
@@ -100,7 +100,7 @@ def with_data(
 
 
 def _picture(scene: Scene, domain: Domain, rng: np.random.Generator) -> tuple[np.ndarray, Polygons]:
-    """A scene as an image (H, W, 3) uint8 and its annotation, both enlarged."""
+    """Draw a scene as an image (H, W, 3) uint8 and its annotation, both enlarged."""
     image = render(scene, domain, rng)
     size = image.shape[1] * ENLARGED, image.shape[0] * ENLARGED
     return cv2.resize(image, size), [(name, ENLARGED * p) for name, p in scene_polygons(scene)]

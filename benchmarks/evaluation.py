@@ -1,4 +1,4 @@
-"""How fast a config's test images are predicted and scored, and the memory of one large photo."""
+"""Measure the speed of evaluation, and the memory for one large photo."""
 
 import multiprocessing
 import tempfile
@@ -97,7 +97,7 @@ def images_to_evaluate(
 
 
 def measure_apart(cfg: Config, *arguments: Any) -> dict[str, Any]:
-    """:func:`measure_evaluation` in a new process, whose memory nothing else has raised."""
+    """Run :func:`measure_evaluation` in a new process, so that its peak memory is meaningful."""
     start = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=start, initializer=end_with_parent) as pool:
         result = pool.submit(_measure, cfg.to_dict(), *arguments).result()
@@ -207,7 +207,7 @@ class _TimedLoader:
 
 
 def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.device) -> str:
-    """Predict a square photo in a new process, whose memory nothing else has raised.
+    """Predict a square photo in a new process, so that its peak memory is meaningful.
 
     Args:
         cfg: holds ``model`` and ``test_dataloader``.
@@ -242,7 +242,7 @@ def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.
 
 
 def _photo(side: int) -> np.ndarray:
-    """A smooth picture, (side, side, 3) uint8: its file is small."""
+    """Make a smooth picture, (side, side, 3) uint8, which gives a small file."""
     ramp = np.linspace(0, 255, side).astype(np.uint8)
     photo = np.empty((side, side, 3), np.uint8)
     photo[..., 0], photo[..., 1], photo[..., 2] = ramp, ramp[:, None], ramp[::-1]

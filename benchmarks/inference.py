@@ -46,7 +46,7 @@ class EvaluationSettings:
                 raise InputError(f"--{option} {value}: must be at least {least}")
 
     def describe(self) -> str:
-        """In words, for people."""
+        """Describe the settings in words."""
         words = [f"batch {self.batch_size}", f"{self.workers} workers", self.precision]
         words += ["compiled"] if self.compile else []
         words += ["channels last"] if self.channels_last else []
@@ -56,7 +56,7 @@ class EvaluationSettings:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the inference benchmark."""
+    """Add the options of the inference benchmark."""
     add = parser.add_argument
     add("--checkpoint", metavar="FILE", help="of the config; default: random weights")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")

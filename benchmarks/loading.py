@@ -24,7 +24,7 @@ from .machine import machine
 from .measure import title
 from .step import note
 
-# What transforms do, for people; others go by their class.
+# Descriptions of transforms; others are named by their class.
 STAGES = {
     "LoadImageFromFile": "decode image",
     "LoadAnnotations": "decode label",
@@ -98,7 +98,7 @@ def measure_loading(
 
 
 def build_loader(cfg: Config, workers: int | None = None) -> DataLoader:
-    """The config's ``train_dataloader``; its memory is pinned only where there is a GPU."""
+    """Build the config's ``train_dataloader``, with pinned memory only if there is a GPU."""
     init_default_scope("mmseg")
     settings = copy.deepcopy(cfg.train_dataloader)
     if workers is not None:
@@ -142,7 +142,7 @@ def time_stages(loader: DataLoader, samples: int) -> tuple[Seconds, float]:
 
 @contextmanager
 def _timed_transforms(dataset: UDADataset) -> Iterator[Seconds]:
-    """Count, in what is yielded, the seconds that the transforms of both domains take."""
+    """Yield a counter of the seconds that the transforms of both domains take."""
     pipelines = {"source": dataset.source.pipeline}
     if dataset.target is not None:
         pipelines["target"] = dataset.target.pipeline

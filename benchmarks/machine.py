@@ -1,4 +1,4 @@
-"""What is measured on, and how fast it could be."""
+"""Describe the machine of a measurement, and its peak speed."""
 
 import platform
 import re
@@ -46,7 +46,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def hardware(device: torch.device) -> str:
-    """The model of the GPU or the CPU."""
+    """Return the model of the GPU or the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo")
@@ -56,7 +56,7 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """The project's commit in short, "unknown" outside of a clone."""
+    """Return the short commit of the project, or "unknown" outside of a clone."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

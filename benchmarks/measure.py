@@ -1,6 +1,6 @@
 """Measure training steps of a config, in this process or in one for each setting.
 
-In a process of its own, nothing else has raised the peak memory:
+A separate process makes the peak memory meaningful:
 ``python -m benchmarks.measure CONFIG REQUEST RESULT`` is such a process.
 """
 
@@ -116,7 +116,7 @@ def spread(seconds: list[float]) -> dict[str, Any]:
 
 
 def sized(cfg: Config, crop: int) -> Config:
-    """A copy of a config whose method works on square crops.
+    """Copy a config, and make its method work on square crops.
 
     Raises:
         InputError: the config has no method to train.
@@ -145,7 +145,7 @@ def synthetic_batches(model: UDADecorator, workload: Workload) -> list[dict[str,
 
 
 def title(cfg: Config) -> str:
-    """What is measured: an experiment, or the name of the config's file."""
+    """Name what is measured: an experiment, or the file of the config."""
     if "exp" in cfg:
         return f"experiment {cfg.exp}"
     return Path(cfg.filename).name if cfg.filename else cfg.model.type
@@ -208,7 +208,7 @@ def compare(
 def measure_apart(
     cfg: Config, workload: Workload, settings: TrainingSettings, device: torch.device, name: str
 ) -> dict[str, Any]:
-    """:func:`measure_training` in a new process.
+    """Run :func:`measure_training` in a new process.
 
     Args:
         name: of the settings, for errors.
@@ -237,7 +237,7 @@ def measure_apart(
 
 
 def reason_of(status: int, stderr: str) -> str:
-    """Why a process has ended with this status, in one line."""
+    """Describe in one line why a process has ended with this status."""
     if status < 0:
         killed = " (for want of memory?)" if -status == signal.SIGKILL else ""
         return f"its process was ended by {signal.Signals(-status).name}{killed}"
@@ -248,7 +248,7 @@ def reason_of(status: int, stderr: str) -> str:
 def answer(
     config: str | os.PathLike, request: str | os.PathLike, result: str | os.PathLike
 ) -> None:
-    """What the other process does: measure as the request says, and write the result."""
+    """Measure in the other process as the request says, and write the result."""
     asked = json.loads(Path(request).read_text())
     cfg = load_config(config)
     workload, settings = Workload(**asked["workload"]), TrainingSettings(**asked["settings"])

@@ -19,7 +19,7 @@ Result = Mapping[str, Any]
 
 
 def write_json(path: str | os.PathLike, result: Result) -> None:
-    """Write a result, whole or not at all."""
+    """Write a result atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n")
 
@@ -34,7 +34,7 @@ def machine_line(machine: Result) -> str:
 
 
 def workload_line(result: Result) -> str:
-    """What a training benchmark has run."""
+    """Describe the workload of a training benchmark."""
     work = result["workload"]
     contrast = f" from step {work['start_contrast']} on" if work["start_contrast"] else ""
     return (
@@ -125,7 +125,7 @@ def _legend(columns: Sequence[Result]) -> str:
 
 
 def ratios(first: Result, second: Result) -> dict[str, float]:
-    """How many times as much time and memory the first takes."""
+    """Divide the time and the memory of the first by those of the second."""
     memory = [next(iter(each["peak_memory_mib"].values())) for each in (first, second)]
     return {
         "time": first["seconds"]["median"] / second["seconds"]["median"],
@@ -141,7 +141,7 @@ idle while it waits for a batch."""
 
 
 def loading_text(result: Result) -> str:
-    """The stages of making a sample, rates, and what a step waits for."""
+    """Format the stages of making a sample, rates, and waiting times of a step."""
     stages = result["stages"]
     names = list(dict.fromkeys(name for each in stages.values() for name in each))
     total = sum(sum(each.values()) for each in stages.values())
@@ -241,7 +241,7 @@ UNTIMED = "memory-"
 
 
 def summary(folder: str | Path) -> str:
-    """A table of all training results, their ratios, and the texts of all other rows.
+    """Format a table of all training results, their ratios, and the texts of other results.
 
     Args:
         folder: of ``NAME.json`` files, and of ``NAME.txt`` files with what was printed.
@@ -280,7 +280,7 @@ def summary(folder: str | Path) -> str:
 def training_row(
     result: Mapping[str, Any], prefix: str = "", timed: bool = True
 ) -> tuple[str, ...]:
-    """The cells of one training result under :data:`HEADER`.
+    """Format the cells of one training result under :data:`HEADER`.
 
     Args:
         prefix: of the setting. timed: whether its times are those of a device of its own.

@@ -188,7 +188,7 @@ def synthetic_batch(
     seed: int = 0,
     crops_target: bool = True,
 ) -> dict[str, dict[str, Any]]:
-    """A batch of both domains, collated, on the CPU.
+    """Make a collated batch of both domains on the CPU.
 
     Args:
         num_classes: every one of them is in each label, if there are not more than blocks.
@@ -225,7 +225,7 @@ def synthetic_batch(
 
 
 def pinned(batch: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The batch in page-locked memory, as a data loader for a GPU hands it over."""
+    """Copy the batch to page-locked memory, as a data loader for a GPU does."""
     return {
         name: {key: [each.pin_memory() for each in values] for key, values in domain.items()}
         for name, domain in batch.items()

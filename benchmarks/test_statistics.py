@@ -10,7 +10,7 @@ from mmseg.models.utils import ProtoEstimator
 N, A, C = 51200, 512, 19
 MAX_SECONDS, MAX_MB = 0.4, 250
 
-# A process of its own, whose peak nothing else has raised. (ru_maxrss would start from the peak of
+# A separate process makes the peak meaningful. (ru_maxrss would start from the peak of
 # the process that started it.) The peak is at least what was resident before, so the difference is
 # the extra memory or more.
 MEMORY = f"""
@@ -34,7 +34,7 @@ print((peak - resident) * 1024 / 1e6)
 
 
 def extra_megabytes() -> float:
-    """Peak memory of one update beside its inputs (Linux)."""
+    """Measure the peak memory of one update without its inputs (Linux)."""
     command = [sys.executable, "-c", MEMORY]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

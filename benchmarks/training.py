@@ -69,14 +69,14 @@ class TrainingSettings:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any], *changes: Mapping[str, Any]) -> "TrainingSettings":
-        """The settings of a config's training, with changes, of which later ones win."""
+        """Return the settings of a config's training with changes, of which later ones win."""
         settings = dict(cfg.get("performance") or {})
         for change in changes:
             settings |= change
         return cls(**settings)
 
     def performance(self) -> dict[str, Any]:
-        """The ``performance`` of a config."""
+        """Return the ``performance`` of a config."""
         return {
             key: value
             for key, value in asdict(self).items()
@@ -84,7 +84,7 @@ class TrainingSettings:
         }
 
     def describe(self) -> str:
-        """In words, for people."""
+        """Describe the settings in words."""
         words = [self.precision, "compiled" if self.compile else "eager"]
         words += ["channels last"] if self.channels_last else []
         words += ["activation checkpointing"] if self.activation_checkpointing else []
@@ -97,7 +97,7 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the training benchmark."""
+    """Add the options of the training benchmark."""
     defaults = Workload()
     add = parser.add_argument
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
@@ -162,7 +162,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of the settings."""
+    """Return the settings that the command line chooses."""
     names: tuple[str, ...] = ("precision", "compile", "channels_last", "activation_checkpointing")
     values: dict[str, Any] = {name: getattr(args, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
