@@ -154,7 +154,7 @@ class Domain:
     night: Night | None = None
 
     def colours(self, kind: str) -> tuple[Colour, ...]:
-        """The colours of ``kind``."""
+        """Return the colours of ``kind``."""
         return self.palette.get(kind, PALETTE[kind])
 
 

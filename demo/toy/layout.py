@@ -45,7 +45,7 @@ class Street:
     crossing: list[Thing]
 
     def scene(self) -> Scene:
-        """What the camera sees."""
+        """The scene that the camera sees."""
         within = self.standing + self.people + self.traffic
         near = far_to_near(self.plan, self.beside, within, self.crossing)
         return Scene(self.camera, self.backdrop + near)
@@ -112,7 +112,7 @@ def another_day(street: Street, rng: np.random.Generator) -> Street:
 
 
 def random_plan(rng: np.random.Generator) -> Plan:
-    """The street's widths, and whether another street crosses it."""
+    """Draw the widths of the street, and whether another street crosses it."""
     half, shift = rng.uniform(3.3, 4.3), rng.uniform(-0.9, 0.9)
     crossing = rng.uniform(15, 24) if rng.random() < 0.55 else None
     verge = rng.uniform(0.8, 2.6) if rng.random() < 0.55 else 0.0
@@ -145,7 +145,7 @@ def far_to_near(
 
 
 def on_crossing(plan: Plan, z: float) -> bool:
-    """Whether ``z`` lies on the cross street or its sidewalks."""
+    """Tell whether ``z`` is on the cross street or its sidewalks."""
     if plan.crossing is None:
         return False
     return plan.crossing - 1.5 < z < plan.crossing + plan.crossing_width + 2.0

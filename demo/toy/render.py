@@ -48,7 +48,7 @@ BEAM_COLOUR = (255, 244, 214)
 
 
 def render(scene: Scene, domain: Domain, rng: np.random.Generator) -> np.ndarray:
-    """A scene as an RGB image (H, W, 3) uint8."""
+    """Render a scene as an RGB image (H, W, 3) uint8."""
     height, width = scene.camera.height, scene.camera.width
     size = (height * SUPERSAMPLING, width * SUPERSAMPLING)
     canvas = np.zeros((*size, 3), np.uint8)

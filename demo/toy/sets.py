@@ -3,7 +3,7 @@
 A new set is a new row of :data:`TOY_SETS`, with a function that draws one image and writes it as
 the real data set would hold it (:mod:`.writers`).
 
-``toy.json`` beside the sets says which are complete, and from which settings each was made; a set
+``toy.json`` next to the sets says which are complete, and from which settings each was made; a set
 is struck off before it is touched and entered when the last of its files is written.
 """
 
@@ -83,7 +83,7 @@ class ToySet:
 
     Args:
         drawing: Raise this when the files come out otherwise for the same settings and looks: sets
-            of before are then made anew.
+            of before are then made again.
         looks: The domains it shows.
         splits: Its parts by name.
         draw: Draws image ``index`` of a split and writes it below the set's folder.
@@ -262,7 +262,7 @@ def make_toy_data(
 
 
 def has_toy_data(root: str | Path, sets: Sequence[str] = DEFAULT_SETS) -> bool:
-    """Whether ``root`` holds these sets complete, of whatever settings."""
+    """Tell whether ``root`` contains these sets completely, of any settings."""
     _check_names(sets)
     return set(sets) <= set(_read_marker(Path(root)) or {})
 
@@ -276,7 +276,7 @@ def _check_names(sets: Sequence[str]) -> None:
 
 
 def _check_is_ours(root: Path) -> None:
-    """That nothing but toy data would be lost."""
+    """Check that only toy data would be overwritten."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file: give a folder for the toy data")
     if root.exists() and any(root.iterdir()) and _read_marker(root) is None:
@@ -307,7 +307,7 @@ def _recipe(name: str, settings: ToySettings) -> dict:
 
 
 def _read_marker(root: Path) -> dict | None:
-    """The recipes of the complete sets; None if there is no marker."""
+    """Read the recipes of the complete sets; None if there is no marker."""
     try:
         marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -322,7 +322,7 @@ def _write_marker(root: Path, sets: dict) -> None:
 
 
 def _is_complete(root: Path, name: str, settings: ToySettings) -> bool:
-    """Whether the marker names this recipe and no image or label was removed since."""
+    """Tell whether the marker names this recipe, and all images and labels exist."""
     if (_read_marker(root) or {}).get(name) != _recipe(name, settings):
         return False
     toy_set = TOY_SETS[name]

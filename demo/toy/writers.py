@@ -51,7 +51,7 @@ def label_ids() -> dict[str, int]:
 
 @cache
 def label_palette() -> tuple[int, ...]:
-    """The colours of the label ids as a flat PNG palette."""
+    """Return the colours of the label ids as a flat PNG palette."""
     from cityscapesscripts.helpers.labels import id2label
 
     colours = [id2label[number].color for number in sorted(label_ids().values())]
@@ -164,7 +164,7 @@ def write_correspondence(root: Path, count: int) -> None:
 
 
 def night_frame(split: str, index: int) -> str:
-    """``<split>/night/<drive>/<drive>_frame_000001``."""
+    """Name a night image: ``<split>/night/<drive>/<drive>_frame_000001``."""
     drive, number = _turn(DRIVES[split], index)
     return f"{split}/night/{drive}/{drive}_frame_{number + 1:06d}"
 
