@@ -94,7 +94,8 @@ def test_on_a_cpu_memory_is_kept_while_it_predicts(world):
     evaluate(cfg, checkpoint, SCORE, device="cpu")
     handle.remove()
     assert min(kept) < 0.01
-    assert min(found()) > 1 / 1024  # a huge page, where all have them, counts as one
+    # Given back afterwards. A huge page, where all have them, counts as one.
+    assert max(found()) > 1 / 1024
 
 
 def test_predictions_as_train_ids_and_as_pictures(world, tmp_path):
