@@ -57,11 +57,14 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 def _groups(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Split parameters into groups of neighbours that are cast together."""
-    groups: list[list[nn.Parameter]] = [[]]
+    groups: list[list[nn.Parameter]] = []
+    room = 0
     for parameter in parameters:
-        if sum(each.numel() for each in groups[-1]) >= GROUP:
+        if room <= 0:
             groups.append([])
+            room = GROUP
         groups[-1].append(parameter)
+        room -= parameter.numel()
     return groups
 
 
