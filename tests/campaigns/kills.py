@@ -90,10 +90,11 @@ def killed(process: int, moment: float) -> bool:
 
 
 def disturbed_run(cfg: Config, work_dir: Path, seconds: float, rng: random.Random) -> int:
-    """Train with up to :data:`KILLS` kills within ``seconds`` of a start; return their number."""
+    """Train with up to :data:`KILLS` kills within the time of a whole run; return their number."""
     kills = 0
     while True:
-        moment = rng.uniform(0, seconds) if kills < KILLS else float("inf")
+        # What is resumed has less to do: later moments would often come too late.
+        moment = rng.uniform(0, 0.7 * seconds) if kills < KILLS else float("inf")
         if not killed(start(cfg, work_dir), moment):
             return kills
         kills += 1
