@@ -82,7 +82,7 @@ def test_options_in_the_text_exist(page):
     known = FOREIGN | options("run_experiments").union(*map(options, TOOLS))
     known |= options("tools.submit", "dark_zurich") | options("tools.submit", "check")
     known |= options("tools.benchmark", "inference") | options("tools.benchmark", "data")
-    known |= options("tests.campaigns.kills")
+    known |= options("tests.campaigns.kills") | options("benchmarks.ranks")
     assert set(OPTION.findall(PAGES[page])) <= known
 
 

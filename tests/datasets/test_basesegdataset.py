@@ -126,7 +126,7 @@ def test_image_without_label(tmp_path):
 
 def test_labels_need_classes(tmp_path):
     make_gta(tmp_path)
-    with pytest.raises(InputError, match="knows no classes"):
+    with pytest.raises(InputError, match="reads labels but has no classes"):
         BaseSegDataset(str(tmp_path), LABELLED, img_suffix=".png")
     assert len(BaseSegDataset(str(tmp_path), {"img_path": "images"}, img_suffix=".png")) == 4
 

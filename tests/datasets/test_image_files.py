@@ -135,7 +135,7 @@ REFUSED = {
     "pgm": (saved(GREY, "PPM"), "it is a PPM file; save it as PNG"),
     "pages": (saved(GREY, "TIFF", save_all=True, append_images=[GREY]), "several pages or frames"),
     "frames": (saved(GREY, "PNG", save_all=True, append_images=[DEEP.convert("L")]), "several pag"),
-    "float": (saved(Image.fromarray(values(4).astype(np.float32)), "TIFF"), "are no integers"),
+    "float": (saved(Image.fromarray(values(4).astype(np.float32)), "TIFF"), "are not integers"),
     "white is 0": (tiff(values(8), 8, 0), "a TIFF that counts from white; save it as PNG"),
     "16 bits above 255": (
         saved(Image.fromarray(values(8).astype(np.uint16) * 7), "PNG"),

@@ -124,7 +124,11 @@ def test_files_are_written_to_the_folder_of_the_run(tmp_path, name, value):
         (".json", '{"_base_": 3}', "its _base_ 3 is not a .json"),
         (".json", '{"a": ["{{$HOME:x}}"]}', r"a\[0\] is '{{\$HOME:x}}': only .py configs have {{"),
         (".json", '{"a": "{{ fileDirname }}"}', "only .py configs have {{templates}}"),
-        (".json", '{"a": {"b\': __import__(\'os\') #": 1}}', "a has a key .* no name of a setting"),
+        (
+            ".json",
+            '{"a": {"b\': __import__(\'os\') #": 1}}',
+            "a has a key .* not a name of a setting",
+        ),
         (".yaml", "a: !!python/object/apply:os.system ['touch ran']", "YAML tags are not allowed"),
         (".yaml", "a: !!python/name:os.system", "YAML tags are not allowed"),
         (".yml", "a: !!python/module:planted", "YAML tags are not allowed"),
