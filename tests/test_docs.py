@@ -87,7 +87,7 @@ def test_options_in_the_text_exist(page):
 
 
 def test_messages_to_look_up_are_printed_by_the_code():
-    sources = [*ROOT.glob("mmseg/**/*.py"), *ROOT.glob("tools/*.py")]
+    sources = [*ROOT.glob("mmseg/**/*.py"), *ROOT.glob("tools/**/*.py")]
     texts = [string for path in sources for string in strings(ast.parse(path.read_text()))]
     texts.append((ROOT / "Makefile").read_text())
     rows = re.findall(r"^\| (.*?) \|", PAGES["docs/troubleshooting.md"], re.M)

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     if bool(args.input) == bool(args.from_hub):
         raise InputError("name what to convert: either IN and OUT, or --from-hub NAME and OUT")
     # Late: --help and usage errors are fast.
-    from mmseg.models.backbones.convert_file import convert_file, download
+    from tools.conversion.pretrained_files import convert_file, download
 
     done = convert_file(download(args.from_hub) if args.from_hub else args.input, args.output)
     conversion = done.conversion

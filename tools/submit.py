@@ -19,7 +19,7 @@ from mmseg.utils.options import (
     size_in_pixels,
 )
 
-# Keys of mmseg.evaluation.submission.BENCHMARKS, whose import is slow.
+# Keys of tools.submission.servers.BENCHMARKS, whose import is slow.
 BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Cityscapes"}
 
 
@@ -80,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _submit(args: argparse.Namespace) -> int:
     cfg = load_config(args.config, args.cfg_options)
-    from mmseg.apis.submit import submit  # late: --help and bad configs are fast
     from mmseg.engine.performance import Performance
+    from tools.submission.submit import submit  # late: --help and bad configs are fast
 
     report = submit(
         args.command,
@@ -102,7 +102,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from mmseg.evaluation.submission_check import check_submission  # late: --help is fast
+    from tools.submission.check import check_submission  # late: --help is fast
 
     if args.images and args.size:
         raise InputError("--images gives the sizes already: leave out --size")

@@ -10,15 +10,12 @@ from .report import (
     side_by_side,
     summary_of,
 )
-from .submission_check import SubmissionReport, check_submission
 from .writers import PredictionWriter
 
 __all__ = [
     "ClassScores",
     "IoUMetric",
     "PredictionWriter",
-    "SubmissionReport",
-    "check_submission",
     "comparison_table",
     "condition_table",
     "confusion_matrix",

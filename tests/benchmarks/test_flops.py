@@ -8,8 +8,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from benchmarks.measure import sized
 from benchmarks.step import count_step_flops, step_counter, synthetic_batch
-from mmseg.apis.complexity import count_cost
 from tests.benchmarks.small_training import SIDE, small_config
+from tools.analysis.complexity import count_cost
 
 
 def flops_of(layer: nn.Module, *shape: int, needs_gradient: bool = True) -> int:

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.evaluation.submission import BENCHMARKS
 from tests.apis.pixel_world import write_world
-from tests.evaluation.submissions import night_files, png, renamed, write_zip
 from tests.tools.failing import error_of
+from tests.tools.submission.submissions import night_files, png, renamed, write_zip
 from tools import submit as tool
 from tools import test as other_tool
+from tools.submission.servers import BENCHMARKS
 from tools.submit import main
 
 

@@ -17,7 +17,7 @@ from mmseg.datasets.image_files import count_values, decode_label
 from mmseg.utils import InputError
 from mmseg.utils.jobs import with_progress
 
-from .submission import (
+from .servers import (
     ANYWHERE,
     BENCHMARKS,
     CONFIDENCE,
@@ -104,7 +104,7 @@ def check_submission(
         path: path of the zip.
         benchmark: key of ``BENCHMARKS``; None: recognised by the names of the files.
         images: names and sizes of the test images, as of
-            :func:`~mmseg.evaluation.submission.image_sizes`, or the folder of these images. None:
+            :func:`~tools.submission.servers.image_sizes`, or the folder of these images. None:
             number and size must be those of the real test set.
         size: (width, height) of all images, if ``images`` is None.
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mmseg.models.backbones import mix_transformer as mit
+from mmseg.models.backbones.convert import LAYOUTS, Conversion, convert
+from mmseg.models.backbones.pretrained import HUB_FILES, check_weights, read_tensors
+from mmseg.models.backbones.resnet import ARCHITECTURES, Bottleneck, ResNetV1c
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import save_checkpoint
-
-from . import mix_transformer as mit
-from .convert import LAYOUTS, Conversion, convert
-from .pretrained import HUB_FILES, check_weights, read_tensors
-from .resnet import ARCHITECTURES, Bottleneck, ResNetV1c
 
 MIT_SIZES = (mit.mit_b0, mit.mit_b1, mit.mit_b2, mit.mit_b3, mit.mit_b4, mit.mit_b5)
 

@@ -11,13 +11,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg.apis.init_model import without_pretrained
 from mmseg.config_check import check_config
 from mmseg.evaluation.report import align
 from mmseg.models.segmentors import EncoderDecoder, EncoderDecoderProjector, segmentors_of
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
-
-from .init_model import without_pretrained
 
 
 @dataclass(frozen=True)

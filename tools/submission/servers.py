@@ -16,9 +16,8 @@ from pathlib import Path
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID
 from mmseg.datasets.image_files import image_size
 from mmseg.datasets.listing import list_files
+from mmseg.evaluation.writers import prediction_name
 from mmseg.utils import InputError
-
-from .writers import prediction_name
 
 Size = tuple[int, int]
 

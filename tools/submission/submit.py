@@ -15,6 +15,15 @@ from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmseg.apis.evaluate import DATA_PARTS
+from mmseg.apis.inference import keeping_confidence
+from mmseg.apis.init_model import (
+    check_trained_classes,
+    class_weights_used,
+    init_predictor,
+    select_device,
+)
+from mmseg.apis.test_data import test_loader
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
 from mmseg.datasets.evaluation_sets import submission_set
@@ -23,7 +32,15 @@ from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.engine import predictions, written
 from mmseg.evaluation.report import class_weights_text
-from mmseg.evaluation.submission import (
+from mmseg.evaluation.writers import prediction_name
+from mmseg.models.segmentors import segmentors_of
+from mmseg.models.segmentors.prediction import ClassWeights
+from mmseg.structures import SegDataSample
+from mmseg.utils import InputError, atomic_path, check_writable
+from mmseg.utils.checkpoint import Role
+from mmseg.utils.memory import freed_memory_kept
+from tools.submission.check import SubmissionReport, check_submission
+from tools.submission.servers import (
     ANYWHERE,
     CONFIDENCE,
     INVALID,
@@ -32,19 +49,6 @@ from mmseg.evaluation.submission import (
     benchmark_named,
     image_sizes,
 )
-from mmseg.evaluation.submission_check import SubmissionReport, check_submission
-from mmseg.evaluation.writers import prediction_name
-from mmseg.models.segmentors import segmentors_of
-from mmseg.models.segmentors.prediction import ClassWeights
-from mmseg.structures import SegDataSample
-from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.utils.checkpoint import Role
-from mmseg.utils.memory import freed_memory_kept
-
-from .evaluate import DATA_PARTS
-from .inference import keeping_confidence
-from .init_model import check_trained_classes, class_weights_used, init_predictor, select_device
-from .test_data import test_loader
 
 
 def submit(

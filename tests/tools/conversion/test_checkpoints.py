@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg.apis.convert_checkpoint import convert_checkpoint, publish_model
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
 from tests.apis.color_world import method_model, plain_model, prefixed, weights, write_world
 from tools import test as test_tool
+from tools.conversion.checkpoints import convert_checkpoint, publish_model
 
 META = {
     "epoch": 1,

@@ -10,9 +10,9 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors.torch import save_file
 
 from mmseg.models.backbones import ResNetV1c, load_pretrained, mit_b0, mit_b1
-from mmseg.models.backbones.convert_file import convert_file, download
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
+from tools.conversion.pretrained_files import convert_file, download
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,8 @@ import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official
 from PIL import Image
 
-from mmseg.evaluation.submission import BENCHMARKS, image_sizes, images_below
-from mmseg.evaluation.submission_check import check_submission
 from mmseg.utils import InputError
-from tests.evaluation.submissions import (
+from tests.tools.submission.submissions import (
     CITY_IMAGES,
     CONFIDENCE,
     INVALID,
@@ -27,6 +25,8 @@ from tests.evaluation.submissions import (
     without,
     write_zip,
 )
+from tools.submission.check import check_submission
+from tools.submission.servers import BENCHMARKS, image_sizes, images_below
 
 NIGHT_SIZES = dict.fromkeys(NIGHT_IMAGES, SIZE)
 FIRST, SECOND = (f"{image}.png" for image in NIGHT_IMAGES)

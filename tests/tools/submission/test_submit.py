@@ -9,11 +9,8 @@ import torch
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
-from mmseg.apis.submit import submission_maps, submit
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, LABEL_ID_TO_TRAIN_ID
 from mmseg.datasets.evaluation_sets import EVALUATION_SETS
-from mmseg.evaluation.submission import BENCHMARKS
-from mmseg.evaluation.submission_check import check_submission
 from mmseg.utils import InputError
 from tests.apis.color_world import prefixed
 from tests.apis.pixel_world import (
@@ -25,6 +22,9 @@ from tests.apis.pixel_world import (
     write_world,
 )
 from tests.models.fcn_head import FCNHead
+from tools.submission.check import check_submission
+from tools.submission.servers import BENCHMARKS
+from tools.submission.submit import submission_maps, submit
 
 NIGHT = BENCHMARKS["dark_zurich"]
 NAMES = [f"{Path(frame).name}_rgb_anon.png" for frame in FRAMES]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mmseg.apis.complexity import PartCost, cost_comparison, cost_table, count_cost
 from mmseg.utils import InputError
 from tests.models.networks import DLV2, tiny
+from tools.analysis.complexity import PartCost, cost_comparison, cost_table, count_cost
 
 #: Multiplications a pixel: the stem on 1/2 of a side, four convolutions on 1/4, the head's two.
 STEM = 9 * (3 * 32 + 32 * 32 + 32 * 64)

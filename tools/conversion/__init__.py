@@ -1,0 +1,1 @@
+"""Checkpoints and pretrained weights in the layouts of other projects."""

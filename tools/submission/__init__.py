@@ -1,0 +1,1 @@
+"""Zips for test servers: how each wants its files, making them, checking them."""
