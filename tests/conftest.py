@@ -1,4 +1,4 @@
-"""What tests of the tools share: a small set of toy scenes and a training config on it."""
+"""Fixtures for tests of the tools: a few toy scenes and a config that trains on them."""
 
 import logging
 from pathlib import Path
@@ -48,14 +48,14 @@ def small_toy_data(tmp_path_factory, *sets: str) -> Path:
 
 @pytest.fixture
 def toy_config(toy_root, tmp_path) -> Config:
-    """The demo's SePiCo run on it, shrunken: 10 iterations of 64x64 crops, in ``tmp_path/run``."""
+    """The demo's SePiCo run, reduced to 10 iterations of 64x64 crops, in ``tmp_path/run``."""
     from tests.training import small_config
 
     return small_config(toy_root, tmp_path)
 
 
 class Listener(logging.Handler):
-    """Keeps what is logged."""
+    """A handler that keeps what is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class Listener(logging.Handler):
         self.records.append(record)
 
     def messages(self, level: int) -> list[str]:
-        """Those of this level, in order."""
+        """Return the messages of this level, in order."""
         return [record.getMessage() for record in self.records if record.levelno == level]
 
 
 @pytest.fixture
 def logged():
-    """A listener to mmengine's current logger."""
+    """A listener on mmengine's current logger."""
     listener, logger = Listener(), MMLogger.get_current_instance()
     logger.addHandler(listener)
     yield listener
@@ -80,7 +80,7 @@ def logged():
 
 @pytest.fixture
 def capture_only(monkeypatch):
-    """``torch.compile`` runs the captured graphs, forward and backward, without generating code."""
+    """Let ``torch.compile`` run captured graphs, forward and backward, without generating code."""
     from torch._dynamo.utils import counters
 
     compile_module = torch.nn.Module.compile
@@ -97,7 +97,7 @@ def capture_only(monkeypatch):
 
 @pytest.fixture
 def quick_start(monkeypatch):
-    """Leave out what takes mmengine seconds: compilers' versions, and configs in pretty lines."""
+    """Skip what takes mmengine seconds: asking compilers for versions, pretty-printing configs."""
 
     def plain_text(cfg: Config) -> str:
         return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())

@@ -1,4 +1,4 @@
-"""What a block of a test opens, and disks that are full."""
+"""Context managers that record opened files and simulate a full disk."""
 
 import resource
 import sys
@@ -14,7 +14,7 @@ def _note(event: str, args: tuple) -> None:
             paths.append(str(args[0]))
 
 
-# For the rest of the process: there is no way to remove one.
+# The hook stays for the rest of the process: Python cannot remove one.
 sys.addaudithook(_note)
 
 
@@ -31,7 +31,7 @@ def opened_files() -> Iterator[list[str]]:
 
 @contextmanager
 def full_disk(room: int) -> Iterator[None]:
-    """Let no file grow beyond ``room`` bytes in the block: writing more is an OSError."""
+    """Let no file grow beyond ``room`` bytes in the block: writing more raises an OSError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:

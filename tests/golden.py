@@ -22,7 +22,7 @@ def load_golden(name: str) -> Any:
 
 
 def tensor_by_name(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The value of one state-dict entry as a function of its name alone."""
+    """Compute the value of a state-dict entry from its name and shape alone."""
     noise = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     last = name.rsplit(".", 1)[-1]
     if last == "num_batches_tracked":

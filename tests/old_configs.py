@@ -1,4 +1,4 @@
-"""Configs of the authors' release in its schema: the recorded ones, and those of the other rows."""
+"""Configs of the authors' release in its schema: the recorded ones and their variants."""
 
 import json
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from tests.golden import DATA
 
 RECORDED = range(1, 9)
-# Experiment -> the recorded one that it is like, and its variant.
+# Experiment -> the recorded experiment that it resembles, and its variant.
 _LIKE = {exp: (exp - 8, None) for exp in range(9, 15)}
 _LIKE |= {15: (7, "BankCL"), 16: (7, "ProtoCL"), 17: (8, "BankCL"), 18: (8, "ProtoCL")}
 _MEMORY_LENGTH = 200
 
 
 def old_config(exp: int) -> dict[str, Any]:
-    """What the release resolves an experiment of the model zoo to.
+    """Return the config to which the release resolves an experiment of the model zoo.
 
     Args:
         exp: 1 to 8 are recorded. 9 to 14 are 1 to 6 with SYNTHIA as the source; 15 to 18 are 7 and

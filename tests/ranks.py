@@ -1,4 +1,4 @@
-"""One process that takes itself for a rank of several."""
+"""A single process that acts as one rank of several."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore  # registers i
 
 @contextmanager
 def as_rank(rank: int, world_size: int) -> Iterator[None]:
-    """Be this rank in the block, of a group whose communication does nothing."""
+    """Act as this rank in the block; communication in its group does nothing."""
     distributed.init_process_group("fake", rank=rank, world_size=world_size, store=FakeStore())
     try:
         yield

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mmengine.runner  # noqa: F401  (registers what comes with mmengine)
+import mmengine.runner  # noqa: F401  (registers mmengine's classes)
 from mmengine import registry as mmengine_registries
 from mmengine.registry import Registry
 
@@ -18,8 +18,8 @@ class Registered:
     """A class or function that a config can name.
 
     Attributes:
-        registry: where.
-        name: by which it is registered.
+        registry: the registry that holds it.
+        name: the name by which it is registered.
         target: the class or function.
     """
 
@@ -32,7 +32,7 @@ class Registered:
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """Its parameters by name; those that it hands on to its bases, too."""
+        """Return its parameters by name, including those that it passes to its base classes."""
         found: dict[str, inspect.Parameter] = {}
         bases = inspect.getmro(self.target) if inspect.isclass(self.target) else [self.target]
         for owner in bases:
@@ -48,7 +48,7 @@ class Registered:
 
 @functools.cache
 def registered() -> list[Registered]:
-    """Everything in the registries of mmseg and mmengine."""
+    """List everything in the registries of mmseg and mmengine."""
     modules = (mmseg_registries, mmengine_registries)
     registries = [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
     for registry in registries:
@@ -61,5 +61,5 @@ def registered() -> list[Registered]:
 
 
 def names_of_types() -> set[str]:
-    """The names of everything that is registered."""
+    """Return the names of everything that is registered."""
     return {each.name for each in registered()}

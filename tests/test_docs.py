@@ -1,4 +1,4 @@
-"""What the pages name exists: links, files, commands and their options."""
+"""Links, files, commands and options that the pages name exist."""
 
 import ast
 import contextlib
@@ -40,7 +40,7 @@ USERS_FILES = {"mine.py", "whole.py"}
 
 @cache
 def options(program: str, *first: str) -> set[str]:
-    """The options that ``--help`` of a command lists, behind its first argument if given."""
+    """Return the options that a command's ``--help`` lists, after its first argument if given."""
     name = program.removesuffix(".py").replace("/", ".")
     _, _, converter = name.partition("convert_datasets.")
     main = partial(convert, converter, "") if converter else import_module(name).main
@@ -100,7 +100,7 @@ def test_messages_to_look_up_are_printed_by_the_code():
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
-    """The strings of a module; what an f-string computes is an ellipsis."""
+    """Yield the strings of a module; an ellipsis stands for what an f-string computes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

@@ -1,4 +1,4 @@
-"""The experiments against the settings of the authors' release, and what they are made into."""
+"""The experiments compared with the settings of the authors' release, and their configs."""
 
 import json
 import shutil
@@ -23,14 +23,14 @@ from tests.training import written
 
 
 def plain(node: Any) -> Any:
-    """Without the difference between lists and tuples."""
+    """Turn tuples into lists, so that both compare equal."""
     if isinstance(node, dict):
         return {key: plain(value) for key, value in node.items()}
     return [plain(value) for value in node] if isinstance(node, list | tuple) else node
 
 
 def resolved(exp: int | str, folder: Path, bases: Path = experiments.BASES) -> dict:
-    """The settings of the only run of an experiment, without bases, which are in this folder."""
+    """Return the settings of an experiment's only run, with its bases in ``bases`` merged in."""
     (config,) = generate_experiment_cfgs(exp)
     config["_base_"] = [
         str(bases / Path(p).relative_to(experiments.BASES)) for p in config["_base_"]
@@ -40,7 +40,7 @@ def resolved(exp: int | str, folder: Path, bases: Path = experiments.BASES) -> d
 
 
 def settings(node: Any, path: str = "") -> dict[str, Any]:
-    """All values of a config by their dotted path."""
+    """Return all values of a config by dotted path."""
     if isinstance(node, dict) and node:
         children = node.items()
     elif isinstance(node, list) and any(isinstance(child, dict) for child in node):
@@ -52,7 +52,7 @@ def settings(node: Any, path: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_recorded_one(exp, tmp_path):
-    """Recorded before each value had one owner: what all experiments have, and the rest of each."""
+    """The record has the settings that all experiments share, and the rest of each."""
     recorded = json.loads((DATA / "resolved_configs.json").read_text())
     assert settings(resolved(exp, tmp_path)) == recorded["all"] | recorded[str(exp)]
 
@@ -85,16 +85,16 @@ def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_release(exp, tmp_path):
-    """That the translation heeds every setting is tested in tests/utils/legacy_config."""
+    """tests/utils/legacy_config tests that the translation heeds every setting."""
     found = resolved(exp, tmp_path)
     translated, unknown = translate(old_config(exp))
     expected = plain(translated)
     assert unknown == []
-    # Computed from the training weights there, rounded to float32 here.
+    # The release computes it from the training weights; here it is rounded to float32.
     weights = [each["model"]["segmentor"]["test_cfg"] for each in (found, expected)]
     weights = [test_cfg.pop("class_weight", None) for test_cfg in weights]
     assert weights[0] == pytest.approx(weights[1], abs=1e-6)
-    # What a data set says itself is not in our configs.
+    # Our configs leave out what a data set's class says itself.
     target = found["train_dataloader"]["dataset"]["target"]
     target["ignored_edges"] = list(DATASETS.get(target["type"]).IGNORED_EDGES)
     assert (weights[0] is not None) == (found["model"]["type"] == "SePiCoDark")

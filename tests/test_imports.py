@@ -1,4 +1,4 @@
-"""The order of the layers: who may import whom, read from the sources, imports in functions too."""
+"""The order of the layers: who may import whom, including imports within functions."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What a folder or file may import of the project, besides itself.
+# The parts of the project that a folder or file may import, besides itself.
 LOWEST = {"mmseg.registry"}
 BASIC = LOWEST | {"mmseg.utils"}
 PARTS = BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets", "mmseg.models"}
@@ -42,7 +42,7 @@ LAYERS = {
 
 
 def imported_modules(path: Path) -> Iterator[str]:
-    """Dotted names of everything that a file imports, at its top or later."""
+    """Yield the dotted names of everything that a file imports, at its top or later."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -59,7 +59,7 @@ def sources_of(layer: str) -> Iterator[Path]:
 
 
 def layer_of(module: str) -> str | None:
-    """The layer that a module, or something in it, belongs to; None for other packages."""
+    """Return the layer of a module, or of a name in it; None for other packages."""
     parts = module.split(".")
     names = (".".join(parts[:depth]) for depth in (2, 1))
     return next((name for name in names if name in LAYERS), None)

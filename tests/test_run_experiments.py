@@ -64,7 +64,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
         assert finished(cfg)
     assert (sepico / "comparison.png").is_file()
 
-    # As if it had been killed before the evaluation of the second run, and the third never began.
+    # As if it had been killed before it evaluated the second run, and never began the third.
     shutil.rmtree(sepico)
     (source_only / "finished").unlink()
     recorded = (source_only / f"{source_only.name}.json").read_text()
@@ -122,7 +122,7 @@ def test_a_resumed_run_keeps_settings_a_used_folder_is_refused(place):
 
 @MODELS.register_module()
 class QuietTeacher(SelfTraining):
-    """A method of our own: no mixing, the student learns from the pseudo-labels themselves."""
+    """A third method: without mixing, the student learns from the pseudo-labels directly."""
 
     def losses(self, batch):
         target = (batch.target, batch.pseudo_label, batch.weight)
@@ -132,7 +132,7 @@ class QuietTeacher(SelfTraining):
 
 @pytest.fixture
 def third_method(place, monkeypatch) -> Path:
-    """A method beside the two of the table, and its row; its config is a file of three lines."""
+    """Add a method and its row to the table; its config is a file of three lines."""
     (place / "quiet.py").write_text(
         f'_base_ = "{experiments.BASES}/uda/source_only.py"\n'
         'model = dict(type="QuietTeacher", alpha=0.9, enable_self_training=False)\n'
@@ -168,7 +168,7 @@ def test_a_third_method_is_measured(third_method):
 
 
 def printed(capsys, *options: str) -> Config:
-    """What --dry-run prints, read from a file in the current folder."""
+    """Return the config that --dry-run prints, read through a file in the current folder."""
     run_experiments.main([*options, "--dry-run"])
     Path("printed.py").write_text(capsys.readouterr().out)
     return load_config("printed.py")
@@ -181,7 +181,7 @@ def test_dry_run_prints_configs_and_leaves_nothing(place, capsys):
     assert "_base_" not in Path("printed.py").read_text()
     assert whole.model.segmentor.backbone.type == "mit_b5"
     assert whole.train_cfg.max_iters == 40000
-    names = {"experiment_name", "work_dir"}  # those of this minute
+    names = {"experiment_name", "work_dir"}  # these contain the time
     settings = {k: v for k, v in whole.to_dict().items() if k not in names}
     assert settings == {k: v for k, v in short.to_dict().items() if k in settings}
     assert {k for k in short if k not in settings} - names == {
@@ -236,7 +236,7 @@ def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch, capsy
     run_experiments.main(options)
     stored = load_config("work_dirs/mine/mine.py")
     assert (stored.custom_imports, stored.default_scope) == ({"imports": ["own_code"]}, "mmseg")
-    Path("mine.py").write_text("model = dict()")  # what the run has stored counts
+    Path("mine.py").write_text("model = dict()")  # resuming uses the config that the run stored
     more = ["--resume", "--dry-run", "--cfg-options", "train_cfg.max_iters=2"]
     run_experiments.main([*options, *more])
     (place / "resumed.py").write_text(capsys.readouterr().out[-20000:].partition("# mine\n")[2])

@@ -1,4 +1,4 @@
-"""A file of weights runs no code, wherever a config names it."""
+"""Loading a file of weights runs no code, wherever a config names the file."""
 
 import re
 import shutil
@@ -17,9 +17,9 @@ from mmseg.utils import InputError
 from tests.models.networks import TINY, TINY_TRANSFORMER
 from tests.registered import Registered, registered
 
-#: What a setting is called that may name a file of weights.
+#: Names of settings that may name a file of weights.
 PLACES = re.compile(r"init_cfg|checkpoint|pretrained|weights|ckpt|resume|load_from|(_file|_path)$")
-#: Those that are known to name one.
+#: Settings that are known to name one.
 LOADING = ("init_cfg", "checkpoint", "checkpoint_path")
 #: Values of arguments without a default, by name or by class and name.
 EXAMPLES = {
@@ -38,7 +38,7 @@ EXAMPLES = {
 
 
 class Malicious:
-    """What an attacker puts into a pickle."""
+    """An object that an attacker puts into a pickle."""
 
     def __reduce__(self):
         return Path.touch, (Path("ran"),)
@@ -66,7 +66,7 @@ def test_the_file_does_run_code_where_it_is_trusted(file):
 
 
 def places() -> list[tuple[Registered, str]]:
-    """Every setting of a registered class that may name such a file; runs are tested below."""
+    """List the settings of registered classes that may name such a file; runs are tested below."""
     return [
         (each, name)
         for each in registered()
@@ -78,7 +78,7 @@ def places() -> list[tuple[Registered, str]]:
 
 
 def built_with(kind: Registered, setting: str, value: object) -> None:
-    """Build what is registered with one setting, and initialise its weights."""
+    """Build a registered class with one setting, and initialise its weights."""
     required = {
         name: EXAMPLES.get(f"{kind.name}.{name}", EXAMPLES.get(name))
         for name, parameter in kind.parameters.items()
@@ -95,7 +95,7 @@ def built_with(kind: Registered, setting: str, value: object) -> None:
 
 
 def values(file: Path) -> list[object]:
-    """How a setting may name the file."""
+    """Return the ways in which a setting may name the file."""
     pretrained = {"type": "Pretrained", "checkpoint": str(file)}
     other = {"type": "Constant", "val": 0, "layer": "Conv2d"}
     return [
@@ -115,10 +115,10 @@ def test_no_class_runs_it(kind, setting, file):
     for value in values(file):
         try:
             built_with(kind, setting, value)
-        except Exception as error:  # most values are none of this setting
+        except Exception as error:  # most values do not suit this setting
             reasons.append(f"{type(error).__name__}: {error}")
         assert not Path("ran").exists()
-    if setting in LOADING:  # the file was opened, and refused for what is in it
+    if setting in LOADING:  # the file was opened and refused for its content
         refused = [each for each in reasons if re.search("InputError.*list of safe types", each)]
         assert refused, f"add an example of its arguments: {reasons}"
 

@@ -15,16 +15,16 @@ CROP = 64
 
 
 def written(config: dict, folder: Path) -> Path:
-    """A config of ``generate_experiment_cfgs`` as a file outside of ``configs/generated``."""
+    """Write a config of ``generate_experiment_cfgs`` to a file outside ``configs/generated``."""
     path = folder / "bases.py"
     path.write_text(config_text(config, folder))
     return path
 
 
 def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
-    """A run of experiment 0 on few small images: the last (SePiCo) or the first (source only)."""
+    """Return a run of experiment 0 on few small images: SePiCo (last) or source only (first)."""
     config = generate_experiment_cfgs(0)[stage]
-    # Visualizers and message hubs are global by this name.
+    # Visualizers and message hubs are global and known by this name.
     config["experiment_name"] = re.sub(r"\W", "_", str(folder))
     cfg = load_config(written(config, folder))
     shrink(cfg, toy_root)
@@ -53,5 +53,5 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
 
 
 def own_copy(toy_root: Path, folder: Path) -> Path:
-    """A copy of the toy set that a test may damage."""
+    """Copy the toy set, so that a test may damage it."""
     return Path(shutil.copytree(toy_root, folder / "toy"))

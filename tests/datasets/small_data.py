@@ -28,13 +28,13 @@ LABELLED = {"img_path": "images", "seg_map_path": "labels"}
 
 
 def write_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> None:
-    """A random RGB image; ``size`` is (height, width)."""
+    """Write a random RGB image; ``size`` is (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
 
 
 def write_palette_label(path: Path, label_ids: np.ndarray) -> None:
-    """A label map as GTA has it: the pixels are indices, the palette means nothing."""
+    """Write a label map in GTA's format: pixels are palette indices, the colours mean nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(label_ids.astype(np.uint8))
     image.putpalette([(7 * i) % 256 for i in range(768)])
@@ -42,7 +42,7 @@ def write_palette_label(path: Path, label_ids: np.ndarray) -> None:
 
 
 def make_gta(root: Path, num: int = 4, convert: bool = True) -> Path:
-    """Images of 48 x 96 pixels; blocks of 8 x 8 pixels are of one random label id."""
+    """Write images of 48 x 96 pixels; each block of 8 x 8 pixels has one random label id."""
     rng = np.random.default_rng(0)
     for i in range(num):
         ids = np.kron(rng.integers(0, 35, (6, 12)), np.ones((8, 8)))
@@ -54,9 +54,9 @@ def make_gta(root: Path, num: int = 4, convert: bool = True) -> Path:
 
 
 def write_synthia_label(path: Path, ids: np.ndarray) -> None:
-    """A label file as SYNTHIA has it: 16-bit RGB of class, instance (here any number) and 0.
+    """Write a label file in SYNTHIA's format: 16-bit RGB of class, instance (any number) and 0.
 
-    The bytes are put together here, so that the order of the channels is that of the format.
+    The PNG is assembled byte by byte, so no library can change the order of the channels.
     """
     height, width = ids.shape
     instances = np.arange(height * width).reshape(height, width) % 1000
@@ -72,12 +72,12 @@ def write_synthia_label(path: Path, ids: np.ndarray) -> None:
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG with its length and checksum."""
+    """Return a PNG chunk with its length and checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def make_cityscapes(root: Path, names: dict[str, list[str]]) -> Path:
-    """Images of 32 x 64 pixels, and polygons: road all over, a car of 10 x 6 pixels on top."""
+    """Write images of 32 x 64 pixels and polygons: road everywhere, a car of 10 x 6 on top."""
     rng = np.random.default_rng(1)
     for split, bases in names.items():
         for base in bases:
@@ -89,7 +89,7 @@ def make_cityscapes(root: Path, names: dict[str, list[str]]) -> Path:
 
 
 def annotation(under: str, over: str) -> dict:
-    """Two polygons as Cityscapes writes them; the second covers 60 of 2048 pixels."""
+    """Return two polygons in Cityscapes' format; the second covers 60 of 2048 pixels."""
     everything = [[0, 0], [63, 0], [63, 31], [0, 31]]
     small = [[5, 4], [14, 4], [14, 9], [5, 9]]
     return {
@@ -105,6 +105,6 @@ def cut(path: Path, keep: int) -> None:
 
 
 def write_label(path: Path, label: np.ndarray) -> None:
-    """A label map of one 8-bit channel."""
+    """Write a label map with one 8-bit channel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(label, np.uint8)).save(path)

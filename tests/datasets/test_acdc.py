@@ -17,7 +17,7 @@ PIPELINE = [
 
 @pytest.fixture
 def acdc(tmp_path):
-    """An image of each condition in each split, and one of good weather beside each of val."""
+    """One image per condition and split; each of val has a counterpart in good weather."""
     rng = np.random.default_rng(0)
     for i, condition in enumerate(CONDITIONS):
         for split in ("train", "val", "val_ref", "test"):

@@ -21,7 +21,7 @@ def loader(prefix, root="mine", kind="DarkZurichDataset", **settings):
 
 
 def night_config(**settings):
-    """A labelled validation set and a test set without labels."""
+    """Return a config with a labelled validation set and a test set without labels."""
     return Config(
         {"val_dataloader": loader(VAL, **settings), "test_dataloader": loader(TEST, **settings)}
     )
@@ -29,7 +29,7 @@ def night_config(**settings):
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """A working directory with the data sets' folders, empty."""
+    """A working directory with an empty folder for each data set."""
     for name in (*(f"data/{name}" for name in EVALUATION_SETS), "mine", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The user's own data: any classes, any image format."""
+"""A user's own data: any classes, any image format."""
 
 import json
 
@@ -22,7 +22,7 @@ CLASSES = {"classes": ["ground", "tree"], "palette": [[9, 8, 7], [0, 255, 0]]}
 
 @pytest.fixture
 def mine(tmp_path):
-    """Five images of five formats; greyscale and palette label maps; two classes with colours."""
+    """Five images in five formats, greyscale and palette label maps, two classes with colours."""
     rng = np.random.default_rng(0)
     for i, name in enumerate(IMAGES):
         write_image(tmp_path / "images" / name, (6, 8), rng)

@@ -1,4 +1,4 @@
-"""What is read as an image or a label map: each row of the two tables of docs/data.md."""
+"""Files read as an image or a label map: each row of the two tables in docs/data.md."""
 
 import io
 import os
@@ -22,18 +22,18 @@ PHOTO = Image.fromarray(SMOOTH)
 
 
 def values(bits: int) -> np.ndarray:
-    """All values of so many bits in 5 rows of odd width, so that rows end within a byte."""
+    """Return all values of ``bits`` bits in 5 rows of odd width, so rows end within a byte."""
     return (np.arange(5 * 53).reshape(5, 53) % 2**bits).astype(np.uint8)
 
 
 def packed(label: np.ndarray, bits: int) -> np.ndarray:
-    """Rows of ``bits`` a value, each filled up to whole bytes."""
+    """Pack rows with ``bits`` bits per value; pad each row to whole bytes."""
     each = np.unpackbits(label[..., None], axis=-1)[..., 8 - bits :]
     return np.packbits(each.reshape(len(label), -1), axis=1)
 
 
 def png(label: np.ndarray, bits: int, colour_type: int) -> bytes:
-    """A PNG as its specification has it: Pillow writes no grey of 2 and 4 bits."""
+    """Build a PNG from its specification: Pillow cannot write grey with 2 or 4 bits."""
     height, width = label.shape
     head = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.tobytes() for row in packed(label, bits))
@@ -43,7 +43,7 @@ def png(label: np.ndarray, bits: int, colour_type: int) -> bytes:
 
 
 def tiff(label: np.ndarray, bits: int, photometric: int = 1) -> bytes:
-    """A TIFF of one strip as its specification has it; photometric 0 counts from white."""
+    """Build a TIFF with one strip from its specification; photometric 0 means 0 is white."""
     strip, (height, width) = packed(label, bits).tobytes(), label.shape
     tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1}
     tags |= {278: height, 279: len(strip)}
@@ -71,7 +71,7 @@ def turned(image: Image.Image, form: str, orientation: int = 6, **options) -> by
 
 
 def interlaced(label: np.ndarray) -> bytes:
-    """As OpenCV cannot write it: the seven passes of PNG's specification."""
+    """Build an interlaced PNG (the specification's seven passes), which OpenCV cannot write."""
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
     rows = b"".join(
         b"\0" + row.tobytes()
@@ -165,7 +165,7 @@ def opencv(pixels: np.ndarray, suffix: str) -> bytes:
 
 DEEP_PHOTO = SMOOTH[..., ::-1].astype(np.uint16) * 257
 TWO = {"save_all": True, "append_images": [PHOTO.rotate(180)]}
-SHOWN = {  # file, what it shows (RGB), by how much values may differ
+SHOWN = {  # file: what it shows (RGB), tolerance of the values
     "png": (saved(PHOTO, "PNG"), SMOOTH, 0),
     "tiff": (saved(PHOTO, "TIFF"), SMOOTH, 0),
     "bmp": (saved(PHOTO, "BMP"), SMOOTH, 0),
@@ -251,7 +251,7 @@ def test_pipes_sockets_devices_and_folders_are_refused(read, tmp_path):
 
 
 def bomb(suffix: str) -> bytes:
-    """A small file that declares 16385 x 16384 pixels, one column above the limit."""
+    """Return a small file that declares 16385 x 16384 pixels, one column above the limit."""
     size = struct.pack(">II", 2**14 + 1, 2**14)
     if suffix == ".png":
         data = bytearray(png(values(8), 8, 0))

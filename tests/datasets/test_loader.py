@@ -1,4 +1,4 @@
-"""Data loaders whose workers die, or find no room in the shared memory."""
+"""Data loaders whose workers die or find no room in shared memory."""
 
 import multiprocessing
 import os
@@ -17,7 +17,7 @@ LOADER["collate_fn"] = {"type": "pseudo_collate"}
 
 
 class Images(Dataset):
-    """Images of ones; the third one fails if there is an error to fail with."""
+    """Images of ones; the third raises the error, if one is given."""
 
     metainfo: dict = {}
 
@@ -61,7 +61,7 @@ def test_a_killed_worker_is_one_line(number):
     with pytest.raises(InputError, match=line), loader_errors():
         os.kill(worker.pid, number)
         list(batches)
-        while time.monotonic() < start + 20:  # it dies while the network is at work
+        while time.monotonic() < start + 20:  # the worker dies while the network computes
             time.sleep(0.01)
     assert time.monotonic() - start < 15
 

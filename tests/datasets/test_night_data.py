@@ -21,7 +21,7 @@ DAY_OF = {"GOPR0351/GOPR0351_frame_000001": "GOPR0345/GOPR0345_frame_000007"} | 
 
 @pytest.fixture
 def dark_zurich(tmp_path):
-    """Three training images by night and by day in two sequences, one of validation."""
+    """Three training images by night and by day in two sequences, and one validation image."""
     lines = {}
     for night, day in DAY_OF.items():
         write_image(tmp_path / f"rgb_anon/train/night/{night}_rgb_anon.png", (9, 16), RNG)
@@ -132,7 +132,7 @@ def test_night_driving(tmp_path):
 
 @pytest.fixture
 def bdd(tmp_path):
-    """Two images of train, one of val, and one of test without a label."""
+    """Two images in train, one in val, and one without a label in test."""
     for name in ("train/aa-1", "train/bb-2", "val/cc-3", "test/dd-4"):
         write_image(tmp_path / f"images/10k/{name}.jpg", (9, 16), RNG)
         if "test" not in name:

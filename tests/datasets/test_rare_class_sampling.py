@@ -1,4 +1,4 @@
-"""Rare class sampling against recorded numbers, and its files."""
+"""Rare class sampling compared with recorded numbers, and the files it reads."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_class_weights_of_the_release(key, std):
 
 
 def test_class_weights_by_hand():
-    # logs of 0, 1 and 2 steps: mean 1, sample standard deviation 1
+    # logarithms of 0, 1 and 2 steps: mean 1, sample standard deviation 1
     np.testing.assert_allclose(class_weights([0.64, 0.16, 0.04], 0.5), [0.5, 1, 1.5])
     assert class_weights([0.25, 0.25], 0.5).tolist() == [1, 1]
     with pytest.raises(ValueError, match="without pixels"):

@@ -1,4 +1,4 @@
-"""The order of training."""
+"""The order of the training images."""
 
 from itertools import islice
 

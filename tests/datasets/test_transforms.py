@@ -33,7 +33,7 @@ def test_image_is_bgr(tmp_path):
 
 
 def _with_chunk(path, name: bytes, content: bytes) -> None:
-    """Insert a chunk behind the head of a PNG."""
+    """Insert a chunk after the header of a PNG."""
     data, head = path.read_bytes(), 33
     checksum = struct.pack(">I", zlib.crc32(name + content))
     chunk = struct.pack(">I", len(content)) + name + content + checksum
@@ -163,7 +163,7 @@ def test_counts_of_a_view():
 
 
 def _draws_until_kept(label: np.ndarray, ratio: float = 0.75, **results) -> int:
-    """Which of the drawn boxes is kept, counted from 1."""
+    """Return the index of the drawn box that is kept, counted from 1."""
     places = np.arange(label.size).reshape(label.shape)
     results = {"img": np.stack([places] * 3, axis=-1), "gt_seg_map": label, **results}
     np.random.seed(0)
@@ -177,7 +177,7 @@ def _draws_until_kept(label: np.ndarray, ratio: float = 0.75, **results) -> int:
 
 def test_balance():
     assert is_balanced(np.array([29, 11, 0]), 0.75)
-    assert not is_balanced(np.array([30, 10, 0]), 0.75)  # exactly the share
+    assert not is_balanced(np.array([30, 10, 0]), 0.75)  # exactly the limit
     assert not is_balanced(np.array([4, 0, 0]), 1.0)
     assert not is_balanced(np.array([0, 0, 0]), 0.75)
 
@@ -205,7 +205,7 @@ def test_the_rare_class_is_missed_as_often_as_by_eleven_draws():
 def test_an_eleventh_box_is_taken_unchecked():
     one_class = np.zeros((999, 999), np.uint8)
     assert _draws_until_kept(one_class) == 11
-    one_class[::2, ::2] = 255  # which is no class
+    one_class[::2, ::2] = 255  # 255 is no class
     assert _draws_until_kept(one_class) == 11
     mixed = np.tile(np.array([[0, 1]], np.uint8), (999, 500))
     assert _draws_until_kept(mixed) == 1

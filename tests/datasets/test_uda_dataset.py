@@ -133,7 +133,11 @@ def test_workers_do_not_matter(root):
 
 
 def _crops_with_enough(root, told: bool) -> int:
-    """Of 60 crops those that show enough of the class they were drawn for, told of it or not."""
+    """Count the crops of 60 that show enough of the class they were drawn for.
+
+    Args:
+        told: whether the crop knows that class.
+    """
     infos = []
 
     def note(info):
@@ -155,7 +159,7 @@ def test_rare_class_is_in_the_crop(root):
 
 
 class Watched(np.ndarray):
-    """A label map that counts the crops of it."""
+    """A label map that counts how often it is cropped."""
 
     crops = 0
 
@@ -220,7 +224,7 @@ def test_input_errors(root):
 
 
 class NightDataset(GTADataset):
-    """Samples name a day image: the night image itself, or ``DAY``."""
+    """A data set whose samples name a day image: the night image itself, or ``DAY``."""
 
     DAY = ""
 
@@ -258,7 +262,7 @@ def _mismatch(folder, name: str = "00001") -> None:
 
 
 def _as_the_release_writes(folder) -> None:
-    """Statistics that name all label maps, those of two sizes too, by paths with the data root."""
+    """Write statistics that name all label maps, in two sizes too, by paths with the data root."""
     stats = json.loads((folder / "sample_class_stats.json").read_text())
     samples = json.loads((folder / "samples_with_class.json").read_text())
     stats = [{**sample, "file": f"data/gta/{sample['file']}"} for sample in stats]
