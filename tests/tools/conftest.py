@@ -1,4 +1,4 @@
-"""A fixture for tests of what the tools say of bad input."""
+"""A fixture for tests of the tools' error messages."""
 
 from pathlib import Path
 

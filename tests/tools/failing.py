@@ -1,4 +1,4 @@
-"""How tests see a tool fail."""
+"""Helpers that run a tool and return its error."""
 
 import contextlib
 import io

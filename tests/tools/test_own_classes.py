@@ -1,4 +1,4 @@
-"""Data of one's own with four classes, from images in a folder to scores."""
+"""A user's own data with four classes, from images in a folder to scores."""
 
 import json
 import re
