@@ -1,7 +1,7 @@
 """Measure how fast training data are loaded, and whether a step would have to wait for them.
 
-Missing data of a config are drawn for the measurement: few files, in the format and at the size of
-the real data set.
+If a config's data are missing, a few stand-in files are drawn in the format and at the size of the
+real data set.
 """
 
 import argparse

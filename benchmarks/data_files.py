@@ -45,7 +45,7 @@ class StandIn:
         size: width and height of the real images.
         draw: draws and writes image ``index``, given the folder, the size to draw in and the
             random generator.
-        finish: makes what else belongs to so many files.
+        finish: writes the remaining files that belong to this number of images.
     """
 
     size: tuple[int, int]
@@ -53,7 +53,7 @@ class StandIn:
     finish: Callable[[Path, int], object]
 
     def drawn(self, folder: Path, size: tuple[int, int], files: int) -> str:
-        """Draw so many images of this width and height into a folder; return its path."""
+        """Draw this many images of this width and height into a folder; return its path."""
         width, height = size
         for index in range(files):
             rng = np.random.default_rng(index)
@@ -70,9 +70,9 @@ def with_data(
 
     Args:
         cfg: a whole training config; it is not changed.
-        root: folder of folders with the last names of the config's ``data_root``; without it, what
-            is missing is drawn, and removed in the end.
-        files: images that are drawn of each domain.
+        root: folder of the data sets, each named like the last part of its ``data_root``; if
+            None, missing data are drawn and removed in the end.
+        files: number of images to draw for each domain.
 
     Raises:
         InputError: the config has no ``train_dataloader`` of a domain-adaptation data set.

@@ -66,10 +66,10 @@ def images_to_evaluate(
 
     Args:
         cfg: its test or validation data are taken if they are there; it is not changed.
-        count: how many; of a smaller data set all.
+        count: number of images; a smaller data set is taken whole.
         size: (width, height); if given, or if there are no data, street scenes are drawn in the
             format of Cityscapes, by default of its size. They are few, and read repeatedly.
-        files: how many are drawn.
+        files: number of images to draw.
 
     Raises:
         InputError: the config has no data to test on.
@@ -116,7 +116,7 @@ def measure_evaluation(
     """Evaluate on the config's ``test_dataloader`` and time it, after a first batch of each size.
 
     Args:
-        cfg: of :func:`images_to_evaluate`.
+        cfg: a config from :func:`images_to_evaluate`.
         checkpoint: without one, the weights are random: always the same.
 
     Returns:
@@ -188,7 +188,7 @@ def _warm_up(model: nn.Module, loader: DataLoader, device: torch.device) -> None
 
 
 class _TimedLoader:
-    """A data loader and the seconds that one has ``waited`` for its batches."""
+    """A data loader that counts the seconds ``waited`` for its batches."""
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader = loader
@@ -212,8 +212,8 @@ def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.
     Args:
         cfg: holds ``model`` and ``test_dataloader``.
         checkpoint: without one, the weights are random: the memory is the same.
-        side: of the photo, in pixels.
-        device: that predicts.
+        side: side of the photo in pixels.
+        device: device that predicts.
 
     Returns:
         A line with the peak memory and the seconds.

@@ -35,7 +35,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Hardware, threads, versions and the commit, with ``-dirty`` behind it if files differ."""
+    """Return hardware, threads, versions and the commit, marked ``-dirty`` if files differ."""
     return {
         "device": device.type,
         "hardware": hardware(device),
@@ -65,7 +65,7 @@ def commit() -> str:
 
 
 def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
-    """FLOP/s that the device can do at most, and how it is known: "data sheet" or "measured"."""
+    """Return the device's peak FLOP/s and its origin: "data sheet" or "measured"."""
     known = data_sheet_rate(hardware(device), precision) if device.type == "cuda" else None
     if known is not None:
         return known, "data sheet"

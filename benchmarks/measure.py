@@ -62,7 +62,7 @@ def measure_training(
         of a step.
 
     Raises:
-        InputError: the config is of something else, it does not work on crops of this size, or the
+        InputError: the config has no such method, it does not work on crops of this size, or the
             device's memory does not suffice.
     """
     cfg = sized(cfg, workload.crop)
@@ -110,7 +110,7 @@ def measure_training(
 
 
 def spread(seconds: list[float]) -> dict[str, Any]:
-    """``median``, ``p10``, ``p90``, and ``each`` of them."""
+    """Return ``median``, ``p10``, ``p90`` and ``each`` of the times."""
     p10, median, p90 = (float(np.percentile(seconds, share)) for share in (10, 50, 90))
     return {"median": median, "p10": p10, "p90": p90, "each": seconds}
 
@@ -130,7 +130,7 @@ def sized(cfg: Config, crop: int) -> Config:
 
 
 def synthetic_batches(model: UDADecorator, workload: Workload) -> list[dict[str, Any]]:
-    """Some batches to rotate, with the views of the target that the method learns from."""
+    """Make some batches to rotate, with the views of the target that the method learns from."""
     return [
         synthetic_batch(
             model.model.num_classes,
@@ -162,9 +162,9 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def mean_phases(total: Mapping[str, float], seconds: list[float]) -> dict[str, float]:
-    """Mean seconds of each phase in a step, ``rest`` for what is in none of them.
+    """Return the mean seconds of each phase in a step; ``rest`` is the time outside all phases.
 
-    ``contrast``, if there is one, is a part of source and target, not beside them.
+    ``contrast``, if there is one, is a part of source and target and not added to them.
     """
     names = dict.fromkeys([*PHASES, *total])  # in this order
     phases = {
@@ -184,7 +184,8 @@ def compare(
     """Measure two settings in turn.
 
     Args:
-        cfg: a whole config of a domain-adaptation method. settings: by name.
+        cfg: a whole config of a domain-adaptation method.
+        settings: the two settings by name.
 
     Returns:
         ``benchmark``, for each name what :func:`measure_training` returns, ``ratios_of`` (the two
@@ -211,7 +212,7 @@ def measure_apart(
     """Run :func:`measure_training` in a new process.
 
     Args:
-        name: of the settings, for errors.
+        name: name of the settings, for errors.
 
     Raises:
         InputError: the process failed; the message ends with the last line of its stderr.

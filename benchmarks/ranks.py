@@ -1,4 +1,4 @@
-"""Seconds of a training step of several CPU processes, by how they exchange gradients.
+"""Measure a training step of several CPU processes for each way to exchange gradients.
 
 ``python -m benchmarks.ranks --exp 4 --crop 128``: the processes communicate by gloo on this
 machine, one thread each unless OMP_NUM_THREADS says otherwise. "overlapped" is what training does
@@ -34,13 +34,13 @@ class NoExchange(StudentOptimWrapper):
     """Each process learns from its own images alone."""
 
     def backward_of(self, model: Any, compute: Any, last: bool = True) -> dict[str, torch.Tensor]:
-        """No backward pass is the last one."""
+        """Treat no backward pass as the last one."""
         return super().backward_of(model, compute, last=False)
 
 
 @OPTIM_WRAPPERS.register_module()
 class ExchangeAfterStep(NoExchange):
-    """All gradients at once, after all backward passes."""
+    """Exchange all gradients at once, after all backward passes."""
 
     def finish_step(self) -> dict[str, torch.Tensor]:
         """Average, then step."""

@@ -25,7 +25,7 @@ def write_json(path: str | os.PathLike, result: Result) -> None:
 
 
 def machine_line(machine: Result) -> str:
-    """Hardware, threads, version and commit."""
+    """Format hardware, threads, version and commit."""
     threads = machine["threads"]
     return (
         f"{machine['hardware']}, {threads} thread{'s' if threads > 1 else ''}, "
@@ -52,7 +52,7 @@ class Cell:
 
 
 def training_table(results: Mapping[str, Result]) -> str:
-    """One column for each result; of two also how many times as much the first takes.
+    """Format one column for each result and, for two results, their ratios.
 
     Args:
         results: heading -> what ``measure_training`` returns, of one workload and machine.
@@ -180,7 +180,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def evaluation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """One column for each result; of two also how many times as much the first takes.
+    """Format one column for each result and, for two results, their ratios.
 
     Args:
         results: heading -> what ``measure_evaluation`` returns, of the same images.
@@ -283,7 +283,8 @@ def training_row(
     """Format the cells of one training result under :data:`HEADER`.
 
     Args:
-        prefix: of the setting. timed: whether its times are those of a device of its own.
+        prefix: prefix of the setting's name.
+        timed: whether the device ran nothing else, so that its times count.
     """
     seconds, work, phases = result["seconds"], result["workload"], result["phases"]
     median, p10, p90 = (1e3 * seconds[name] for name in ("median", "p10", "p90"))

@@ -37,10 +37,13 @@ class TrainingStep:
     that has learnt nothing; what a step costs does not depend on it.
 
     Args:
-        cfg: a whole config. settings: how the step is computed. device: where.
+        cfg: a whole config.
+        settings: how the step is computed.
+        device: where it is computed.
 
     Attributes:
-        model: the method. optim_wrapper: of its student.
+        model: the method.
+        optim_wrapper: the optimizer wrapper of its student.
     """
 
     def __init__(self, cfg: Config, settings: TrainingSettings, device: torch.device) -> None:
@@ -92,7 +95,7 @@ def time_steps(
 
     Args:
         batches: rotated.
-        clock: of the device that the step runs on.
+        clock: clock of the device that the step runs on.
         before: called between warm-up and measurement.
 
     Returns:
@@ -195,7 +198,7 @@ def synthetic_batch(
         crop: side of the source images in pixels.
         batch: images of each domain.
         targets: names of the views of the target.
-        seed: of the images and labels.
+        seed: seed of the images and labels.
         crops_target: whether the method crops the target itself: its images are twice as wide.
 
     Returns:
@@ -236,14 +239,15 @@ aten = torch.ops.aten
 
 
 def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
-    """FLOPs of a training step with contrast, a multiply-add being two.
+    """Count the FLOPs of a training step with contrast; a multiply-add is two.
 
     Counted are the convolutions, matrix products and attention that the method needs, forward and
     backward: not the blur of strong augmentation, which not every step has, and not what activation
     checkpointing computes again. The step runs on torch's meta device.
 
     Args:
-        cfg: of the method. batch: as it is trained on.
+        cfg: config of the method.
+        batch: a batch as training gets it.
     """
     with torch.device("meta"):
         # A fused optimizer does not know the meta device.
@@ -256,7 +260,7 @@ def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
 
 
 def step_counter() -> FlopCounterMode:
-    """Torch's counter, with its backward pass of grouped convolutions put right."""
+    """Return torch's counter, with its backward pass of grouped convolutions put right."""
     return FlopCounterMode(
         display=False, custom_mapping={aten.convolution_backward: convolution_backward_flops}
     )
@@ -276,7 +280,7 @@ def convolution_backward_flops(
     output_mask: list[bool],
     **_: Any,
 ) -> int:
-    """Each gradient, of the input and of the weight, costs what the forward pass does.
+    """Count the gradients of input and weight; each costs what the forward pass does.
 
     Torch's own formula counts that of the weight as if every output channel met every input
     channel: too much by the number of groups.

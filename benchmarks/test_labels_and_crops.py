@@ -1,4 +1,4 @@
-"""What is done to labels in each iteration."""
+"""The operations on labels in each iteration."""
 
 import torch
 from torch import Tensor

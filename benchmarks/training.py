@@ -30,7 +30,8 @@ class Workload:
         crop: side of the crops in pixels; targets are twice as wide before they are cropped.
         batch: source images of a step, and target images.
         start_contrast: first measured iteration with contrastive losses.
-        iters: measured iterations. warmup: iterations before them.
+        iters: measured iterations.
+        warmup: iterations before them.
         seed: of weights, images and draws.
     """
 

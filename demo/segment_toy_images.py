@@ -1,7 +1,7 @@
 """Segment a few toy images with the model of the demo: ``python demo/segment_toy_images.py``.
 
 `make demo` trains that model; `python run_experiments.py --exp 0 --debug` trains a poor one in a
-minute. The newest is used, or what you name: CONFIG CHECKPOINT.
+minute. The newest run is used unless you name CONFIG CHECKPOINT.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def newest_run(folder: Path) -> tuple[Path, Path]:
-    """Config and checkpoint of the SePiCo run of the demo that was trained last."""
+    """Return config and checkpoint of the demo's latest SePiCo run."""
     from mmseg.apis.train import latest_checkpoint
 
     runs = {path.parent for path in folder.glob("*_sepico_*/iter_*.pth")}

@@ -1,4 +1,4 @@
-# The same for runs of a few minutes.
+# The default runtime, for runs of a few minutes.
 _base_ = "default_runtime.py"
 randomness = dict(seed=0)
 default_hooks = dict(

@@ -129,9 +129,9 @@ def random_plan(rng: np.random.Generator) -> Plan:
 def far_to_near(
     plan: Plan, beside: list[Thing], within: list[Thing], crossing: list[Thing]
 ) -> list[Thing]:
-    """Drawing order.
+    """Return the things in drawing order.
 
-    Houses never hide what stands in the street before them, whatever their depth; but those on
+    Houses never hide what stands in the street before them, at any depth; but those on
     this side of the cross street hide the traffic on it.
     """
 

@@ -123,7 +123,7 @@ def surface_noise(surfaces: np.ndarray, domain: Domain, rng: np.random.Generator
 
 
 def develop(image: np.ndarray, domain: Domain, rng: np.random.Generator) -> np.ndarray:
-    """What light and camera do to the painted image (H, W, 3) float32: -> RGB uint8."""
+    """Apply light and camera to the painted image (H, W, 3) float32; return RGB uint8."""
     height, width = image.shape[:2]
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
     image = grey[..., None] + domain.saturation * (image - grey[..., None])

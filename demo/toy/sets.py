@@ -82,8 +82,8 @@ class ToySet:
     """One data set.
 
     Args:
-        drawing: Raise this when the files come out otherwise for the same settings and looks: sets
-            of before are then made again.
+        drawing: version of the drawing; raise it when the same settings and looks give other
+            files, so that older sets are made again.
         looks: The domains it shows.
         splits: Its parts by name.
         draw: Draws image ``index`` of a split and writes it below the set's folder.

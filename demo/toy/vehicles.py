@@ -114,7 +114,7 @@ def bus_along(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def train_along(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A tram: two-coloured, with a pantograph, on rails of its own."""
+    """A tram: two-coloured, with a pantograph, on rails."""
     thing, variant, length = make_thing("train", z, rng), rng.random(), LENGTHS["train"]
     half = 1.25
     thing.add("pole", upright([(-0.7, 3.5), (0, 4.3), (0.7, 3.5)], x, z + 2.5), shade=0.7, line=0.1)

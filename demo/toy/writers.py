@@ -73,7 +73,7 @@ def draw_label_ids(polygons: Polygons, width: int, height: int) -> np.ndarray:
 def draw_synthia_label(polygons: Polygons, width: int, height: int) -> np.ndarray:
     """SYNTHIA's labels (H, W, 3) uint16 in the order of OpenCV: 0, number of the thing, class id.
 
-    What can be counted is numbered from 1, all else is 0; so is the id of what is no class.
+    Countable things are numbered from 1, all others have 0, like the id of things without class.
     """
     classes = [synthia_ids().get(label, 0) for label, _ in polygons]
     numbers = np.cumsum([label in COUNTABLE for label, _ in polygons])
@@ -176,7 +176,7 @@ def day_frame(index: int) -> str:
 
 
 def _turn(names: tuple[str, ...], index: int) -> tuple[str, int]:
-    """Whose turn it is when names take turns, and how often it had one before."""
+    """Return the name whose turn ``index`` is, and how many turns it had before."""
     return names[index % len(names)], index // len(names)
 
 

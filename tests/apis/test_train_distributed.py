@@ -55,7 +55,7 @@ def config(toy_root, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def ranks(config) -> list[dict]:
-    """What two ranks have found, see :mod:`tests.apis.two_ranks`."""
+    """Return what two ranks found, see :mod:`tests.apis.two_ranks`."""
     folder = config.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -64,7 +64,7 @@ def ranks(config) -> list[dict]:
 
 
 def assert_close(found: list[Record], expected: list[Record], tolerance: float) -> None:
-    """See that every record is the same, up to a share of its norm."""
+    """Check that every record is the same, up to a share of its norm."""
     assert len(found) == len(expected) == ITERATIONS
     for t in range(ITERATIONS):
         assert found[t].keys() == expected[t].keys()

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def work(folder: Path, config: Path) -> None:
-    """Everything; what rank r saw is in ``rank<r>.pt``."""
+    """Run everything; the findings of rank r go to ``rank<r>.pt``."""
     with process_group("pytorch", CPU, {"timeout": 200}):
         rank = get_rank()
         found = {variant: trajectory(variant) for variant in ("dist", "bank")}

@@ -1,4 +1,4 @@
-"""What is said of a measurement."""
+"""The description of a measurement."""
 
 import re
 

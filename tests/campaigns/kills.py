@@ -74,7 +74,7 @@ def killed(process: int, moment: float) -> bool:
     """Kill a process after some seconds; False if it has ended well before.
 
     Raises:
-        RuntimeError: it has failed.
+        RuntimeError: the process failed.
     """
     deadline = time.monotonic() + moment
     while time.monotonic() < deadline:
@@ -162,9 +162,9 @@ def campaign(folder: Path, runs: int, seed: int) -> tuple[int, list[str]]:
     """Compare disturbed runs with an undisturbed one; print a row for each.
 
     Args:
-        folder: for everything that is written.
-        runs: that are disturbed.
-        seed: of the moments.
+        folder: folder for everything that is written.
+        runs: number of disturbed runs.
+        seed: seed of the moments of the kills.
 
     Returns:
         The number of kills, and what differs.

@@ -1,4 +1,4 @@
-"""What is NaN or infinite ends training, and is neither saved nor evaluated nor loaded."""
+"""NaN or infinite values end training and are not saved, evaluated or loaded."""
 
 import math
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_the_configs_are_left_as_they_are():
 
 
 def quadratic(weight: nn.Parameter) -> list[dict[str, torch.Tensor]]:
-    """Three losses, whose gradients at w are 2w, 3 and 6w, each beside a number that is no loss."""
+    """Three losses, whose gradients at w are 2w, 3 and 6w, each with a number that is no loss."""
     losses = [weight.square().sum(), 3 * weight.sum(), 3 * weight.square().sum()]
     return [{"loss_a": loss / 3, "loss_b": loss * 2 / 3, "acc": loss} for loss in losses]
 

@@ -178,7 +178,7 @@ def slow_device(monkeypatch):
 def test_matrices_are_fetched_late_from_a_slow_device(slow_device):
     metric = IoUMetric()
     run = evaluator(metric)
-    for _ in range(2):  # the second evaluation starts afresh
+    for _ in range(2):  # the second evaluation starts at zero
         run.process([sample([[0, 0], [1, 1]], [[0, 1], [1, 255]]), sample([[0, 2]], [[0, 0]])])
         assert metric.results[1][0].shape == (5, 4)  # unchecked
         assert run.evaluate(2)["mIoU"] == pytest.approx(100 / 3)

@@ -120,7 +120,7 @@ def test_a_model_without_visuals_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("in_validation", [False, True])
 def test_ground_truth_only_of_validation_images(tmp_path, in_validation):
-    """The label lies beside the target, but is opened only if it is a validation label."""
+    """The label lies next to the target, but is opened only if it is a validation label."""
     image, label = tmp_path / "city" / "one.png", tmp_path / "city" / "one_labelTrainIds.png"
     label.parent.mkdir()
     Image.fromarray(np.zeros((16, 32), np.uint8)).save(label)
