@@ -262,7 +262,7 @@ def _mismatch(folder, name: str = "00001") -> None:
 
 
 def _as_the_release_writes(folder) -> None:
-    """Write statistics that name all label maps, in two sizes too, by paths with the data root."""
+    """Write statistics of all label maps, also of unfit sizes, by paths with the data root."""
     stats = json.loads((folder / "sample_class_stats.json").read_text())
     samples = json.loads((folder / "samples_with_class.json").read_text())
     stats = [{**sample, "file": f"data/gta/{sample['file']}"} for sample in stats]
