@@ -89,9 +89,9 @@ class Light:
     """A part that shines at night.
 
     Args:
-        colour: The colour of its light (RGB).
-        share: How many of these parts are lit, in [0, 1].
-        reach: Radius in metres of the pool of light on the ground below it, 0 for none.
+        colour: the colour of its light (RGB).
+        share: how many of these parts are lit, in [0, 1].
+        reach: radius in metres of the pool of light on the ground below it, 0 for none.
     """
 
     colour: Colour
@@ -104,11 +104,11 @@ class Night:
     """How little light there is, and where it comes from (see :mod:`.lights`).
 
     Args:
-        ambient: Share of the daylight that is left, of R, G and B.
-        lights: What shines: the kind of a part, or ``"<class name> <kind>"`` for the parts of one
+        ambient: share of the daylight that is left, of R, G and B.
+        lights: what shines: the kind of a part, or ``"<class name> <kind>"`` for the parts of one
             class alone, which counts first.
-        glow: Factor on the light that lamps throw on what is around them in the image.
-        headlights: Brightness of the road in the recording car's own beam, 1 is daylight.
+        glow: factor on the light that lamps throw on what is around them in the image.
+        headlights: brightness of the road in the recording car's own beam, 1 is daylight.
     """
 
     ambient: tuple[float, float, float]
@@ -122,20 +122,20 @@ class Domain:
     """The look of a domain.
 
     Args:
-        palette: Colours that replace those of :data:`PALETTE`.
+        palette: colours that replace those of :data:`PALETTE`.
         saturation: 1 keeps the colours, 0 makes them grey.
-        texture: Factor on the grain of all surfaces.
-        shadow: Darkness of the shadows on the ground, in [0, 1].
-        haze: How fast things fade with distance, per metre.
-        haze_colour: What they fade to (RGB).
-        cast: Factor on R, G, B.
-        exposure: Factor on all channels.
-        exposure_spread: Standard deviation of the exposure from image to image.
-        gamma: Exponent on values in [0, 1]; above 1 darkens the middle tones.
-        blur: Sigma of the lens blur in pixels.
-        noise: Sigma of the sensor noise in grey levels.
-        vignette: Loss of light in the corners, in [0, 1].
-        night: What shines in the dark; None for the day.
+        texture: factor on the grain of all surfaces.
+        shadow: darkness of the shadows on the ground, in [0, 1].
+        haze: how fast things fade with distance, per metre.
+        haze_colour: what they fade to (RGB).
+        cast: factor on R, G, B.
+        exposure: factor on all channels.
+        exposure_spread: standard deviation of the exposure from image to image.
+        gamma: exponent on values in [0, 1]; above 1 darkens the middle tones.
+        blur: sigma of the lens blur in pixels.
+        noise: sigma of the sensor noise in grey levels.
+        vignette: loss of light in the corners, in [0, 1].
+        night: what shines in the dark; None for the day.
     """
 
     palette: Mapping[str, tuple[Colour, ...]] = field(default_factory=dict)

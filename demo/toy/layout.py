@@ -25,14 +25,14 @@ class Street:
     """A street at one moment.
 
     Args:
-        camera: Where it is seen from.
-        plan: The street from above.
-        backdrop: Sky, skyline and ground, in drawing order.
-        beside: Houses, gardens and walls.
-        standing: Poles, street trees, bins.
-        people: Pedestrians and two-wheelers, a dog.
-        traffic: Vehicles along the street.
-        crossing: Vehicles on the cross street.
+        camera: where it is seen from.
+        plan: the street from above.
+        backdrop: sky, skyline and ground, in drawing order.
+        beside: houses, gardens and walls.
+        standing: poles, street trees, bins.
+        people: pedestrians and two-wheelers, a dog.
+        traffic: vehicles along the street.
+        crossing: vehicles on the cross street.
     """
 
     camera: Camera
@@ -68,9 +68,9 @@ def random_street(rng: np.random.Generator, width: int, height: int) -> Street:
     """Draw up a street.
 
     Args:
-        rng: The only source of chance.
-        width: Image width in pixels.
-        height: Image height in pixels.
+        rng: the only source of chance.
+        width: image width in pixels.
+        height: image height in pixels.
     """
     camera = Camera(
         width=width,

@@ -146,10 +146,10 @@ class Lights:
     the bright places on the ground.
 
     Args:
-        night: What shines.
-        camera: What sees it.
-        shape: Rows and columns of the canvas.
-        rng: Says which windows are lit.
+        night: what shines.
+        camera: what sees it.
+        shape: rows and columns of the canvas.
+        rng: says which windows are lit.
     """
 
     def __init__(

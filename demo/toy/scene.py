@@ -18,12 +18,12 @@ class Camera:
     """A camera that looks along Z.
 
     Args:
-        width: Image width in pixels.
-        height: Image height in pixels.
-        horizon: Row of the horizon in pixels.
-        centre: Column of the vanishing point in pixels.
-        focal: Focal length in pixels.
-        above: Height above the ground in metres.
+        width: image width in pixels.
+        height: image height in pixels.
+        horizon: row of the horizon in pixels.
+        centre: column of the vanishing point in pixels.
+        focal: focal length in pixels.
+        above: height above the ground in metres.
         aside: X of the camera in metres.
         ahead: Z of the camera in metres.
     """
@@ -53,11 +53,11 @@ class Part:
     """One flat polygon of a thing.
 
     Args:
-        kind: What it is made of (a key of the palette); None only adds to the outline.
+        kind: what it is made of (a key of the palette); None only adds to the outline.
         points: (N, 3) corners in metres.
-        variant: In [0, 1), picks among the colours of the kind.
-        shade: Factor on the colour.
-        line: Draw the closed outline this many metres wide instead of filling; 0 fills.
+        variant: in [0, 1), picks among the colours of the kind.
+        shade: factor on the colour.
+        line: draw the closed outline this many metres wide instead of filling; 0 fills.
     """
 
     kind: str | None

@@ -84,11 +84,11 @@ class ToySet:
     Args:
         drawing: version of the drawing; raise it when the same settings and looks give other
             files, so that older sets are made again.
-        looks: The domains it shows.
-        splits: Its parts by name.
-        draw: Draws image ``index`` of a split and writes it below the set's folder.
-        finish: Makes, from the written files and with so many processes, what is left.
-        files: How many files of a pattern there must be.
+        looks: the domains it shows.
+        splits: its parts by name.
+        draw: draws image ``index`` of a split and writes it below the set's folder.
+        finish: makes, from the written files and with so many processes, what is left.
+        files: how many files of a pattern there must be.
     """
 
     drawing: int
@@ -233,10 +233,10 @@ def make_toy_data(
     """Draw the images of the sets, and convert the sets that have a converter.
 
     Args:
-        root: Folder that gets one folder a set; it must be new, empty or hold toy data.
-        settings: What to make; the defaults if None.
-        nproc: Number of processes; the files do not depend on it.
-        sets: Which sets, names of :data:`TOY_SETS`; the others are left as they are.
+        root: folder that gets one folder a set; it must be new, empty or hold toy data.
+        settings: what to make; the defaults if None.
+        nproc: number of processes; the files do not depend on it.
+        sets: which sets, names of :data:`TOY_SETS`; the others are left as they are.
 
     Returns:
         False if the sets were there already, complete and of these settings: nothing was done.

@@ -24,10 +24,10 @@ class Plan:
     Args:
         left: X of the left kerb.
         right: X of the right kerb.
-        pavement: Width of the sidewalks.
-        verge: Width of the grass between sidewalk and lots.
+        pavement: width of the sidewalks.
+        verge: width of the grass between sidewalk and lots.
         crossing: Z where a cross street begins, or None.
-        crossing_width: Width of the cross street.
+        crossing_width: width of the cross street.
     """
 
     left: float
