@@ -240,7 +240,7 @@ def measure_apart(
 def reason_of(status: int, stderr: str) -> str:
     """Describe in one line why a process has ended with this status."""
     if status < 0:
-        killed = " (for want of memory?)" if -status == signal.SIGKILL else ""
+        killed = " (out of memory?)" if -status == signal.SIGKILL else ""
         return f"its process was ended by {signal.Signals(-status).name}{killed}"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else f"its process ended with status {status}"

@@ -119,7 +119,7 @@ def _check_gpus(local_rank: int) -> None:
     count = torch.cuda.device_count()
     if local_rank >= count:
         raise InputError(
-            f"process {local_rank} (counted from 0) of this machine has no GPU of its own, it sees "
+            f"process {local_rank} (counted from 0) of this machine has no separate GPU, it sees "
             f"{count}: start as many processes as there are GPUs, and show each process all of them"
         )
 

@@ -60,6 +60,6 @@ def test_reasons():
     trace = "Traceback:\n  File x\ntorch.OutOfMemoryError: CUDA out of memory.\n\n"
     assert reason_of(1, trace) == "torch.OutOfMemoryError: CUDA out of memory."
     assert reason_of(1, "warmed up\nerror: no weights\n") == "no weights"
-    assert reason_of(-9, "warmed up\n") == "its process was ended by SIGKILL (for want of memory?)"
+    assert reason_of(-9, "warmed up\n") == "its process was ended by SIGKILL (out of memory?)"
     assert reason_of(-11, "") == "its process was ended by SIGSEGV"
     assert reason_of(3, "") == "its process ended with status 3"

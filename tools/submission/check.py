@@ -290,7 +290,7 @@ def _values(
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             mode, found = image.mode, image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        errors.add("no PNG image, whatever the name", name)
+        errors.add("not a PNG image in spite of the name", name)
         return None
     if mode != "L":
         mode = _MODES.get(mode, "16 bits" if mode.startswith("I") else mode)

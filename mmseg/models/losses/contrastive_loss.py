@@ -87,7 +87,7 @@ def bank_contrast(
     """Memory-bank contrast (BankCL): each vector in the bank of a pixel's class is a positive.
 
     The negative of another class is ``exp`` of the mean similarity to its bank, which is the
-    similarity to the bank's mean. So a pixel is compared with the vectors of its own class only.
+    similarity to the bank's mean. So a pixel is compared only with the vectors of the same class.
 
     Args:
         features: (N, A).
@@ -106,7 +106,7 @@ def bank_contrast(
     pixels = features.new_zeros(len(class_of_block) * block, features.shape[1])
     pixels = pixels.index_copy_(0, row, features).unflatten(0, (-1, block))
 
-    # Compare each block of pixels with the bank of its own class and the means of all banks.
+    # Compare each block of pixels with the bank of the same class and the means of all banks.
     bank = bank / temperature
     bank_mean = bank.sum(1) / bank_length[:, None]
     vectors = torch.cat([bank, bank_mean.expand(num_classes, -1, -1)], dim=1)

@@ -20,7 +20,7 @@ from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import Fraction, PartConfig
 
 from .teacher import switch_off_dropout, teacher_momentum, update_teacher
-from .uda_decorator import EvalModel, JitterStrength, Losses, UDADecorator
+from .uda_decorator import EvalModel, Losses, UDADecorator
 
 
 @dataclass
@@ -95,8 +95,7 @@ class SelfTraining(UDADecorator):
         enable_self_training: whether the decoder learns from mixed images.
         augment_mixed: whether the mixed images are jittered and blurred.
         terms: configs of :class:`LossTerm`.
-        color_jitter_strength, color_jitter_threshold, blur, augment_source_and_target: see
-            :class:`UDADecorator`.
+        augmentation: other arguments of :class:`UDADecorator`.
 
     Attributes:
         iteration: t, counted from 0 over restarts.
@@ -118,19 +117,9 @@ class SelfTraining(UDADecorator):
         enable_self_training: bool = True,
         augment_mixed: bool = True,
         terms: Sequence[PartConfig] = (),
-        color_jitter_strength: JitterStrength = 0.2,
-        color_jitter_threshold: Fraction = 0.2,
-        blur: bool = True,
-        augment_source_and_target: bool = False,
+        **augmentation: Any,
     ) -> None:
-        super().__init__(
-            segmentor,
-            data_preprocessor,
-            color_jitter_strength,
-            color_jitter_threshold,
-            blur,
-            augment_source_and_target,
-        )
+        super().__init__(segmentor, data_preprocessor, **augmentation)
         self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
         modules = nn.ModuleList(MODELS.build(term) for term in terms)
         self.terms = cast(Sequence[LossTerm], modules)

@@ -119,11 +119,11 @@ BROKEN = {
     ),
     "no PNG": (
         replaced(f"{LABELS}/{FIRST}", b"\xff\xd8\xff\xe0JFIF"),
-        [f"no PNG image, whatever the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
     ),
     "an empty file": (
         replaced(f"{LABELS}/{FIRST}", b""),
-        [f"no PNG image, whatever the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
     ),
     "cut": (
         replaced(f"{LABELS}/{FIRST}", png(GREY)[:-10]),
