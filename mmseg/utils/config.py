@@ -35,7 +35,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
 
     Raises:
         InputError: if the file does not exist, is not a config or cannot be translated, if a data
-            config does more than hold data, or an override does not apply.
+            config does more than hold data, if there are two segmentors, or an override does not
+            apply.
     """
     cfg = read_config(path)
     if is_legacy(cfg):
@@ -44,6 +45,12 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     for part in ("segmentor", "data_preprocessor"):
         if part in cfg and isinstance(model, dict) and part not in model:
             model[part] = cfg.pop(part)
+    segmentor = cfg.get("segmentor")
+    if segmentor and isinstance(model, dict) and segmentor != model["segmentor"]:
+        raise InputError(
+            f"{path} has a segmentor next to another model.segmentor, and only one can count: "
+            "set all of it in model.segmentor"
+        )
     _use_tuples(cfg)
     override(cfg, overrides or {})
     return cfg

@@ -32,3 +32,18 @@ def test_no_config_and_bad_override(tmp_path):
     (tmp_path / "c.py").write_text("items = [1]")
     with pytest.raises(InputError, match="--cfg-options do not fit"):
         load_config(tmp_path / "c.py", {"items.5": 2})
+
+
+def test_a_segmentor_at_the_top_is_a_part_of_the_model(tmp_path):
+    (tmp_path / "base.py").write_text("segmentor = dict(a=1, b=2)\n")
+    child = tmp_path / "child.py"
+    child.write_text('_base_ = "base.py"\nsegmentor = dict(b=3)\nmodel = dict(type="SePiCo")\n')
+    cfg = load_config(child)
+    assert cfg.to_dict() == {"model": {"type": "SePiCo", "segmentor": {"a": 1, "b": 3}}}
+    child.write_text('_base_ = "base.py"\nmodel = dict(segmentor=dict(a=1, b=2))\n')
+    assert load_config(child).model.segmentor == {"a": 1, "b": 2}
+    child.write_text(
+        '_base_ = "base.py"\nsegmentor = dict(b=3)\nmodel = dict(segmentor=dict(a=1))\n'
+    )
+    with pytest.raises(InputError, match="next to another model.segmentor, and only one can count"):
+        load_config(child)
