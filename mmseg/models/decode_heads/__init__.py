@@ -4,6 +4,7 @@ from .daformer_head import DAFormerHead
 from .decode_head import BaseDecodeHead
 from .dlv2_head import DLV2Head
 from .feature_select import resize
+from .hrda_head import HRDAHead
 from .proj_head import ProjHead
 
-__all__ = ["BaseDecodeHead", "DAFormerHead", "DLV2Head", "ProjHead", "resize"]
+__all__ = ["BaseDecodeHead", "DAFormerHead", "DLV2Head", "HRDAHead", "ProjHead", "resize"]

@@ -114,7 +114,8 @@ class DAFormerHead(BaseDecodeHead):
 
     Args:
         embed_dims: channels of each level's linear embedding.
-        dilations: dilations of the ASPP's branches.
+        dilations: dilations of the ASPP's branches; None: a 1x1 convolution instead of the ASPP, as
+            in the scale attention of HRDA.
 
     The other arguments are those of :class:`BaseDecodeHead`; ``in_channels`` and
     ``in_index`` are sequences with one entry per level.
@@ -127,7 +128,7 @@ class DAFormerHead(BaseDecodeHead):
         num_classes: PositiveInt,
         in_index: MapIndices = (0, 1, 2, 3),
         embed_dims: PositiveInt = 256,
-        dilations: PositiveInts = (1, 6, 12, 18),
+        dilations: PositiveInts | None = (1, 6, 12, 18),
         dropout_ratio: Fraction = 0.1,
         norm_cfg: PartConfig | None = None,
         act_cfg: PartConfig | None = None,
@@ -153,8 +154,12 @@ class DAFormerHead(BaseDecodeHead):
         self.embed_layers = nn.ModuleList(
             LinearEmbedding(width, embed_dims) for width in in_channels
         )
-        self.fuse_layer = SeparableASPP(
-            embed_dims * len(in_channels), channels, dilations, self.norm_cfg, self.act_cfg
+        layer_cfg = {"norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+        joined = embed_dims * len(in_channels)
+        self.fuse_layer = (
+            ConvModule(joined, channels, 1, **layer_cfg)
+            if dilations is None
+            else SeparableASPP(joined, channels, dilations, **layer_cfg)
         )
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:

@@ -2,6 +2,14 @@
 
 from .encoder_decoder import EncoderDecoder, segmentors_of
 from .encoder_decoder_projector import EncoderDecoderProjector
+from .hrda_encoder_decoder import HRDAEncoderDecoder, HRDAEncoderDecoderProjector
 from .tta import SegTTAModel
 
-__all__ = ["EncoderDecoder", "EncoderDecoderProjector", "SegTTAModel", "segmentors_of"]
+__all__ = [
+    "EncoderDecoder",
+    "EncoderDecoderProjector",
+    "HRDAEncoderDecoder",
+    "HRDAEncoderDecoderProjector",
+    "SegTTAModel",
+    "segmentors_of",
+]

@@ -138,14 +138,23 @@ class EncoderDecoder(BaseModel):
         """Number of predicted classes C."""
         return self.decode_head.num_classes
 
-    def extract_feat(self, inputs: Tensor) -> list[Tensor]:
-        """Compute the backbone's maps (B, C_i, H_i, W_i) of images (B, 3, H, W)."""
-        return self.backbone(inputs.contiguous(memory_format=self.memory_format))
+    def extract_feat(self, inputs: Tensor, backbone: nn.Module | None = None) -> list[Tensor]:
+        """Compute the backbone's maps (B, C_i, H_i, W_i) of images (B, 3, H, W).
+
+        Args:
+            inputs: the images.
+            backbone: another backbone to use, of the same class.
+        """
+        backbone = self.backbone if backbone is None else backbone
+        return backbone(inputs.contiguous(memory_format=self.memory_format))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Compute logits (B, C, h, w) of images (B, 3, H, W), at the size of the head's output."""
+        return self.decode_head(self.extract_feat(inputs))
 
     def encode_decode(self, inputs: Tensor) -> Tensor:
         """Compute logits (B, C, H, W) of images (B, 3, H, W), upsampled bilinearly."""
-        logits = self.decode_head(self.extract_feat(inputs))
-        return self.decode_head.upsample(logits, inputs.shape[2:])
+        return self.decode_head.upsample(self.logits(inputs), inputs.shape[2:])
 
     def inference(self, inputs: Tensor, metas: Sequence[dict] | None = None) -> Tensor:
         """Compute logits on the whole image or in a sliding window, as ``test_cfg`` says.
@@ -372,6 +381,11 @@ class EncoderDecoder(BaseModel):
             if hasattr(part, "with_cp"):
                 part.with_cp = True
 
+    def network_parts(self) -> list[nn.Module]:
+        """Return backbone and heads, whose forward passes are one graph each."""
+        parts = (self.backbone, self.decode_head, self.auxiliary_head)
+        return [part for part in parts if part is not None]
+
     def compile_parts(self) -> None:
         """Compile backbone and heads, each as one graph, once per image size.
 
@@ -381,9 +395,8 @@ class EncoderDecoder(BaseModel):
 
         self._too_many_sizes = (exc.FailOnRecompileLimitHit,)
         config.recompile_limit = max(config.recompile_limit, COMPILED_VERSIONS)
-        for part in (self.backbone, self.decode_head, self.auxiliary_head):
-            if part is not None:
-                part.compile(fullgraph=True, dynamic=False)
+        for part in self.network_parts():
+            part.compile(fullgraph=True, dynamic=False)
 
     def forward(
         self,
@@ -403,7 +416,7 @@ class EncoderDecoder(BaseModel):
             ValueError: if ``mode`` is unknown, or "loss" without samples.
         """
         if mode == "tensor":
-            return self.decode_head(self.extract_feat(inputs))
+            return self.logits(inputs)
         if mode == "predict":
             return self.predict(inputs, data_samples)
         if mode == "loss":

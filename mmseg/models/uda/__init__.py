@@ -1,5 +1,7 @@
 """Domain-adaptation methods."""
 
+from .feature_distance import FeatureDistance
+from .masked_consistency import MaskedConsistency
 from .self_training import LossTerm, SelfTraining
 from .sepico import SePiCo
 from .sepico_dark import SePiCoDark
@@ -7,7 +9,9 @@ from .source_only import SourceOnly
 from .uda_decorator import UDADecorator, method_class
 
 __all__ = [
+    "FeatureDistance",
     "LossTerm",
+    "MaskedConsistency",
     "SePiCo",
     "SePiCoDark",
     "SelfTraining",

@@ -68,6 +68,12 @@ class LossTerm(nn.Module):
     A term adds losses to the pass of the source, adds further passes, or both.
     """
 
+    def attach(self, method: "SelfTraining") -> None:
+        """Build what depends on the student of the method, before it has its first weights."""
+
+    def init_weights(self, method: "SelfTraining") -> None:
+        """Initialise weights of the term, after those of the student."""
+
     def on_source(
         self, method: "SelfTraining", image: Tensor, feats: list[Tensor], label: Tensor
     ) -> Losses:
@@ -123,6 +129,8 @@ class SelfTraining(UDADecorator):
         self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
         modules = nn.ModuleList(MODELS.build(term) for term in terms)
         self.terms = cast(Sequence[LossTerm], modules)
+        for term in self.terms:
+            term.attach(self)
         self.alpha = alpha
         self.pseudo_threshold = pseudo_threshold
         self.enable_self_training = enable_self_training
@@ -151,8 +159,11 @@ class SelfTraining(UDADecorator):
         with torch.no_grad(), optim_wrapper.optim_context(self), teaching:
             target, pseudo = self.choose_target(views)
             confidence = pseudo.confidence()
-            edges = data["target"]["data_samples"][0].get("ignored_edges", (0.0, 0.0))
+            samples = data["target"]["data_samples"]
+            edges = samples[0].get("ignored_edges", (0.0, 0.0))
             weight = self.pixel_weight(pseudo.label, confidence, edges)
+            margins = [sample.get("ignored_margins", (0, 0, 0, 0)) for sample in samples]
+            weight = weight * within_margins(margins, weight)
             batch = Batch(source, source_label, target, pseudo.label, weight)
             self.teach(batch)
         log = self.train_on(self.losses(batch), optim_wrapper)
@@ -279,9 +290,11 @@ class SelfTraining(UDADecorator):
         return self
 
     def init_weights(self) -> None:
-        """Initialise the student, and copy its parameters and buffers to the teacher."""
+        """Initialise the student, copy its parameters and buffers to the teacher, then the terms."""
         self.model.init_weights()
         self.ema_model.load_state_dict(self.model.state_dict())
+        for term in self.terms:
+            term.init_weights(self)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the state that a checkpoint holds next to parameters and buffers."""
@@ -294,3 +307,21 @@ class SelfTraining(UDADecorator):
     def start_all_losses(self, delay: int = 0) -> None:
         """Treat all pseudo-labels as confident, see :meth:`UDADecorator.start_all_losses`."""
         self.pseudo_threshold = 0.0
+
+
+def within_margins(margins: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+    """Mark the pixels of images that are not in their margins by 1, others by 0.
+
+    Args:
+        margins: for each of B images the rows at the top and at the bottom, and the columns at the
+            left and at the right, to mark by 0.
+        like: (B, H, W), whose shape, dtype and device the result has.
+    """
+    height, width = like.shape[1:]
+    top, bottom, left, right = (
+        torch.tensor(margins).to(like.device, non_blocking=True).T[..., None, None]
+    )
+    row = torch.arange(height, device=like.device)[:, None]
+    column = torch.arange(width, device=like.device)
+    rows = (row >= top) & (row < height - bottom)
+    return (rows & (column >= left) & (column < width - right)).to(like)

@@ -114,10 +114,18 @@ class UDADecorator(BaseModel):
         """Apply strong augmentation to the normalised images (B, 3, H, W) of one domain."""
         return self.jitter_and_blur(image) if self.augment_source_and_target else image
 
-    def jitter_and_blur(self, image: Tensor) -> Tensor:
-        """Jitter and blur images (B, 3, H, W) as drawn for this iteration."""
+    def jitter_and_blur(
+        self, image: Tensor, augmentation: StrongAugmentation | None = None
+    ) -> Tensor:
+        """Jitter and blur images (B, 3, H, W) as drawn for this iteration.
+
+        Args:
+            image: normalised images.
+            augmentation: settings and draws to use; None: those of the method.
+        """
+        augment = augmentation or self.augmentation
         with without_autocast(image):  # half precision would round colours
-            return self.augmentation(image, self.data_preprocessor.mean, self.data_preprocessor.std)
+            return augment(image, self.data_preprocessor.mean, self.data_preprocessor.std)
 
     def source_loss(self, image: Tensor, label: Tensor) -> Losses:
         """Compute the losses of the source, strongly augmented if the domains are."""

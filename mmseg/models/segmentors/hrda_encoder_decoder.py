@@ -1,0 +1,166 @@
+"""Segmentor at two scales (Hoyer et al., HRDA, ECCV 2022)."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from mmseg.registry import MODELS
+from mmseg.utils.setting_types import Size2d
+
+from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box
+from .encoder_decoder import EncoderDecoder
+from .encoder_decoder_projector import EncoderDecoderProjector
+from .prediction import window_starts
+
+#: Largest number of windows to predict together on a GPU: those of two crops of 1024 pixels.
+WINDOWS = 18
+
+
+def detail_windows(height: int, width: int, size: Size2d) -> list[Box]:
+    """List windows (top, bottom, left, right) that cover an image and overlap by half."""
+    tops, lefts = (
+        window_starts(side, window, window // 2)
+        for side, window in zip((height, width), size, strict=True)
+    )
+    return [
+        (top, min(top + size[0], height), left, min(left + size[1], width))
+        for top, left in product(tops, list(lefts))
+    ]
+
+
+@MODELS.register_module()
+class HRDAEncoderDecoder(EncoderDecoder):
+    """Segment a downscaled image for context, and crops at full resolution for details.
+
+    In training one box per batch, at random, has details; its corners are multiples of
+    ``detail_divisor``. In inference, and for pseudo-labels, overlapping windows cover the image.
+    The features of :meth:`extract_feat` are those of the context.
+
+    Args:
+        context_scale: scale of the context.
+        detail_size: (height, width) of the box and of windows.
+        detail_divisor: the corners of the box are multiples of it, in pixels.
+        segmentor: arguments of :class:`EncoderDecoder`; the decode head is a :class:`HRDAHead`.
+    """
+
+    decode_head: HRDAHead
+
+    def __init__(
+        self,
+        context_scale: Annotated[float, Field(gt=0, le=1)] = 0.5,
+        detail_size: Size2d = (512, 512),
+        detail_divisor: PositiveInt = 8,
+        **segmentor: Any,
+    ) -> None:
+        super().__init__(**segmentor)
+        self.context_scale = context_scale
+        self.detail_size = tuple(detail_size)
+        self.detail_divisor = detail_divisor
+
+    def extract_feat(self, inputs: Tensor, backbone: nn.Module | None = None) -> list[Tensor]:
+        """Compute the backbone's maps of the downscaled images (B, 3, H, W)."""
+        context = F.interpolate(inputs, scale_factor=self.context_scale, mode="bilinear")
+        return super().extract_feat(context, backbone)
+
+    def extract_detail(self, inputs: Tensor, boxes: Sequence[Box]) -> list[Tensor]:
+        """Compute the backbone's maps of boxes of images, as one batch.
+
+        Args:
+            inputs: (B, 3, H, W).
+            boxes: N boxes of one size.
+
+        Returns:
+            Maps (N * B, C_i, h_i, w_i), box by box.
+        """
+        crops = [crop(inputs, box) for box in boxes]
+        return super().extract_feat(crops[0] if len(crops) == 1 else torch.cat(crops))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Compute the fused logits (B, C, h, w), at the stride of the head at full resolution."""
+        context = self.extract_feat(inputs)
+        context_logits = self.decode_head.head(context)
+        detail = self.detail_logits(inputs)
+        return self.decode_head.fuse(context_logits, self.decode_head.attention(context), detail)
+
+    def detail_logits(self, inputs: Tensor) -> Tensor:
+        """Average the logits of overlapping windows: (B, 3, H, W) -> (B, C, h, w).
+
+        A teacher in training mode takes its batch statistics over all windows. In evaluation mode
+        they are computed in groups, on a CPU one by one, to save memory.
+        """
+        windows = detail_windows(*inputs.shape[2:], self.detail_size)
+        if self.training:
+            at_once = len(windows)
+        else:
+            at_once = 1 if inputs.device.type == "cpu" else max(1, WINDOWS // len(inputs))
+        total = count = inputs.new_empty(0)  # allocated when the stride is known
+        for start in range(0, len(windows), at_once):
+            group = windows[start : start + at_once]
+            logits = self.decode_head.head(self.extract_detail(inputs, group))
+            for box, each in zip(group, logits.split(len(inputs)), strict=True):
+                stride = (box[1] - box[0]) // each.shape[2]
+                if not total.numel():
+                    size = [side // stride for side in inputs.shape[2:]]
+                    total = each.new_zeros(*each.shape[:2], *size)
+                    count = each.new_zeros(size)
+                box = scale_box(box, stride)
+                crop(total, box).add_(each)
+                crop(count, box).add_(1)
+        return total / count
+
+    def losses_of(
+        self, inputs: Tensor, label: Tensor, weight: Tensor | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Compute the losses of the fused prediction and of the detail in a random box.
+
+        Args:
+            inputs: (B, 3, H, W).
+            label: (B, H, W) or (B, 1, H, W), any integer dtype.
+            weight: (B, H, W), factor of each pixel's loss.
+
+        Returns:
+            The context's features, and ``decode.loss_seg``, ``decode.acc_seg``,
+            ``decode.hr.loss_seg`` and ``decode.hr.acc_seg``; the losses are weighted.
+        """
+        height, width = inputs.shape[2:]
+        head = self.decode_head
+        box = self.draw_detail_box(height, width)
+        context = self.extract_feat(inputs)
+        context_logits = head.head(context)
+        detail_logits = head.head(self.extract_detail(inputs, [box]))
+        attention, placed = head.place(
+            head.attention(context), detail_logits, box, (height, width), self.context_scale
+        )
+        fused = head.fuse(context_logits, attention, placed)
+        losses = head.losses(fused, detail_logits, box, label, weight)
+        return context, {f"decode.{name}": value for name, value in losses.items()}
+
+    def draw_detail_box(self, height: int, width: int) -> Box:
+        """Draw a box in an image by torch's CPU generator: (top, bottom, left, right)."""
+        corners = []
+        for side, size in zip((height, width), self.detail_size, strict=True):
+            places = max((side - size + 1) // self.detail_divisor, 1)
+            corners.append(torch.randint(places, ()).item() * self.detail_divisor)
+        top, left = corners
+        return (
+            top,
+            min(top + self.detail_size[0], height),
+            left,
+            min(left + self.detail_size[1], width),
+        )
+
+    def network_parts(self) -> list[nn.Module]:
+        """Return the parts of the network that are one graph each."""
+        pair = list(self.decode_head.children())
+        others = [part for part in super().network_parts() if part is not self.decode_head]
+        return [*others, *pair]
+
+
+@MODELS.register_module()
+class HRDAEncoderDecoderProjector(HRDAEncoderDecoder, EncoderDecoderProjector):
+    """A :class:`HRDAEncoderDecoder` that also projects the features of the context (SePiCo)."""
