@@ -68,7 +68,7 @@ class Method:
     Attributes:
         title: name in messages.
         config: file in ``configs/_base_/uda``.
-        name: function from the whole config to the method's part of the name of a run.
+        run_name: function from row and whole config to the name of a run.
         settings: differences from that file and others.
         variants: name of a variant -> further differences.
         demo: differences in a demo.
@@ -76,7 +76,7 @@ class Method:
 
     title: str
     config: str
-    name: Callable[[Config], str]
+    run_name: Callable[["Experiment", Config], str]
     settings: Settings = field(default_factory=dict)
     variants: dict[str, Settings] = field(default_factory=dict)
     demo: Settings = field(default_factory=dict)
@@ -92,6 +92,8 @@ class Experiment:
         method: key of ``METHODS``.
         variant: name of a variant of the method.
         published_miou: published result in percent.
+        release: release whose experiment this is, and its number there.
+        settings: other differences.
         stages: methods of its runs, if there are several: the first is a pretraining, the others
             start from its last weights.
     """
@@ -101,6 +103,8 @@ class Experiment:
     method: str
     variant: str | None = None
     published_miou: float | None = None
+    release: str | None = None
+    settings: Settings = field(default_factory=dict)
     stages: tuple[str, ...] = ()
 
 
@@ -111,6 +115,8 @@ _CLASS_WEIGHTS = {
     }
 }
 _BEST_OF_16 = {"default_hooks": {"checkpoint": {"save_best": "mIoU16"}}}
+# As in the releases of DAFormer, HRDA and MIC.
+_EVERY_4000 = {"train_cfg": {"val_interval": 4000}, "randomness": {"seed": 0}}
 _DEMO = {"schedule": "adamw_demo", "runtime": "demo_runtime"}
 TASKS = {
     "gta2cs": Task("uda_gta_to_cityscapes_640x640", "GTA", "Cityscapes", "val"),
@@ -128,6 +134,46 @@ TASKS = {
         "test",
         schedule="adamw_60k",
         settings=_CLASS_WEIGHTS | {"randomness": {"seed": 42}},
+    ),
+    "gta2cs_512x512": Task(
+        "uda_gta_to_cityscapes_512x512", "GTA", "Cityscapes", "val", settings=_EVERY_4000
+    ),
+    "syn2cs_512x512": Task(
+        "uda_synthia_to_cityscapes_512x512",
+        "SYNTHIA",
+        "Cityscapes",
+        "val, 16 classes",
+        settings=_EVERY_4000 | _BEST_OF_16,
+    ),
+    "cs2acdc_512x512": Task(
+        "uda_cityscapes_to_acdc_512x512", "Cityscapes", "ACDC", "test", settings=_EVERY_4000
+    ),
+    "cs2dzur_512x512": Task(
+        "uda_cityscapes_to_dark_zurich_512x512",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        settings=_EVERY_4000,
+    ),
+    "gtaHR2csHR_1024x1024": Task(
+        "uda_gtaHR_to_cityscapesHR_1024x1024", "GTA", "Cityscapes", "val", settings=_EVERY_4000
+    ),
+    "synHR2csHR_1024x1024": Task(
+        "uda_synthiaHR_to_cityscapesHR_1024x1024",
+        "SYNTHIA",
+        "Cityscapes",
+        "val, 16 classes",
+        settings=_EVERY_4000 | _BEST_OF_16,
+    ),
+    "csHR2acdcHR_1024x1024": Task(
+        "uda_cityscapesHR_to_acdcHR_1024x1024", "Cityscapes", "ACDC", "test", settings=_EVERY_4000
+    ),
+    "csHR2dzurHR_1024x1024": Task(
+        "uda_cityscapesHR_to_dark_zurichHR_1024x1024",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        settings=_EVERY_4000,
     ),
     "toy2city": Task(
         "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", **_DEMO
@@ -149,40 +195,93 @@ TASKS = {
         **_DEMO,
     ),
 }
-_MIT_KEYS = {"norm": {"decay_mult": 0.0}, "pos_block": {"decay_mult": 0.0}}
+_MIT = {
+    "optim_wrapper": {
+        "paramwise_cfg": {
+            "custom_keys": {"norm": {"decay_mult": 0.0}, "pos_block": {"decay_mult": 0.0}}
+        }
+    }
+}
 NETWORKS = {
     "toy": Network("daformer_sepaspp_proj_r18v1c_toy", "daformer_sepaspp_proj", "r18v1c"),
     "dlv2": Network("dlv2_proj_r101v1c", "dlv2_proj", "r101v1c"),
-    "daformer": Network(
-        "daformer_sepaspp_proj_mitb5",
-        "daformer_sepaspp_proj",
-        "mitb5",
-        {"optim_wrapper": {"paramwise_cfg": {"custom_keys": _MIT_KEYS}}},
+    "daformer": Network("daformer_sepaspp_proj_mitb5", "daformer_sepaspp_proj", "mitb5", _MIT),
+    # Without a projection.
+    "dlv2red": Network("dlv2red_r101v1c", "dlv2red", "r101v1c"),
+    "sepaspp": Network("daformer_sepaspp_mitb5", "daformer_sepaspp", "mitb5", _MIT),
+    "hrda": Network("hrda_daformer_sepaspp_mitb5", "hrda1-512-0.1_daformer_sepaspp", "mitb5", _MIT),
+    "hrda_dlv2red": Network("hrda_dlv2red_r101v1c", "hrda1-512-0.1_dlv2red", "r101v1c"),
+    "hrda_proj": Network(
+        "hrda_daformer_sepaspp_proj_mitb5", "hrda1-512-0.1_daformer_sepaspp_proj", "mitb5", _MIT
     ),
 }
 
 VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
 
 
-def _sepico_name(kind: str) -> Callable[[Config], str]:
-    """Make a function that names runs of SePiCo as the authors' release does."""
+def _ignored_borders(cfg: Config) -> str:
+    """Name how pseudo-labels at the borders are ignored: in crops, in images, or not at all."""
+    from mmseg.registry import DATASETS  # late: --help is fast
 
-    def name(cfg: Config) -> str:
-        from mmseg.registry import DATASETS  # late: --help is fast
+    target = cfg.train_dataloader.dataset.target
+    if any(step.type == "IgnoreMargins" for step in target.pipeline):
+        return "_cpl2"
+    edges = target.get("ignored_edges", DATASETS.get(target.type).IGNORED_EDGES)
+    return "_cpl" if any(edges) else ""
 
-        contrast, data = cfg.model.contrast, cfg.train_dataloader.dataset
-        target = DATASETS.get(data.target.type)
-        levels = cfg.model.segmentor.auxiliary_head.in_index
-        masks_edges = any(data.target.get("ignored_edges", target.IGNORED_EDGES))
-        return (
-            f"{kind}_{VARIANT_NAMES[contrast.variant]}-reg-w{contrast.regularizer_weight}"
-            f"-start-iter{cfg.model.start_contrast_iter}-tau{contrast.temperature}"
-            f"-l{levels if isinstance(levels, int) else list(levels)}-w{contrast.loss_weight}"
-            f"_rcs{data.rare_class_sampling.class_temp}{'_cpl' if masks_edges else ''}"
-            f"{'_self' if cfg.model.enable_self_training else ''}"
-        )
 
-    return name
+def _masking(cfg: Config) -> str:
+    """Name the settings of masked image consistency, if the method has that term."""
+    mic = cfg.model.get("terms", {}).get("mic")
+    if mic is None:
+        return ""
+    mode = mic.mask_mode.replace("separate", "sp").replace("trg", "t").replace("src", "s")
+    mode = {"sp": "sep"}.get(mode, mode.replace("aug", "a"))
+    return f"_m{mic.block_size}-{mic.mask_ratio}-{mode}"
+
+
+def _sepico_run_name(row: "Experiment", cfg: Config, method: str | None = None) -> str:
+    """Name a run as SePiCo's release does."""
+    network, length = NETWORKS[row.network], cfg.train_cfg.max_iters
+    iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
+    lr, batch_size = cfg.optim_wrapper.optimizer.lr, cfg.train_dataloader.batch_size
+    schedule = f"adamw_{lr}_pmT_poly10warm_1x{batch_size}_{iterations}"
+    return (
+        f"{network.decoder}_{network.encoder}_{method or _sepico_name(cfg)}_{schedule}_{row.task}"
+        f"_seed{cfg.randomness.seed}"
+    )
+
+
+def _sepico_name(cfg: Config) -> str:
+    kind = {"SePiCo": "sepico", "SePiCoDark": "sepico_dark"}[cfg.model.type]
+    contrast = cfg.model.contrast
+    levels = cfg.model.segmentor.auxiliary_head.in_index
+    return (
+        f"{kind}_{VARIANT_NAMES[contrast.variant]}-reg-w{contrast.regularizer_weight}"
+        f"-start-iter{cfg.model.start_contrast_iter}-tau{contrast.temperature}"
+        f"-l{levels if isinstance(levels, int) else list(levels)}-w{contrast.loss_weight}"
+        f"_rcs{cfg.train_dataloader.dataset.rare_class_sampling.class_temp}{_ignored_borders(cfg)}"
+        f"{'_self' if cfg.model.enable_self_training else ''}{_masking(cfg)}"
+    )
+
+
+def _dacs_run_name(row: "Experiment", cfg: Config) -> str:
+    """Name a run as the releases of DAFormer, HRDA and MIC do."""
+    model, network = cfg.model, NETWORKS[row.network]
+    method = "dacs" if model.alpha == 0.99 else f"dacs_a{str(model.alpha)[2:]}"
+    distance = model.get("terms", {}).get("feature_distance")
+    if distance is not None:
+        method += "_fdthings" if distance.classes else "_fd"
+    if sampling := cfg.train_dataloader.dataset.rare_class_sampling:
+        method += f"_rcs{sampling.class_temp}"
+        method += "" if sampling.min_crop_ratio == 0.5 else f"-{sampling.min_crop_ratio}"
+    method += _ignored_borders(cfg) + _masking(cfg)
+    by_windows = "_sl" if model.segmentor.test_cfg.mode == "slide" else ""
+    name = (
+        f"{row.task.removesuffix('_512x512')}_{method}_{network.decoder}{by_windows}"
+        f"_{network.encoder}_poly10warm_s{cfg.randomness.seed}"
+    )
+    return name.replace(".", "")
 
 
 _SEPICO = {
@@ -202,22 +301,44 @@ _SEPICO = {
         }
     },
 }
+_DARK_WEIGHTS = {"model": {"class_weight": from_base("train_class_weight")}}
+# Source and target are drawn uniformly, and pseudo-labels count everywhere.
+_DACS = {
+    "settings": {
+        "train_dataloader": {
+            "dataset": {"rare_class_sampling": None, "target": {"ignored_edges": (0.0, 0.0)}}
+        }
+    }
+}
 METHODS = {
     "source_only": Method(
         "source only",
         "source_only",
-        lambda cfg: "source_only",
+        lambda row, cfg: _sepico_run_name(row, cfg, "source_only"),
         {"train_dataloader": {"dataset": {"target": None}}},
     ),
-    "sepico": Method("SePiCo", "sepico", _sepico_name("sepico"), **_SEPICO),
-    "sepico_dark": Method(
-        "SePiCo",
-        "sepico_dark",
-        _sepico_name("sepico_dark"),
-        {"model": {"class_weight": from_base("train_class_weight")}},
-        **_SEPICO,
+    "sepico": Method("SePiCo", "sepico", _sepico_run_name, **_SEPICO),
+    "sepico+mic": Method("SePiCo + MIC", "sepico_mic", _sepico_run_name, **_SEPICO),
+    "sepico_dark": Method("SePiCo", "sepico_dark", _sepico_run_name, _DARK_WEIGHTS, **_SEPICO),
+    "sepico_dark+mic": Method(
+        "SePiCo + MIC", "sepico_dark_mic", _sepico_run_name, _DARK_WEIGHTS, **_SEPICO
     ),
+    "dacs": Method("DACS", "dacs", _dacs_run_name, **_DACS),
+    "dacs+mic": Method("MIC(DACS)", "dacs_mic", _dacs_run_name, **_DACS),
+    "daformer": Method("DAFormer", "daformer", _dacs_run_name),
+    "mic": Method("MIC(DAFormer)", "daformer_mic", _dacs_run_name),
 }
+# For crops of 512 pixels, and for night and bad weather.
+_BLOCKS_OF_32 = {"model": {"terms": {"mic": {"block_size": 32}}}}
+_SEPARATE = {"model": {"terms": {"mic": {"mask_mode": "separate"}}}}
+# SePiCo's crops have 640 pixels, a sixteenth of which is 40.
+_BLOCKS_OF_40 = {"model": {"terms": {"mic": {"block_size": 40}}}}
+_BLOCKS_OF_40_SEPARATE = {"model": {"terms": {"mic": {"block_size": 40, "mask_mode": "separate"}}}}
+_BY_WINDOWS = {
+    "segmentor": {"test_cfg": {"mode": "slide", "crop_size": (1024, 1024), "stride": (512, 512)}}
+}
+# The data crops the target at random.
+_WHOLE_CROPS = {"model": {"pseudo_crop": False}}
 EXPERIMENTS: dict[int | str, Experiment] = {
     0: Experiment(
         "toy2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
@@ -240,6 +361,36 @@ EXPERIMENTS: dict[int | str, Experiment] = {
     16: Experiment("cs2dz", "dlv2", "sepico_dark", "proto", 42.6),
     17: Experiment("cs2dz", "daformer", "sepico_dark", "bank", 53.3),
     18: Experiment("cs2dz", "daformer", "sepico_dark", "proto", 52.7),
+    19: Experiment("gta2cs_512x512", "dlv2red", "dacs", release="DAFormer 1"),
+    20: Experiment("syn2cs_512x512", "dlv2red", "dacs"),
+    21: Experiment("gta2cs_512x512", "dlv2red", "daformer", release="DAFormer 5"),
+    22: Experiment("gta2cs_512x512", "sepaspp", "daformer", None, 68.3, "DAFormer 6"),
+    23: Experiment("syn2cs_512x512", "sepaspp", "daformer", None, 60.9, "DAFormer 7"),
+    24: Experiment("cs2acdc_512x512", "sepaspp", "daformer", None, 55.4, "DAFormer 8"),
+    25: Experiment("cs2dzur_512x512", "sepaspp", "daformer", None, 53.8, "DAFormer 8"),
+    26: Experiment("gtaHR2csHR_1024x1024", "hrda", "daformer", None, 73.8, "HRDA 40"),
+    27: Experiment("synHR2csHR_1024x1024", "hrda", "daformer", None, 65.8, "HRDA 40"),
+    28: Experiment("gtaHR2csHR_1024x1024", "hrda_dlv2red", "daformer", release="HRDA 41"),
+    29: Experiment("csHR2acdcHR_1024x1024", "hrda", "daformer", None, 68.0, "HRDA 49"),
+    30: Experiment("csHR2dzurHR_1024x1024", "hrda", "daformer", None, 55.9, "HRDA 49"),
+    31: Experiment("gtaHR2csHR_1024x1024", "hrda", "mic", None, 75.9, "MIC 80"),
+    32: Experiment("synHR2csHR_1024x1024", "hrda", "mic", release="MIC 80"),
+    33: Experiment("csHR2acdcHR_1024x1024", "hrda", "mic", None, 70.4, "MIC 80", _SEPARATE),
+    34: Experiment("csHR2dzurHR_1024x1024", "hrda", "mic", None, None, "MIC 80", _SEPARATE),
+    35: Experiment("gta2cs_512x512", "sepaspp", "mic", None, None, "MIC 81", _BLOCKS_OF_32),
+    36: Experiment("gta2cs_512x512", "dlv2red", "dacs+mic", None, None, "MIC 81", _BLOCKS_OF_32),
+    37: Experiment("gta2cs_512x512", "dlv2red", "mic", None, None, "MIC 81", _BLOCKS_OF_32),
+    38: Experiment(
+        "gtaHR2csHR_1024x1024", "hrda_dlv2red", "mic", None, None, "MIC 81", _BY_WINDOWS
+    ),
+    # No release has these.
+    39: Experiment("syn2cs_512x512", "sepaspp", "mic", settings=_BLOCKS_OF_32),
+    40: Experiment("gta2cs", "daformer", "sepico+mic", "dist", settings=_BLOCKS_OF_40),
+    41: Experiment("gtaHR2csHR_1024x1024", "hrda_proj", "sepico", "dist", settings=_WHOLE_CROPS),
+    42: Experiment(
+        "gtaHR2csHR_1024x1024", "hrda_proj", "sepico+mic", "dist", settings=_WHOLE_CROPS
+    ),
+    43: Experiment("cs2dz", "daformer", "sepico_dark+mic", "dist", settings=_BLOCKS_OF_40_SEPARATE),
     "synthia-demo": Experiment(
         "toysyn2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
     ),
@@ -262,12 +413,18 @@ def describe(exp: int | str) -> str:
     """Describe an experiment in one line."""
     row = EXPERIMENTS[exp]
     task, network = TASKS[row.task], NETWORKS[row.network]
+    method = METHODS[row.method].title
+    if row.variant:
+        method = method.replace("SePiCo", VARIANT_NAMES[row.variant])
+    if network.decoder.startswith("hrda"):
+        method = method.replace("DAFormer", "HRDA")
     published = (
         f", published {row.published_miou} mIoU ({task.split})" if row.published_miou else ""
     )
+    release = f" [{row.release}]" if row.release else ""
     return (
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
-        f"{VARIANT_NAMES.get(row.variant, METHODS[row.method].title)}{published}"
+        f"{method}{published}{release}"
     )
 
 
@@ -318,26 +475,14 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
     differences.append(method.variants.get(row.variant, {}))
     if task.runtime == "demo_runtime":
         differences.append(method.demo)
+    differences.append(row.settings)
     if seed is not None:
         differences.append({"randomness": {"seed": seed}})
     for settings in differences:
         config.merge(ConfigDict(settings))
     config = config.to_dict()
-    config["experiment_name"] = _run_name(row, method, config)
+    config["experiment_name"] = method.run_name(row, load(config))
     return config
-
-
-def _run_name(row: Experiment, method: Method, config: dict) -> str:
-    """Name a run as the authors' release does, from the whole config."""
-    cfg = load(config)
-    network, length = NETWORKS[row.network], cfg.train_cfg.max_iters
-    iterations = f"{length // 1000}k" if length % 1000 == 0 else str(length)
-    lr, batch_size = cfg.optim_wrapper.optimizer.lr, cfg.train_dataloader.batch_size
-    schedule = f"adamw_{lr}_pmT_poly10warm_1x{batch_size}_{iterations}"
-    return (
-        f"{network.decoder}_{network.encoder}_{method.name(cfg)}_{schedule}_{row.task}"
-        f"_seed{cfg.randomness.seed}"
-    )
 
 
 def load(config: dict) -> Config:

@@ -64,7 +64,7 @@ def test_every_setting_equals_the_recorded_one(exp, tmp_path):
         ("uda/sepico.py", "model.contrast.temperature", 50.0, (2, 18)),
         ("schedules/adamw.py", "optim_wrapper.optimizer.lr", 1e-4, (1, 7)),
         ("default_runtime.py", "default_hooks.checkpoint.interval", 500, (4, 12)),
-        ("models/daformer_sepaspp_proj_mitb5.py", "segmentor.decode_head.channels", 128, (4, 8)),
+        ("models/daformer_sepaspp_mitb5.py", "segmentor.decode_head.channels", 128, (4, 8)),
         (
             "datasets/uda_gta_to_cityscapes_640x640.py",
             "train_dataloader.dataset.rare_class_sampling.class_temp",

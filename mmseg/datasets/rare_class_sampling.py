@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from mmseg.utils import InputError
-from mmseg.utils.setting_types import Fraction
 
 from .basesegdataset import BaseSegDataset
 from .occurring_classes import check_occurring
@@ -35,13 +34,13 @@ class RareClassSampling:
     Args:
         min_pixels: images with more pixels of a class are candidates for it.
         class_temp: temperature T; at lower ones rare classes are drawn more often.
-        min_crop_ratio: share of ``min_pixels`` that a crop must exceed, else it is drawn again; 0
-            accepts every crop.
+        min_crop_ratio: multiple of ``min_pixels`` that a crop must exceed, else it is drawn again;
+            0 accepts every crop.
     """
 
     min_pixels: NonNegativeInt = 3000
     class_temp: PositiveFloat = 0.01
-    min_crop_ratio: Fraction = 0.5
+    min_crop_ratio: NonNegativeFloat = 0.5
 
 
 def class_frequencies(pixels_per_sample: Iterable[Mapping[str, int]]) -> dict[int, float]:

@@ -1,26 +1,8 @@
-# DeepLab-v2 on ResNet-101-V1c with a projection from its last stage (SePiCo, experiments 1-3).
+# DeepLab-v2 with four dilations and a projection from the last stage (SePiCo, experiments 1-3).
+_base_ = "dlv2red_r101v1c.py"
 segmentor = dict(
     type="EncoderDecoderProjector",
-    backbone=dict(
-        type="ResNetV1c",
-        depth=101,
-        strides=(1, 2, 1, 1),
-        dilations=(1, 1, 2, 4),
-        contract_dilation=True,
-        out_indices=(0, 1, 2, 3),
-        norm_cfg=dict(type="BN", requires_grad=True),
-        norm_eval=False,
-        init_cfg=dict(type="Pretrained", checkpoint="pretrained/resnet101_v1c.pth"),
-    ),
-    decode_head=dict(
-        type="DLV2Head",
-        in_channels=2048,
-        in_index=3,
-        dilations=(6, 12, 18, 24),
-        num_classes=19,
-        align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
-    ),
+    decode_head=dict(dilations=(6, 12, 18, 24)),
     auxiliary_head=dict(
         type="ProjHead",
         in_channels=2048,
@@ -31,5 +13,4 @@ segmentor = dict(
         norm_cfg=dict(type="BN", requires_grad=True),
         align_corners=False,
     ),
-    test_cfg=dict(mode="whole"),
 )

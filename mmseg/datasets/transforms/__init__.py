@@ -2,6 +2,7 @@
 
 from .crop import RandomCrop
 from .formatting import PackSegInputs
+from .ignore_margins import IgnoreMargins
 from .loading import LoadAnnotations, LoadImageFromFile
 
-__all__ = ["LoadAnnotations", "LoadImageFromFile", "PackSegInputs", "RandomCrop"]
+__all__ = ["IgnoreMargins", "LoadAnnotations", "LoadImageFromFile", "PackSegInputs", "RandomCrop"]

@@ -44,7 +44,11 @@ class RandomCrop(BaseTransform):
         self.ignore_index = ignore_index
 
     def transform(self, results: dict) -> dict:
-        """Crop ``img`` and, if present, ``gt_seg_map`` to views; set ``img_shape``."""
+        """Crop ``img`` and, if present, ``gt_seg_map`` to views; set ``img_shape``.
+
+        ``crop_box`` becomes the box (top, bottom, left, right) in the image before, whose shape is
+        ``uncropped_shape``.
+        """
         label = results.get("gt_seg_map")
         if label is None:
             box = self._draw_box(results["img"].shape[:2])
@@ -53,6 +57,7 @@ class RandomCrop(BaseTransform):
                 label, results.get("rare_class"), results.get("rare_class_min_pixels", 0)
             )
             results["gt_seg_map"] = _crop(label, box)
+        results["crop_box"], results["uncropped_shape"] = box, results["img"].shape[:2]
         results["img"] = _crop(results["img"], box)
         results["img_shape"] = results["img"].shape[:2]
         return results

@@ -35,6 +35,9 @@ class PackSegInputs(BaseTransform):
             "flip_direction",
             "condition",
             "ignored_edges",
+            "ignored_margins",
+            "crop_box",
+            "uncropped_shape",
         ),
     ) -> None:
         self.meta_keys = (*meta_keys, "use_class_weight")

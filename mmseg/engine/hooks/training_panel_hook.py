@@ -137,19 +137,22 @@ def training_panel(
 
 
 def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDArray[np.uint8]:
-    """Read a label, and resize, flip and crop it like its image.
+    """Read a label, and resize, crop and flip it like its image.
 
     Args:
         path: path of the label map.
-        meta: ``img_shape`` (h, w) after resizing, ``flip`` and ``flip_direction`` of the image.
-        box: y1, y2, x1, x2 of the crop.
+        meta: metainfo of the image: its shape, and the crop and flip of the pipeline.
+        box: y1, y2, x1, x2 of the method's crop.
 
     Returns:
         (y2 - y1, x2 - x1) uint8.
     """
-    height, width = meta["img_shape"][:2]
+    height, width = meta.get("uncropped_shape", meta["img_shape"])[:2]
     resized = cv2.resize(read_label(path), (width, height), interpolation=cv2.INTER_NEAREST)
     label = resized.astype(np.uint8, copy=False)
+    if "crop_box" in meta:
+        top, bottom, left, right = meta["crop_box"]
+        label = label[top:bottom, left:right]
     if meta.get("flip"):
         axes = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
         label = np.flip(label, axes[meta["flip_direction"]])

@@ -67,7 +67,7 @@ class MaskedConsistency(LossTerm):
         self.loss_weight = loss_weight
 
     def attach(self, method: "SelfTraining") -> None:
-        """Use the strengths of the method's augmentation, and always blur (with probability 0.5)."""
+        """Take the settings of the method's augmentation, but for ``blur``: masked images are."""
         settings = method.augmentation
         self.augmentation = StrongAugmentation(settings.jitter_strength, settings.jitter_threshold)
 

@@ -4,7 +4,7 @@ Shapes: B images, C classes, H x W pixels.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -63,7 +63,7 @@ class Batch:
 
 
 class LossTerm(nn.Module):
-    """Base class of losses that any self-training method can use, by ``terms=[dict(type=...)]``.
+    """Base class of losses that any self-training method can use, by ``terms=dict(name=...)``.
 
     A term adds losses to the pass of the source, adds further passes, or both.
     """
@@ -100,7 +100,7 @@ class SelfTraining(UDADecorator):
         pseudo_threshold: smallest probability of a confident pseudo-label.
         enable_self_training: whether the decoder learns from mixed images.
         augment_mixed: whether the mixed images are jittered and blurred.
-        terms: configs of :class:`LossTerm`.
+        terms: configs of :class:`LossTerm` by a name of your choice.
         augmentation: other arguments of :class:`UDADecorator`.
 
     Attributes:
@@ -111,7 +111,7 @@ class SelfTraining(UDADecorator):
     PANEL: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("source_image", "source_label", "target_image", "teacher_prediction"),
         ("target_crop", "pseudo_label", "ground_truth", "pixel_weight"),
-        ("mix_mask", "mixed_image", "mixed_label"),
+        ("mix_mask", "mixed_image", "mixed_label", "masked_image"),
     )
 
     def __init__(
@@ -122,14 +122,14 @@ class SelfTraining(UDADecorator):
         pseudo_threshold: Fraction = 0.968,
         enable_self_training: bool = True,
         augment_mixed: bool = True,
-        terms: Sequence[PartConfig] = (),
+        terms: Mapping[str, PartConfig] | None = None,
         **augmentation: Any,
     ) -> None:
         super().__init__(segmentor, data_preprocessor, **augmentation)
         self.ema_model = copy.deepcopy(self.model).requires_grad_(False)
-        modules = nn.ModuleList(MODELS.build(term) for term in terms)
-        self.terms = cast(Sequence[LossTerm], modules)
-        for term in self.terms:
+        modules = {name: MODELS.build(term) for name, term in (terms or {}).items()}
+        self.terms = cast(Mapping[str, LossTerm], nn.ModuleDict(modules))
+        for term in self.terms.values():
             term.attach(self)
         self.alpha = alpha
         self.pseudo_threshold = pseudo_threshold
@@ -233,14 +233,14 @@ class SelfTraining(UDADecorator):
         if self.enable_self_training:
             mixed = self.mix_domains(batch)
             losses["mix"] = lambda: self.mix_loss(*mixed)
-        for term in self.terms:
+        for term in self.terms.values():
             losses |= term.losses(self, batch)
         return losses
 
     def on_source(self, image: Tensor, feats: list[Tensor], label: Tensor) -> Losses:
         """Compute the losses of the terms, see :meth:`UDADecorator.on_source`."""
         losses: Losses = {}
-        for term in self.terms:
+        for term in self.terms.values():
             losses |= term.on_source(self, image, feats, label)
         return losses
 
@@ -290,10 +290,10 @@ class SelfTraining(UDADecorator):
         return self
 
     def init_weights(self) -> None:
-        """Initialise the student, copy its parameters and buffers to the teacher, then the terms."""
+        """Initialise the student, copy its weights and buffers to the teacher, then the terms."""
         self.model.init_weights()
         self.ema_model.load_state_dict(self.model.state_dict())
-        for term in self.terms:
+        for term in self.terms.values():
             term.init_weights(self)
 
     def get_extra_state(self) -> dict[str, Any]:

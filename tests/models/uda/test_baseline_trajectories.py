@@ -6,7 +6,7 @@ from torch import nn
 
 from mmseg.engine.optim import StudentOptimWrapperConstructor
 from mmseg.engine.performance import Performance
-from mmseg.models.uda import FeatureDistance, MaskedConsistency, SelfTraining
+from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
 from tests.golden import load_golden, tensor_by_name, weights_by_name
 from tests.models.baselines import IterationData, segmentor_config
@@ -46,12 +46,12 @@ class Row:
         self.margins = self.hrda and self.has_distance and self.mask_mode != "separate"
 
     def build(self) -> SelfTraining:
-        terms: list[dict] = []
+        terms: dict[str, dict] = {}
         if self.has_distance:
-            terms.append({"type": "FeatureDistance", "loss_weight": 0.05})
+            terms["distance"] = {"type": "FeatureDistance", "loss_weight": 0.05}
         if self.mask_mode:
             masking = {"block_size": self.size // 4, "mask_mode": self.mask_mode}
-            terms.append({"type": "MaskedConsistency", **masking})
+            terms["masked"] = {"type": "MaskedConsistency", **masking}
         return MODELS.build(
             {
                 "type": "DACS",
@@ -73,13 +73,26 @@ class Row:
         weights_by_name(model.model)
         for name, value in model.ema_model.named_buffers():
             value.fill_(1 if name.endswith("running_var") else 0)
-        for term in model.terms:
-            if isinstance(term, FeatureDistance):
-                state = term.imagenet_backbone.state_dict()
-                names = {name: f"imnet_model.backbone.{name}" for name in state}
-                term.imagenet_backbone.load_state_dict(
-                    {name: tensor_by_name(names[name], state[name].shape) for name in state}
-                )
+        if self.has_distance:
+            frozen = model.terms["distance"].imagenet_backbone
+            frozen.load_state_dict(
+                {
+                    name: tensor_by_name(f"imnet_model.backbone.{name}", value.shape)
+                    for name, value in frozen.state_dict().items()
+                }
+            )
+
+    def replace_draws(
+        self, model: SelfTraining, data: IterationData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Let the method draw the recorded mixing mask, boxes and blocks."""
+        monkeypatch.setattr(model, "mix_mask", lambda label: data.mix_mask.to(label.device))
+        if self.hrda:
+            boxes = iter([(y, y + 64, x, x + 64) for y, x in data.corners])
+            monkeypatch.setattr(model.model, "draw_detail_box", lambda *_: next(boxes))
+        if self.mask_mode:
+            masked = model.terms["masked"]
+            monkeypatch.setattr(masked, "draw_blocks", lambda image: data.u.to(image.device))
 
     def batch(self, data: IterationData) -> dict:
         margins = data.margins if self.margins else [()] * 2
@@ -113,7 +126,7 @@ def check_trajectory(
     iterations: int = 6,
     tolerance: float = 1.0,
 ) -> None:
-    """Compare iterations with the recorded ones; ``tolerance`` multiplies the allowed deviations."""
+    """Compare iterations with the recorded ones; ``tolerance`` widens the allowed deviations."""
     row, performance = Row(name), performance or Performance()
     model = row.build().to(device)
     row.load_weights(model)
@@ -134,13 +147,7 @@ def check_trajectory(
     accuracy = 0.6 if "mic_hrda" in name else 0.3
     for t, expected in enumerate(GOLDEN[name][:iterations]):
         data = IterationData(t, row.size)
-        monkeypatch.setattr(model, "mix_mask", lambda label: data.mix_mask.to(label.device))
-        if row.hrda:
-            boxes = ((y, y + 64, x, x + 64) for y, x in data.corners)
-            monkeypatch.setattr(model.model, "draw_detail_box", lambda *_: next(boxes))
-        for term in model.terms:
-            if isinstance(term, MaskedConsistency):
-                monkeypatch.setattr(term, "draw_blocks", lambda image: data.u.to(image.device))
+        row.replace_draws(model, data, monkeypatch)
         log = model.train_step(row.batch(data), optim_wrapper)
         values = {key: value.item() for key, value in log.items()} | gradients
         values |= {

@@ -1,8 +1,10 @@
 """All methods pass the base tester."""
 
+import copy
 from typing import ClassVar
 
 import torch
+from mmengine.runner.checkpoint import get_state_dict
 
 from mmseg.models.uda import LossTerm
 from mmseg.registry import MODELS
@@ -62,7 +64,7 @@ class MeanColour(LossTerm):
 
 
 class TestTerms(MethodTester):
-    config: ClassVar[dict] = method_config("DACS", terms=[{"type": "MeanColour"}])
+    config: ClassVar[dict] = method_config("DACS", terms={"colour": {"type": "MeanColour"}})
 
     def test_a_term_adds_to_the_source_and_has_a_pass(self):
         model = self.build()
@@ -73,3 +75,63 @@ class TestTerms(MethodTester):
         assert torch.equal(log["again.loss"], log["again.decode.loss_seg"])
         passes = [name for name in log if name.endswith(".loss")]
         assert passes == ["src.loss", "mix.loss", "again.loss"]
+
+
+class TestDAFormer(MethodTester):
+    config: ClassVar[dict] = method_config(
+        "DACS", pseudo_threshold=0.2, terms={"distance": {"type": "FeatureDistance"}}
+    )
+
+    def test_checkpoints_do_not_hold_the_frozen_backbone(self):
+        model = self.build()
+        assert not any("imagenet" in name for name in model.state_dict())
+        assert not any("imagenet" in name for name in get_state_dict(model))
+        frozen = model.terms["distance"].imagenet_backbone
+        assert not any(parameter.requires_grad for parameter in frozen.parameters())
+        assert not any(part.training for part in frozen.modules())
+
+    def test_the_frozen_backbone_has_the_first_weights(self):
+        model = self.build()
+        model.init_weights()
+        first = copy.deepcopy(model.model.backbone.state_dict())
+        self.train(model, 0, 2)
+        frozen = model.terms["distance"].imagenet_backbone.state_dict()
+        assert all(torch.equal(value, first[name]) for name, value in frozen.items())
+        assert frozen.keys() == first.keys()
+
+
+class TestMIC(MethodTester):
+    config: ClassVar[dict] = method_config(
+        "DACS",
+        pseudo_threshold=0.2,
+        terms={"mic": {"type": "MaskedConsistency", "block_size": 8}},
+    )
+
+
+class TestSePiCoWithMIC(MethodTester):
+    config: ClassVar[dict] = sepico_config(
+        "dist", terms={"mic": {"type": "MaskedConsistency", "block_size": 8}}
+    )
+
+
+def hrda_config(kind: str, **options) -> dict:
+    """Config of a method on the tiny network at two scales, with details of 16 x 16 pixels."""
+    config = sepico_config("dist", kind, **options) if kind == "SePiCo" else method_config(kind)
+    config = copy.deepcopy(config) | options
+    segmentor = config["segmentor"]
+    head = segmentor["decode_head"]
+    segmentor["decode_head"] = {"type": "HRDAHead", "head": head, "scale_attention": head}
+    segmentor |= {"type": "HRDAEncoderDecoderProjector", "detail_size": (16, 16)}
+    return config
+
+
+class TestHRDA(MethodTester):
+    config: ClassVar[dict] = hrda_config(
+        "DACS",
+        pseudo_threshold=0.2,
+        terms={"distance": {"type": "FeatureDistance"}, "mic": {"type": "MaskedConsistency"}},
+    )
+
+
+class TestSePiCoOnHRDA(MethodTester):
+    config: ClassVar[dict] = hrda_config("SePiCo")
