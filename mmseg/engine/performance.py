@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mmseg.models.segmentors import segmentors_of
+from mmseg.models.uda import SelfTraining
 from mmseg.utils import InputError
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -105,3 +106,6 @@ class Performance:
                 segmentor.use_activation_checkpointing()
             if self.compile:
                 segmentor.compile_parts()
+        if isinstance(model, SelfTraining):
+            for term in model.terms.values():
+                term.set_up(model, self.compile)

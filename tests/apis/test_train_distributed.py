@@ -25,7 +25,7 @@ from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.cli import print_on_local_rank0, run_main
 from mmseg.utils.config import load_config
 from tests.apis import two_ranks
-from tests.models.uda.two_ranks import ITERATIONS, Record, trajectory
+from tests.models.uda.two_ranks import ITERATIONS, VARIANTS, Record, trajectory
 from tests.tools.test_training import assert_equal, logged_values
 from tests.training import ROOT, small_config
 
@@ -74,7 +74,7 @@ def assert_close(found: list[Record], expected: list[Record], tolerance: float) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["dist", "bank"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_two_ranks_with_one_image_equal_one_process_with_two(variant, ranks):
     whole = trajectory(variant)
     assert 0 < whole[0]["log of confidence"] < 1

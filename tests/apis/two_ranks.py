@@ -15,7 +15,7 @@ from mmseg.engine.distributed import (
 )
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
-from tests.models.uda.two_ranks import trajectory, with_batch_norm
+from tests.models.uda.two_ranks import VARIANTS, trajectory, with_batch_norm
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def work(folder: Path, config: Path) -> None:
     """Run everything; the findings of rank r go to ``rank<r>.pt``."""
     with process_group("pytorch", CPU, {"timeout": 200}):
         rank = get_rank()
-        found = {variant: trajectory(variant) for variant in ("dist", "bank")}
+        found = {variant: trajectory(variant) for variant in VARIANTS}
         found["bf16"] = trajectory("dist", precision="bf16")
         found["batch_norm"] = with_batch_norm()
         found["broadcast_from_rank0"] = broadcast_from_rank0(f"from {rank}")

@@ -154,12 +154,11 @@ class DAFormerHead(BaseDecodeHead):
         self.embed_layers = nn.ModuleList(
             LinearEmbedding(width, embed_dims) for width in in_channels
         )
-        layer_cfg = {"norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
-        joined = embed_dims * len(in_channels)
+        joined, norm, act = embed_dims * len(in_channels), self.norm_cfg, self.act_cfg
         self.fuse_layer = (
-            ConvModule(joined, channels, 1, **layer_cfg)
+            ConvModule(joined, channels, 1, norm_cfg=norm, act_cfg=act)
             if dilations is None
-            else SeparableASPP(joined, channels, dilations, **layer_cfg)
+            else SeparableASPP(joined, channels, dilations, norm, act)
         )
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:

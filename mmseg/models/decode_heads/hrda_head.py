@@ -1,5 +1,7 @@
 """Hoyer et al., "HRDA", ECCV 2022, section 3.3: fusion of two scales by attention."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -56,9 +58,11 @@ class HRDAHead(BaseModule):
         """Number of classes C."""
         return self.head.num_classes
 
-    def upsample(self, *args, **kwargs) -> Tensor:
+    def upsample(
+        self, seg_logits: Tensor, size: Sequence[int], rows: slice | None = None
+    ) -> Tensor:
         """Resize logits, see :meth:`BaseDecodeHead.upsample`."""
-        return self.head.upsample(*args, **kwargs)
+        return self.head.upsample(seg_logits, size, rows)
 
     def attention(self, context: list[Tensor]) -> Tensor:
         """Compute the attention to the detail (B, C, h, w), in (0, 1), from the context's maps."""

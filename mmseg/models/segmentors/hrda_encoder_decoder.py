@@ -23,13 +23,13 @@ WINDOWS = 18
 
 def detail_windows(height: int, width: int, size: Size2d) -> list[Box]:
     """List windows (top, bottom, left, right) that cover an image and overlap by half."""
-    tops, lefts = (
+    starts = [
         window_starts(side, window, window // 2)
         for side, window in zip((height, width), size, strict=True)
-    )
+    ]
     return [
         (top, min(top + size[0], height), left, min(left + size[1], width))
-        for top, left in product(tops, list(lefts))
+        for top, left in product(*starts)
     ]
 
 
@@ -59,7 +59,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     ) -> None:
         super().__init__(**segmentor)
         self.context_scale = context_scale
-        self.detail_size = tuple(detail_size)
+        self.detail_size = (detail_size[0], detail_size[1])
         self.detail_divisor = detail_divisor
 
     def extract_feat(self, inputs: Tensor, backbone: nn.Module | None = None) -> list[Tensor]:
@@ -93,7 +93,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
         A teacher in training mode takes its batch statistics over all windows. In evaluation mode
         they are computed in groups, on a CPU one by one, to save memory.
         """
-        windows = detail_windows(*inputs.shape[2:], self.detail_size)
+        height, width = inputs.shape[2:]
+        windows = detail_windows(height, width, self.detail_size)
         if self.training:
             at_once = len(windows)
         else:
@@ -105,7 +106,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
             for box, each in zip(group, logits.split(len(inputs)), strict=True):
                 stride = (box[1] - box[0]) // each.shape[2]
                 if not total.numel():
-                    size = [side // stride for side in inputs.shape[2:]]
+                    size = (height // stride, width // stride)
                     total = each.new_zeros(*each.shape[:2], *size)
                     count = each.new_zeros(size)
                 box = scale_box(box, stride)
@@ -142,17 +143,13 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     def draw_detail_box(self, height: int, width: int) -> Box:
         """Draw a box in an image by torch's CPU generator: (top, bottom, left, right)."""
-        corners = []
-        for side, size in zip((height, width), self.detail_size, strict=True):
-            places = max((side - size + 1) // self.detail_divisor, 1)
-            corners.append(torch.randint(places, ()).item() * self.detail_divisor)
-        top, left = corners
-        return (
-            top,
-            min(top + self.detail_size[0], height),
-            left,
-            min(left + self.detail_size[1], width),
+        top, left = (
+            int(torch.randint(max((side - size + 1) // self.detail_divisor, 1), ()))
+            * self.detail_divisor
+            for side, size in zip((height, width), self.detail_size, strict=True)
         )
+        bottom, right = top + self.detail_size[0], left + self.detail_size[1]
+        return top, min(bottom, height), left, min(right, width)
 
     def network_parts(self) -> list[nn.Module]:
         """Return the parts of the network that are one graph each."""

@@ -29,11 +29,7 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         module: a module whose weights are not cast yet.
         dtype: bfloat16 or float16.
     """
-    layers = [
-        (layer, dict(layer.named_parameters(recurse=False)))
-        for layer in module.modules()
-        if type(layer) in (nn.Linear, *PLAIN_CONVOLUTIONS)
-    ]
+    layers = [(layer, dict(layer.named_parameters(recurse=False))) for layer in _layers(module)]
     # Autocast casts these; other parameters, as of weight normalisation, only make up a weight.
     places = [
         (layer, name, parameter)
@@ -53,6 +49,16 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             for name, parameter in parameters.items():  # all of them, to keep their order
                 delattr(layer, name)
                 setattr(layer, name, parameter)
+
+
+def cast_frozen_weights(module: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the weights that :func:`cast_weights` casts, in place, of a network that never learns."""
+    for layer in _layers(module):
+        layer.to(dtype)
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    return [layer for layer in module.modules() if type(layer) in (nn.Linear, *PLAIN_CONVOLUTIONS)]
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:

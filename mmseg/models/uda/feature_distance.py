@@ -8,8 +8,11 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
+from mmseg.models.segmentors.weight_casting import cast_frozen_weights
 from mmseg.models.utils.label_downscale import downscale_label
+from mmseg.models.utils.precision import without_autocast
 from mmseg.registry import MODELS
+from mmseg.utils.distributed import sum_over_ranks
 from mmseg.utils.setting_types import Fraction
 
 from .self_training import LossTerm
@@ -23,7 +26,7 @@ THINGS = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)
 
 
 def feature_distance(student: Tensor, frozen: Tensor, mask: Tensor) -> Tensor:
-    """Compute the mean Euclidean distance of features over the masked positions (eq. 9 to 11).
+    """Compute the mean Euclidean distance of features over the masked positions of all ranks.
 
     Args:
         student: (B, A, h, w).
@@ -33,8 +36,11 @@ def feature_distance(student: Tensor, frozen: Tensor, mask: Tensor) -> Tensor:
     Returns:
         float32 scalar; 0, with a gradient of 0, if no position is masked.
     """
-    distance = torch.linalg.vector_norm(student - frozen, dim=1, dtype=torch.float32)
-    return distance.where(mask, 0).sum() / mask.sum().clamp_min(1)
+    with without_autocast(student):  # half precision would round small differences
+        distance = torch.linalg.vector_norm(student.float() - frozen.float(), dim=1)
+    sums = torch.stack([distance.where(mask, 0).sum(), mask.sum().to(distance)])
+    total, count = sum_over_ranks(sums)
+    return total / count.clamp_min(1)
 
 
 @MODELS.register_module()
@@ -77,6 +83,15 @@ class FeatureDistance(LossTerm):
     def init_weights(self, method: "SelfTraining") -> None:
         """Copy the weights that the student's backbone starts from."""
         self.imagenet_backbone.load_state_dict(method.model.backbone.state_dict())
+
+    def set_up(self, method: "SelfTraining", compiled: bool) -> None:
+        """Give the frozen backbone the student's memory format and precision; compile it."""
+        student = method.model
+        self.imagenet_backbone.to(memory_format=student.memory_format)
+        if student.autocast_dtype is not None:
+            cast_frozen_weights(self.imagenet_backbone, student.autocast_dtype)
+        if compiled:
+            self.imagenet_backbone.compile(fullgraph=True, dynamic=False)
 
     def on_source(
         self, method: "SelfTraining", image: Tensor, feats: list[Tensor], label: Tensor

@@ -74,6 +74,9 @@ class LossTerm(nn.Module):
     def init_weights(self, method: "SelfTraining") -> None:
         """Initialise weights of the term, after those of the student."""
 
+    def set_up(self, method: "SelfTraining", compiled: bool) -> None:
+        """Adopt the student's memory format and precision, and compile networks if asked to."""
+
     def on_source(
         self, method: "SelfTraining", image: Tensor, feats: list[Tensor], label: Tensor
     ) -> Losses:

@@ -16,16 +16,6 @@ NUM_CLASSES = 5
 PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": (120.0,) * 3, "std": (60.0,) * 3}
 
 
-@MODELS.register_module()
-class GivenMask(SePiCo):
-    """SePiCo that mixes by ``mask`` (B, H, W) instead of one that it draws."""
-
-    mask: torch.Tensor
-
-    def mix_mask(self, source_label):
-        return self.mask.to(source_label.device)
-
-
 def projector(levels: int = 1) -> dict:
     """Config of the tiny segmentor with a projection of 8 channels for each of its levels."""
     head = {"type": "ProjHead", "in_channels": 64, "channels": 8, "norm_cfg": {"type": "BN"}}

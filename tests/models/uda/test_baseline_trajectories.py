@@ -174,3 +174,38 @@ def check_trajectory(
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_six_iterations_equal_the_release(name, monkeypatch):
     check_trajectory(name, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"channels_last": True, "activation_checkpointing": True},
+        {"precision": "bf16"},
+    ],
+    ids=["rounding", "bf16"],
+)
+@pytest.mark.parametrize("name", ["mic_daformer_mitb0", "mic_hrda_mitb0"])
+def test_the_same_with_switches(name, switches, monkeypatch):
+    # In half precision single pixels become confident or not.
+    tolerance = 10.0 if "precision" in switches else 1.0
+    performance = Performance(**switches)
+    check_trajectory(name, monkeypatch, performance=performance, iterations=2, tolerance=tolerance)
+
+
+def test_the_same_with_compiled_networks(capture_only, monkeypatch):
+    compiled = Performance(compile=True)
+    check_trajectory("mic_hrda_mitb0", monkeypatch, performance=compiled, iterations=2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["mic_daformer_mitb0", "mic_hrda_mitb0"])
+@pytest.mark.parametrize(
+    ("switches", "tolerance"),
+    [({}, 1.0), ({"compile": True}, 1.0), ({"precision": "bf16", "channels_last": True}, 10.0)],
+    ids=["plain", "compiled", "fast"],
+)
+def test_the_same_on_a_gpu(name, switches, tolerance, monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    performance = Performance(**switches)
+    check_trajectory(name, monkeypatch, "cuda", performance, tolerance=tolerance)

@@ -1,4 +1,4 @@
-"""SePiCo on two images of each domain: in one process, or with one of them on each of two ranks."""
+"""Train on two images of each domain: in one process, or with one on each of two ranks."""
 
 from unittest import mock
 
@@ -10,9 +10,18 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 
 from mmseg.engine.optim import StudentOptimWrapperConstructor
 from mmseg.engine.performance import Performance
-from tests.models.uda.small_methods import batch, labelled, optimizer_of, projector, sepico
+from mmseg.models.uda import SelfTraining, SePiCo
+from tests.models.uda.small_methods import (
+    batch,
+    labelled,
+    optimizer_of,
+    projector,
+    self_training,
+    sepico,
+)
 
 ITERATIONS = 5
+VARIANTS = ("dist", "bank", "mic", "hrda")
 GROUP_NORM = {"type": "GN", "num_groups": 4}
 Record = dict[str, Tensor]
 
@@ -52,23 +61,58 @@ def images(t: int) -> tuple[dict, Tensor]:
     return data, mask[own]
 
 
+def baseline(two_scales: bool, segmentor: dict, **options) -> SelfTraining:
+    """DACS with feature distance and masked consistency, on one scale or two."""
+    if two_scales:
+        head = segmentor["decode_head"]
+        segmentor["decode_head"] = {"type": "HRDAHead", "head": head, "scale_attention": head}
+        segmentor |= {"type": "HRDAEncoderDecoderProjector", "detail_size": (16, 16)}
+    terms = {
+        "distance": {"type": "FeatureDistance", "loss_weight": 0.1, "classes": (0, 1, 3)},
+        "mic": {"type": "MaskedConsistency", "block_size": 8, "mask_mode": "separatetrg"},
+    }
+    model = self_training(segmentor=segmentor, terms=terms, **options)
+    # Else the distance, and its gradient, would be rounding errors at first.
+    for parameter in model.terms["distance"].parameters():
+        parameter.mul_(1.1)
+    return model
+
+
+def give_draws(model: SelfTraining, mask: Tensor) -> None:
+    """Let a method draw this rank's part of one mixing mask, one box and one pattern of blocks."""
+    model.mix_mask = lambda label: mask.to(label.device)
+    model.model.draw_detail_box = lambda height, width: (8, 24, 0, 16)
+    blocks = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    own = blocks[get_rank() :: get_world_size()]
+    for term in model.terms.values():
+        term.draw_blocks = lambda image: own.to(image.device)
+
+
 def trajectory(
     variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu", precision: str = "fp32"
 ) -> list[Record]:
     """What five iterations compute, all of which has to be the same in one process and in two.
 
     In half precision contrast begins late: at first no gradient reaches the projection head.
+
+    Args:
+        variant: "dist" or "bank" of SePiCo; "mic": DACS with feature distance and masked
+            consistency; "hrda": the same on two scales.
+        norm_cfg: normalisation of the network.
+        device: where to train.
+        precision: see :class:`Performance`.
     """
     torch.manual_seed(0)
-    model = sepico(
-        type="GivenMask",
-        segmentor=network(norm_cfg),
-        variant=variant,
-        memory_length=3 if variant == "bank" else 0,
-        alpha=0.9,
-        pseudo_threshold=0.4,
-        start_contrast_iter=0 if precision == "fp32" else 2,
-    ).to(device)
+    settings = {"segmentor": network(norm_cfg), "alpha": 0.9, "pseudo_threshold": 0.4}
+    if variant in ("mic", "hrda"):
+        model = baseline(two_scales=variant == "hrda", **settings).to(device)
+    else:
+        model = sepico(
+            variant=variant,
+            memory_length=3 if variant == "bank" else 0,
+            start_contrast_iter=0 if precision == "fp32" else 2,
+            **settings,
+        ).to(device)
     performance = Performance(precision=precision)
     performance.apply(model)
     config = performance.optim_wrapper({"optimizer": {"type": "SGD", "lr": 0.01}})
@@ -83,10 +127,11 @@ def trajectory(
     records = []
     for t in range(ITERATIONS):
         data, mask = images(t)
-        model.mask = mask
+        give_draws(model, mask)
         log = model.train_step(data, optim_wrapper)
         record = {f"log of {name}": value for name, value in log.items()}
-        record |= {f"{name} of classes": v for name, v in model.prototypes[0].named_buffers()}
+        if isinstance(model, SePiCo):
+            record |= {f"{name} of classes": v for name, v in model.prototypes[0].named_buffers()}
         record["gradient"] = gradients.pop()
         for name, segmentor in (("student", model.model), ("teacher", model.ema_model)):
             weights = [p.detach().flatten() for p in segmentor.parameters()]
