@@ -22,6 +22,11 @@ def scale_box(box: Box, factor: float) -> Box:
     return top, bottom, left, right
 
 
+def stride_of(box: Box, logits: Tensor) -> int:
+    """Return the stride of logits (B, C, h, w) of a box; its sides need not be multiples of it."""
+    return round((box[1] - box[0]) / logits.shape[2])
+
+
 def crop(maps: Tensor, box: Box) -> Tensor:
     """Cut a box (top, bottom, left, right) out of maps (..., H, W), as a view."""
     top, bottom, left, right = box
@@ -99,7 +104,7 @@ class HRDAHead(BaseModule):
         Returns:
             Attention (B, C, h, w) and detail (B, C, H, W) of the whole image.
         """
-        stride = (box[1] - box[0]) // detail.shape[2]
+        stride = stride_of(box, detail)
         inside = torch.zeros_like(attention[:1, :1])
         crop(inside, scale_box(box, stride / context_scale)).fill_(1)
         top, _, left, _ = scale_box(box, stride)

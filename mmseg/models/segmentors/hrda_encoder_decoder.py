@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmseg.registry import MODELS
 from mmseg.utils.setting_types import Size2d
 
-from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box
+from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box, stride_of
 from .encoder_decoder import EncoderDecoder
 from .encoder_decoder_projector import EncoderDecoderProjector
 from .prediction import window_starts
@@ -103,15 +103,18 @@ class HRDAEncoderDecoder(EncoderDecoder):
         for start in range(0, len(windows), at_once):
             group = windows[start : start + at_once]
             logits = self.decode_head.head(self.extract_detail(inputs, group))
+            rows, columns = logits.shape[2:]
+            stride = stride_of(windows[0], logits)
+            if not total.numel():
+                last, _, rightmost, _ = scale_box(windows[-1], stride)
+                size = (last + rows, rightmost + columns)
+                total = logits.new_zeros(len(inputs), logits.shape[1], *size)
+                count = logits.new_zeros(size)
             for box, each in zip(group, logits.split(len(inputs)), strict=True):
-                stride = (box[1] - box[0]) // each.shape[2]
-                if not total.numel():
-                    size = (height // stride, width // stride)
-                    total = each.new_zeros(*each.shape[:2], *size)
-                    count = each.new_zeros(size)
-                box = scale_box(box, stride)
-                crop(total, box).add_(each)
-                crop(count, box).add_(1)
+                top, _, left, _ = scale_box(box, stride)
+                place = (top, top + rows, left, left + columns)
+                crop(total, place).add_(each)
+                crop(count, place).add_(1)
         return total / count
 
     def losses_of(

@@ -52,7 +52,7 @@ def cast_weights(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 
 def cast_frozen_weights(module: nn.Module, dtype: torch.dtype) -> None:
-    """Cast the weights that :func:`cast_weights` casts, in place, of a network that never learns."""
+    """Cast the weights that :func:`cast_weights` casts in place, as they never change."""
     for layer in _layers(module):
         layer.to(dtype)
 

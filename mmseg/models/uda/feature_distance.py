@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mmengine.model import BaseModule
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
@@ -57,7 +58,7 @@ class FeatureDistance(LossTerm):
         min_ratio: see :func:`~mmseg.models.utils.label_downscale.downscale_label`.
     """
 
-    imagenet_backbone: nn.Module
+    imagenet_backbone: BaseModule
     things: Tensor
 
     def __init__(

@@ -146,3 +146,11 @@ def test_corners_of_the_detail_box():
     assert (corners % 8 == 0).all() and (boxes[:, 1::2] - corners == 512).all()
     assert segmentor.draw_detail_box(512, 512) == (0, 512, 0, 512)
     assert segmentor.draw_detail_box(516, 300) == (0, 512, 0, 300)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("height", "width"), [(75, 101), (64, 130)])
+def test_images_of_any_size_are_segmented(height, width):
+    segmentor = build_segmentor("mitb0", True).eval()
+    logits = segmentor.encode_decode(noise(0, 1, 3, height, width))
+    assert logits.shape == (1, 19, height, width) and logits.isfinite().all()
