@@ -11,7 +11,7 @@ from tools import convert_pretrained
 
 @pytest.fixture
 def source(tmp_path):
-    """A file of NVlabs' kind."""
+    """Save weights in NVlabs' layout."""
     path = tmp_path / "nvlabs.pth"
     head = {"head.weight": torch.zeros(5, 256), "head.bias": torch.zeros(5)}
     torch.save({"state_dict": mit_b0().state_dict() | head}, path)

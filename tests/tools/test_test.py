@@ -116,7 +116,7 @@ def test_overrides(paths, flag, capsys):
 @pytest.mark.parametrize(
     ("arguments", "dtype"),
     [
-        ([], None),  # though the model was trained with bf16
+        ([], None),  # although training uses bf16
         (["--amp"], torch.bfloat16),
         (["--amp", "fp16", "--channels-last", "--batch-size", "1"], torch.float16),
     ],
@@ -162,7 +162,7 @@ def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtyp
         (["--eval", "mIoU", "--dataset", "acdc", "--data-root", "acdc=gone"], r"acdc \(gone\)"),
     ],
 )
-def test_what_makes_no_sense_is_said(paths, arguments, message):
+def test_options_that_make_no_sense_are_refused(paths, arguments, message):
     with pytest.raises(InputError, match=message):
         main([*paths, *arguments])
 
