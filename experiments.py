@@ -168,7 +168,7 @@ def _sepico_name(kind: str) -> Callable[[Config], str]:
     """Make a function that names runs of SePiCo as the authors' release does."""
 
     def name(cfg: Config) -> str:
-        from mmseg.registry import DATASETS  # late: --help is fast
+        from mmseg.registry import DATASETS  # late, to keep --help fast
 
         contrast, data = cfg.model.contrast, cfg.train_dataloader.dataset
         target = DATASETS.get(data.target.type)
@@ -342,7 +342,7 @@ def _run_name(row: Experiment, method: Method, config: dict) -> str:
 
 def load(config: dict) -> Config:
     """Load a config of :func:`generate_experiment_cfgs` with all values of its bases."""
-    from mmseg.utils.config import load_config  # late: --help is fast
+    from mmseg.utils.config import load_config  # late, to keep --help fast
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.py"

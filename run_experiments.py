@@ -187,7 +187,7 @@ def remove_unused_configs(runs: list[Run]) -> None:
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """Resolve the config: without bases, small for ``--debug``, with overrides."""
-    from mmseg.apis.shrink import shrink  # late, like all slow imports: --help is fast
+    from mmseg.apis.shrink import shrink  # late, like all slow imports, to keep --help fast
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data

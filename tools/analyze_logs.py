@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse, draw, print the path of the chart."""
     args = parse_args(argv)
-    from tools.analysis.curves import plot_runs  # late: --help is fast
+    from tools.analysis.curves import plot_runs  # late, to keep --help fast
 
     out = Path(args.out)
     drawn = plot_runs(

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         models = {str(args.exp): load_config(network_file(args.exp)).segmentor}
     if not all(isinstance(model, dict) for model in models.values()):
         raise InputError(f"{args.config} has no model")
-    from tools.analysis.complexity import (  # late: --help and bad configs are fast
+    from tools.analysis.complexity import (  # late, to keep --help and bad configs fast
         cost_comparison,
         cost_table,
         count_cost,

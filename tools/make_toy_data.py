@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
-    # Imported late, so that --help is fast.
+    # Imported late to keep --help fast.
     from demo.toy import TOY_SETS, ToySettings, make_toy_data
 
     settings = ToySettings(

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse, publish, print the sizes."""
     args = parse_args(argv)
-    from tools.conversion.checkpoints import publish_model  # late: --help is fast
+    from tools.conversion.checkpoints import publish_model  # late, to keep --help fast
 
     target = publish_model(args.source, args.prefix, args.model)
     before, after = (path.stat().st_size / 1e6 for path in (Path(args.source), target))

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 def _submit(args: argparse.Namespace) -> int:
     cfg = load_config(args.config, args.cfg_options)
     from mmseg.engine.performance import Performance
-    from tools.submission.submit import submit  # late: --help and bad configs are fast
+    from tools.submission.submit import submit  # late, to keep --help and bad configs fast
 
     report = submit(
         args.command,
@@ -102,7 +102,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from tools.submission.check import check_submission  # late: --help is fast
+    from tools.submission.check import check_submission  # late, to keep --help fast
 
     if args.images and args.size:
         raise InputError("--images gives the sizes already: leave out --size")

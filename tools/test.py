@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         outputs = _outputs(args)
         cfg = load_config(args.config, args.cfg_options)
         sets = _sets(args, cfg)
-        from mmseg.apis import evaluate_on, report  # late: --help and bad configs are fast
+        from mmseg.apis import evaluate_on, report  # late, to keep --help and bad configs fast
         from mmseg.engine.performance import Performance
 
         results = evaluate_on(

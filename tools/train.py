@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         add_choices(cfg, args)
         cfg.work_dir = work_dir
         choose_performance(cfg, args)
-        from mmseg.apis.train import train  # after parsing: --help is fast
+        from mmseg.apis.train import train  # after parsing, to keep --help fast
 
         train(cfg, resume=args.resume, launcher=args.launcher, **training_arguments(args))
 

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, draw, print the table."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    from tools.analysis.visualize_features import (  # late: --help is fast
+    from tools.analysis.visualize_features import (  # late, to keep --help fast
         pdd_table,
         visualize_features,
     )

@@ -24,7 +24,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     if arguments.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
-    # Imported late, so that --help is quick.
+    # Imported late to keep --help fast.
     from . import conversion
 
     report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
