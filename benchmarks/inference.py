@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--checkpoint", metavar="FILE", help="checkpoint of the model (default: random weights)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add("--images", type=int, metavar="N", help="largest number (20 on a CPU, 200 on a GPU)")
+    add("--images", type=int, metavar="N", help="number of images (20 on a CPU, 200 on a GPU)")
     add("--size", type=size_in_pixels, metavar="WxH", help="draw images of this size")
     add("--batch-size", type=int, metavar="B", help="images at once (default: the config's)")
     add("--workers", type=int, metavar="W", help="loading processes (default: the config's)")

@@ -45,5 +45,5 @@ def test_one_source(arguments):
 def test_error_is_one_line(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     message = error_of(convert_pretrained.main, tmp_path / "a.pth", tmp_path / "b.pth")
-    assert "no pretrained backbone that is known" in message
+    assert "match no known pretrained backbone" in message
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]

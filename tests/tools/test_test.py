@@ -142,7 +142,7 @@ def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtyp
         ([], "choose at least one of --eval, --out, --show-dir, --format-only"),
         (
             ["--eval", "mAP"],
-            "--eval mAP: unknown metric; there are mIoU, mDice, mFscore, cityscapes",
+            "--eval mAP: unknown metric; choose from mIoU, mDice, mFscore, cityscapes",
         ),
         (["--format-only"], "imgfile_prefix=DIR belong together"),
         (["--eval", "mIoU", "--eval-options", "imgfile_prefix=x"], "belong together"),

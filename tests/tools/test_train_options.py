@@ -57,7 +57,7 @@ def test_what_a_run_cannot_start_from_is_refused(main, config, tmp_path):
         message = error_of(main, *chosen, "--load-from", missing, "--work-dir", tmp_path / "run")
         assert message == f"--load-from {missing}: no such file"
     assert error_of(main, *chosen, "--load-from", config, "--resume") == (
-        "--resume goes on with a run, --load-from starts one with other weights: leave out one"
+        "--resume continues a run, --load-from starts one with other weights: leave out one"
     )
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -1,4 +1,4 @@
-"""Charts by matplotlib, which is imported when one is drawn."""
+"""Draw charts by matplotlib, which is imported when one is drawn."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ class Line:
 
     Attributes:
         label: label in the legend.
-        x: (N,).
-        y: (N,).
+        x: (N,) iterations.
+        y: (N,) values.
         faint: (N,) values of a pale curve behind it, for instance before smoothing.
         spread: (N,) half the height of a band around it.
         color: index of its colour.

@@ -96,8 +96,8 @@ def test_the_chart(runs, group):
     "options, message",
     [
         ({"out": "c.txt"}, "must end with .png, .pdf, .svg"),
-        ({"labels": ["a"]}, "--labels: 3 different ones are needed"),
-        ({"labels": ["a", "b", "a"]}, "--labels: 3 different ones are needed"),
+        ({"labels": ["a"]}, "--labels: 3 different labels are needed"),
+        ({"labels": ["a", "b", "a"]}, "--labels: 3 different labels are needed"),
         ({"keys": ["loss"]}, "--keys loss: not in the logs"),
         ({"out": "dist_seed0/t/vis_data/scalars.json/c.png"}, "cannot write to"),
     ],

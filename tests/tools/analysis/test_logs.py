@@ -128,7 +128,7 @@ def test_what_is_drawn_by_default_and_by_name():
         "accuracy [%]": ["aAcc", "src.decode.acc_seg"],
         "time": ["time"],
     }
-    with pytest.raises(InputError, match="--keys loss: not in the logs; there are lr, base_lr, "):
+    with pytest.raises(InputError, match="--keys loss: not in the logs; choose from lr, base_lr, "):
         choose_keys(runs, ["loss"])
     with pytest.raises(InputError, match="name --keys"):
         choose_keys([{"memory": None}])

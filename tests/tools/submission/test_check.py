@@ -76,7 +76,7 @@ BROKEN = {
     "no confidence": (without("confidence"), ["confidence/ is missing, or holds no maps"]),
     "a subfolder": (
         renamed(lambda name: name.replace("Ids/", "Ids/night/")),
-        [f"in a folder within the folder: {LABELS}/night/{FIRST}, {LABELS}/night/{SECOND}"],
+        [f"in a subfolder: {LABELS}/night/{FIRST}, {LABELS}/night/{SECOND}"],
     ),
     "a missing image": (without(f"{INVALID}/{FIRST}"), [f"missing: {INVALID}/{FIRST}"]),
     "an image of another set": (
@@ -93,7 +93,7 @@ BROKEN = {
     "a second map": (
         replaced(f"{LABELS}/more/{FIRST}", png(GREY)),
         [
-            f"in a folder within the folder: {LABELS}/more/{FIRST}",
+            f"in a subfolder: {LABELS}/more/{FIRST}",
             f"a second map of one image: {LABELS}/more/{FIRST}",
         ],
     ),
@@ -119,11 +119,11 @@ BROKEN = {
     ),
     "no PNG": (
         replaced(f"{LABELS}/{FIRST}", b"\xff\xd8\xff\xe0JFIF"),
-        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image, although its name says so: {LABELS}/{FIRST}"],
     ),
     "an empty file": (
         replaced(f"{LABELS}/{FIRST}", b""),
-        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image, although its name says so: {LABELS}/{FIRST}"],
     ),
     "cut": (
         replaced(f"{LABELS}/{FIRST}", png(GREY)[:-10]),
