@@ -1,4 +1,4 @@
-"""Changes to the pages that MkDocs renders, for `make docs`."""
+"""Change the pages that MkDocs renders for `make docs`."""
 
 import re
 
