@@ -41,7 +41,7 @@ from .step import note, quiet
 SEED = 0
 
 
-# What `--compare` compares.
+# The plain setting of `--compare`.
 PLAIN = EvaluationSettings(fold_batch_norm=False, keep_memory=False)
 
 

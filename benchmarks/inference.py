@@ -19,7 +19,7 @@ IMAGES = {"cuda": 200, "cpu": 20}
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How images are evaluated.
+    """Settings of an evaluation.
 
     Attributes:
         batch_size: number of images that are predicted at once.

@@ -11,7 +11,7 @@ from mmseg.utils.legacy_config import check_trainable
 
 # Default number of measured steps.
 ITERATIONS = {"cuda": 50, "cpu": 10}
-# What `--compare` compares with `--fast`: fields of TrainingSettings.
+# The plain setting of `--compare`: fields of TrainingSettings.
 PLAIN: dict[str, Any] = {
     "precision": "fp32",
     "compile": False,
@@ -24,7 +24,7 @@ PLAIN: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """How much is computed, and how often.
+    """Sizes and repetitions of a measurement.
 
     Attributes:
         crop: side of the crops in pixels; targets are twice as wide before they are cropped.
@@ -52,7 +52,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a step is computed.
+    """Settings of a training step.
 
     Attributes:
         precision, compile, channels_last, activation_checkpointing: see

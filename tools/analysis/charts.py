@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 PANEL_SIZE = (6.2, 3.7)  # inches
 DPI = 130
-# Curves of at most so many points have markers, so that a single point is visible.
+# Largest number of points of curves with markers, which make a single point visible.
 MARKED_POINTS = 25
 # Number of nearest points by which the density of a class is measured.
 NEIGHBOURS = 20

@@ -142,7 +142,7 @@ def _opened(path: str | os.PathLike) -> zipfile.ZipFile:
 
 
 def _recognised(names: list[str], path: str | os.PathLike) -> str:
-    """Choose the benchmark that fits most names; of several, the one with as many images."""
+    """Choose the benchmark that fits most names; of several, the nearest in number of images."""
     paths = [PurePosixPath(name) for name in names]
 
     def fit(key: str) -> tuple[int, int]:
