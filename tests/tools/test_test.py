@@ -146,7 +146,7 @@ def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtyp
         ),
         (["--format-only"], "imgfile_prefix=DIR belong together"),
         (["--eval", "mIoU", "--eval-options", "imgfile_prefix=x"], "belong together"),
-        (["--eval-options", "efficient_test=True"], "there are imgfile_prefix=DIR and to_"),
+        (["--eval-options", "efficient_test=True"], "choose from imgfile_prefix=DIR and to_"),
         (["--eval-options", "to_label_id=True"], "to_label_id is for --format-only"),
         (["--eval-options", "to_label_id=3"], "to_label_id must be True or False, not 3"),
         (["--format-only", "--eval-options", "imgfile_prefix=2024"], "write ./ before it"),
