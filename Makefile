@@ -1,7 +1,7 @@
-# `make demo`, `make test`, ... first set up .venv from requirements.lock, where that is not done yet.
+# `make demo`, `make test` and others first set up .venv from requirements.lock, if necessary.
 
 PYTHON ?= python3
-# Test processes side by side, of one thread each.
+# Number of test processes, with one thread each.
 JOBS ?= 2
 
 BIN := .venv/bin
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test lint bench docs venv lock clean
 
 help:
-	@echo "make demo    train on toy data without and with adaptation, and compare (CPU, minutes)"
+	@echo "make demo    train on toy data without and with adaptation, and compare (minutes on a CPU)"
 	@echo "make test    run the tests (JOBS=2 processes)"
 	@echo "make lint    ruff check, ruff format --check, mypy"
 	@echo "make bench   time the costly parts (benchmarks/); whole steps: python -m tools.benchmark"
@@ -37,8 +37,8 @@ bench: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Locked versions stay as long as they fit; `make lock UPGRADE=--upgrade` renews all of them.
-# The index that packages come from is not written into the file.
+# Locked versions are kept while they fit; `make lock UPGRADE=--upgrade` renews all of them. The index
+# that packages come from is not written to the file.
 lock: $(STAMP)
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-annotate \
 		--no-emit-index-url --custom-compile-command "make lock" --quiet $(UPGRADE) \
@@ -46,15 +46,15 @@ lock: $(STAMP)
 
 venv: $(STAMP)
 
-# pip leaves alone what is there in the right version, so running this again downloads nothing.
-# Debian's python3 without its venv package cannot put pip into the new environment: pip itself can.
+# pip keeps packages of the right version, so running this again downloads nothing. Debian's python3
+# without its venv package cannot install pip in a new environment; then pip does it.
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || \
-		{ echo "error: no $(PYTHON) here: install Python 3.10 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
+		{ echo "error: no $(PYTHON) here: install Python 3.10 or newer, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "error: Python 3.10 or newer is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=/path/to/newer/python" >&2; exit 1; }
+		{ echo "error: Python 3.10 or newer is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1): run make PYTHON=/path/to/newer/python" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
-		echo "no venv with pip from $(PYTHON): trying without" >&2; \
+		echo "$(PYTHON) cannot create a venv with pip: installing pip separately" >&2; \
 		$(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install pip; }
 	$(BIN)/python -m pip install --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .

@@ -1,7 +1,7 @@
 """The experiments of the paper as rows of one table, and their configs.
 
 ``python run_experiments.py --exp N`` trains row N. A row names a task, a network, a method and its
-variant: files in ``configs/_base_``, which own all values, and the differences from them.
+variant: files in ``configs/_base_``, which hold all values, and differences from them.
 :func:`generate_experiment_cfgs` turns a row into configs that inherit from these files. To add an
 experiment, add a row.
 """
@@ -53,7 +53,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Network:
-    """A segmentor: file in ``configs/_base_/models``, names of its parts, other differences."""
+    """A segmentor.
+
+    Attributes:
+        model: file in ``configs/_base_/models``.
+        decoder: name of the decoder in names of runs.
+        encoder: name of the backbone in names of runs.
+        settings: other differences.
+    """
 
     model: str
     decoder: str
@@ -94,8 +101,8 @@ class Experiment:
         published_miou: published result in percent.
         release: release whose experiment this is, and its number there.
         settings: other differences.
-        stages: methods of its runs, if there are several: the first is a pretraining, the others
-            start from its last weights.
+        stages: methods of its runs, if there are several: the first run is a pretraining, and the
+            others start from its last weights.
     """
 
     task: str
@@ -290,7 +297,7 @@ _SEPICO = {
         "bank": {"model": {"contrast": {"variant": "bank"}, "prototypes": {"memory_length": 200}}},
         "proto": {"model": {"contrast": {"variant": "proto"}}},
     },
-    # Faster learning, for a small network on small images without ImageNet weights, on a CPU.
+    # Learn faster, for a small network on small images without ImageNet weights, on a CPU.
     "demo": {
         "model": {
             "alpha": 0.99,
@@ -436,8 +443,8 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
         seed: replaces the seed of the config.
 
     Returns:
-        Dicts for files (see :func:`config_text`): a ``_base_`` and the differences from it, and two
-        more keys: ``title`` for messages and, if the run starts from the last weights of another,
+        Dicts for :func:`config_text`: a ``_base_``, the differences from it, and two more keys:
+        ``title`` for messages and, if the run starts from the last weights of another one,
         ``start_from``, the index of that one.
 
     Raises:
@@ -487,7 +494,7 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
 
 def load(config: dict) -> Config:
     """Load a config of :func:`generate_experiment_cfgs` with all values of its bases."""
-    from mmseg.utils.config import load_config  # late: --help is fast
+    from mmseg.utils.config import load_config  # late, to keep --help fast
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.py"

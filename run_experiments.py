@@ -41,7 +41,7 @@ class Run:
         config: file of the generated config, or the user's.
         work_dir: folder of its results.
         title: name in comparisons.
-        start_from: run whose last weights it starts from.
+        start_from: the run whose last weights it starts from, if any.
     """
 
     config: Path
@@ -53,8 +53,8 @@ class Run:
     def resolved(self) -> Path:
         """Path of the stored config without bases, next to the results.
 
-        Generated configs contain only data; the user's may import modules, and so keep their type
-        of file.
+        Generated configs contain only data; those of the user may import modules, so they keep
+        their file type.
         """
         suffix = ".json" if self.config.parent == GENERATED else self.config.suffix
         return self.work_dir / f"{self.config.stem}{suffix}"
@@ -65,18 +65,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
     parser = Parser(
         description=__doc__,
-        epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data: CPU, "
-        "minutes.",
+        epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data, in "
+        "minutes on a CPU.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--exp", type=experiment, metavar="N", help="experiment to run, see below")
-    what.add_argument("--config", metavar="FILE", help="a config of your own instead")
+    what.add_argument("--config", metavar="FILE", help="train your own config instead")
     add = parser.add_argument
-    add("--debug", action="store_true", help="shrunken copy: a minute on CPU, toy data if need be")
-    add("--dry-run", action="store_true", help="print the config, which inherits, and exit")
+    add("--debug", action="store_true", help="small copy: a minute on a CPU, toy data if need be")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the config (differences from bases) and exit",
+    )
     add("--flat", action="store_true", help="with --dry-run: print the whole config")
-    add("--gpus", type=int, default=1, metavar="K", help="train by K processes, one GPU each (1)")
+    add("--gpus", type=int, default=1, metavar="K", help="train with K processes, one GPU each (1)")
     add_training_options(parser)
     return parser.parse_args(argv)
 
@@ -118,8 +122,8 @@ def own_run(args: argparse.Namespace) -> Run:
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """Make the runs of ``--exp``, or with ``--resume`` find those of the newest start.
 
-    The runs of one start share date and suffix; in ``--work-dir`` each has a subfolder. The configs
-    of new runs are written.
+    Runs that start together share date and suffix; in ``--work-dir`` each has a subfolder. The
+    configs of new runs are written.
 
     Raises:
         InputError: if there is no such experiment, or nothing to resume.
@@ -186,8 +190,8 @@ def remove_unused_configs(runs: list[Run]) -> None:
 
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
-    """Resolve the config: without bases, small for ``--debug``, with overrides."""
-    from mmseg.apis.shrink import shrink  # late, like all slow imports: --help is fast
+    """Load the config of a run without bases; apply ``--debug`` and overrides."""
+    from mmseg.apis.shrink import shrink  # late, like all slow imports, to keep --help fast
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
@@ -205,8 +209,8 @@ def resolve(run: Run, args: argparse.Namespace) -> Config:
 def print_config(run: Run, args: argparse.Namespace) -> None:
     """Print a config that can be stored in a file in this folder and trained.
 
-    The short config inherits from ``configs/_base_``. With options that change it, and for configs
-    of the user, the whole one is printed.
+    The short config inherits from ``configs/_base_``. If options change it, or if it is the
+    user's, the whole config is printed.
     """
     from mmseg.utils.config import load_config, without_variables
 
@@ -229,7 +233,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
         return
     from mmseg.utils.work_dir import locked
 
-    # Each run is locked during its training; this lock is for the time in between.
+    # Each run is locked while it trains; this lock covers the time in between.
     with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):
         for run in runs:
             train(run, args)
@@ -237,7 +241,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
 
 
 def train(run: Run, args: argparse.Namespace) -> None:
-    """Draw toy data if the run needs them, and train."""
+    """Draw the toy data that the run needs, and train."""
     from demo.toy import TOY_SETS, has_toy_data, make_toy_data
     from mmseg.apis.train import finished, latest_checkpoint
     from mmseg.apis.train import train as train_config
@@ -245,7 +249,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
     cfg = resolve(run, args)
     resume = args.resume and (run.start_from is None or any(run.work_dir.glob("iter_*.pth")))
     if resume and finished(cfg):
-        print(f"{run.title}: finished before, in {run.work_dir}")
+        print(f"{run.title}: already finished, in {run.work_dir}")
         return
     text = str(cfg.to_dict())
     toy_sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in text]

@@ -1,4 +1,4 @@
-"""Everything is in pyproject.toml; this file serves tools that ask for a setup.py."""
+"""For tools that need a setup.py; all settings are in pyproject.toml."""
 
 from setuptools import setup
 

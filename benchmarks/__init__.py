@@ -1,1 +1,1 @@
-"""Measurements of speed and memory: ``python -m tools.benchmark``, and ``make bench``."""
+"""Benchmarks of speed and memory, run by ``python -m tools.benchmark`` and ``make bench``."""

@@ -1,6 +1,6 @@
-"""Measure how fast training data are loaded, and whether a step would have to wait for them.
+"""Measure how fast training data are loaded, and whether a step has to wait for them.
 
-If a config's data are missing, a few stand-in files are drawn in the format and at the size of the
+If the data of a config are missing, a few stand-in files are drawn in the format and size of the
 real data set.
 """
 
@@ -13,15 +13,15 @@ from mmseg.utils import InputError, check_writable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the data benchmark."""
     add = parser.add_argument
-    add("--workers", type=int, metavar="W", help="loading processes (the config's)")
-    add("--batches", type=int, default=50, metavar="K", help="measured batches (50)")
-    add("--step-ms", type=float, default=130, metavar="MS", help="length of a step (130)")
+    add("--workers", type=int, metavar="W", help="loading processes (default: the config's)")
+    add("--batches", type=int, default=50, metavar="K", help="batches to measure (50)")
+    add("--step-ms", type=float, default=130, metavar="MS", help="duration of a step (130)")
     add(
         "--data-root",
         metavar="DIR",
-        help="folder of the data sets' folders, such as data or data/toy (the config's)",
+        help="folder of the data sets, such as data or data/toy (default: the config's)",
     )
-    add("--json", metavar="FILE", help="write everything that was measured")
+    add("--json", metavar="FILE", help="write all measurements to this file")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(f"--data-root {args.data_root}: no such folder")
     if args.json:
         check_writable(Path(args.json).parent, "--json")
-    from .data_files import with_data  # late: --help is fast
+    from .data_files import with_data  # late, to keep --help fast
     from .loading import measure_loading
     from .report import loading_text, write_json
 

@@ -1,4 +1,4 @@
-"""Data to load: those of a config, or drawn data of real format and size if they are missing."""
+"""Provide the data of a config, or stand-ins of the real format and size if they are missing."""
 
 import copy
 import tempfile
@@ -31,21 +31,22 @@ from tools.convert_datasets.conversion import convert_cityscapes, convert_gta, c
 from .step import note
 
 FILES = 4
-"""Images of a stand-in."""
+"""Number of images of a stand-in."""
 ENLARGED = 2
-"""Noise of single pixels hardly compresses; enlarged, the PNGs are as large as those of photographs
-(GTA and Cityscapes: 2.2 to 2.3 MB on average), and take as long to decode."""
+"""Factor by which drawn images are enlarged: noise of single pixels hardly compresses; enlarged,
+the PNGs are as large as photographs (GTA and Cityscapes: 2.2 to 2.3 MB on average), and take as
+long to decode."""
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """Drawn data in the place of a real data set.
+    """Drawn data that replace a real data set.
 
     Attributes:
         size: width and height of the real images.
         draw: draws and writes image ``index``, given the folder, the size to draw in and the
             random generator.
-        finish: writes the remaining files that belong to this number of images.
+        finish: writes the other files of a data set with this number of images.
     """
 
     size: tuple[int, int]
@@ -66,16 +67,16 @@ class StandIn:
 def with_data(
     cfg: Config, root: str | None = None, files: int = FILES
 ) -> Iterator[tuple[Config, dict[str, str]]]:
-    """Yield a config whose training data are there, and where those of each domain are.
+    """Yield a config whose training data exist, and the place of each domain's data.
 
     Args:
         cfg: a whole training config; it is not changed.
         root: folder of the data sets, each named like the last part of its ``data_root``; if
-            None, missing data are drawn and removed in the end.
+            None, missing data are drawn and removed at the end.
         files: number of images to draw for each domain.
 
     Raises:
-        InputError: the config has no ``train_dataloader`` of a domain-adaptation data set.
+        InputError: if the config has no ``train_dataloader`` of a domain-adaptation data set.
     """
     cfg = copy.deepcopy(cfg)
     data = (cfg.get("train_dataloader") or {}).get("dataset") or {}
@@ -94,7 +95,7 @@ def with_data(
             if stand_in and not root and not Path(domain.get("data_root", "")).is_dir():
                 width, height = stand_in.size
                 places[name] = f"{domain.type}, {files} drawn images of {width}x{height}"
-                note(f"drawing in the place of {domain.data_root}, which is not there")
+                note(f"{domain.data_root} does not exist: drawing stand-in images")
                 domain.data_root = stand_in.drawn(Path(folder) / domain.type, stand_in.size, files)
         yield cfg, places
 
@@ -134,4 +135,4 @@ STAND_INS = {
     "SynthiaDataset": StandIn((1280, 760), _draw_synthia, lambda root, _: convert_synthia(root)),
     "DarkZurichDataset": StandIn((1920, 1080), _draw_dark_zurich, write_correspondence),
 }
-"""By the type of the data set in configs."""
+"""Type of a data set in configs -> its stand-in."""

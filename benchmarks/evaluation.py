@@ -41,15 +41,15 @@ from .step import note, quiet
 SEED = 0
 
 
-# What `--compare` compares.
+# The plain setting of `--compare`.
 PLAIN = EvaluationSettings(fold_batch_norm=False, keep_memory=False)
 
 
 def fast_setting(device_type: str) -> EvaluationSettings:
     """Return the setting that is compared with ``PLAIN`` on ``cuda`` or ``cpu``.
 
-    On a CPU a network takes every core for a hundred times as long as an image takes to load:
-    workers would save nothing and, started next to a warm network, make it copy its memory page by
+    On a CPU, predicting an image keeps all cores busy for a hundred times as long as loading it:
+    workers would save nothing and, forked when the network is warm, make it copy its memory page by
     page.
     """
     precision = fast_switches(device_type)["precision"]
@@ -62,17 +62,17 @@ def fast_setting(device_type: str) -> EvaluationSettings:
 def images_to_evaluate(
     cfg: Config, count: int, size: tuple[int, int] | None, files: int = FILES
 ) -> Iterator[Config]:
-    """Yield a config with ``test_dataloader`` of that many labelled images.
+    """Yield a config whose ``test_dataloader`` has this many labelled images.
 
     Args:
-        cfg: its test or validation data are taken if they are there; it is not changed.
-        count: number of images; a smaller data set is taken whole.
+        cfg: config, which is not changed; its test or validation data are used if they exist.
+        count: number of images; all if there are fewer.
         size: (width, height); if given, or if there are no data, street scenes are drawn in the
-            format of Cityscapes, by default of its size. They are few, and read repeatedly.
+            format of Cityscapes, by default of its size. Only a few, which are read repeatedly.
         files: number of images to draw.
 
     Raises:
-        InputError: the config has no data to test on.
+        InputError: if the config has no data to test on.
     """
     cfg = Config({**cfg.to_dict(), "test_dataloader": own_labelled_set(cfg).cfg.test_dataloader})
     dataset = cfg.test_dataloader.dataset
@@ -105,7 +105,7 @@ def measure_apart(cfg: Config, *arguments: Any) -> dict[str, Any]:
 
 
 def _measure(cfg: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
-    # Workers start as they do elsewhere, not like this process.
+    # Start workers by the default method, not by that of this process.
     multiprocessing.set_start_method(None, force=True)
     return measure_evaluation(Config(cfg), *arguments)
 
@@ -113,16 +113,16 @@ def _measure(cfg: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
 def measure_evaluation(
     cfg: Config, checkpoint: str | None, setting: EvaluationSettings, device: torch.device
 ) -> dict[str, Any]:
-    """Evaluate on the config's ``test_dataloader`` and time it, after a first batch of each size.
+    """Time the evaluation on the config's ``test_dataloader``, after one batch of each size.
 
     Args:
         cfg: a config from :func:`images_to_evaluate`.
-        checkpoint: without one, the weights are random: always the same.
+        checkpoint: checkpoint file; None: random weights, always the same.
 
     Returns:
-        ``title``, ``machine``, ``setting``, how many ``images``; and of the evaluation ``seconds``,
-        ``images_per_second``, seconds an image in ``parts`` (on a GPU waiting may hide behind what
-        the GPU does), ``peak_memory_mib``, ``scores``.
+        ``title``, ``machine``, ``setting`` and the number of ``images``; of the evaluation,
+        ``seconds``, ``images_per_second``, ``parts`` (seconds per image; on a GPU, waiting may
+        overlap with its work), ``peak_memory_mib`` and ``scores``.
     """
     init_default_scope("mmseg")
     check_config(cfg, ("model", "test_dataloader"))
@@ -176,7 +176,7 @@ def _model(
 
 
 def _warm_up(model: nn.Module, loader: DataLoader, device: torch.device) -> None:
-    """Let the network see a batch of every size that will come."""
+    """Run the network once on each batch size that will occur."""
     whole = min(loader.batch_size, len(loader.dataset))
     for count in {whole, len(loader.dataset) % loader.batch_size} - {0}:
         batch = loader.collate_fn([loader.dataset[index] for index in range(count)])
@@ -210,8 +210,8 @@ def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.
     """Predict a square photo in a new process, so that its peak memory is meaningful.
 
     Args:
-        cfg: holds ``model`` and ``test_dataloader``.
-        checkpoint: without one, the weights are random: the memory is the same.
+        cfg: config with ``model`` and ``test_dataloader``.
+        checkpoint: checkpoint file; None: random weights, which take the same memory.
         side: side of the photo in pixels.
         device: device that predicts.
 
@@ -219,7 +219,7 @@ def measure_photo(cfg: Config, checkpoint: str | None, side: int, device: torch.
         A line with the peak memory and the seconds.
 
     Raises:
-        InputError: the photo would have no pixels.
+        InputError: if ``side`` is less than 1.
     """
     if side < 1:
         raise InputError(f"--photo {side}: must be at least 1")

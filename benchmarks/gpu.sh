@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# All rows of RESULTS.md that need a GPU: bash benchmarks/gpu.sh FOLDER
+# Measure all rows of RESULTS.md that need a GPU: bash benchmarks/gpu.sh FOLDER
 #
-# Leaves in FOLDER the printed text of each row (.txt), a .json of most, and summary.md with all of
-# them. A row that fails leaves what it has printed (.out, .err) and is told at the end. Called again
-# with the same FOLDER, it makes the rows that are missing; compiled networks are kept, so that takes
-# less.
+# FOLDER gets the printed text of each row (.txt), a .json of most, and summary.md with all of them.
+# The output of a row that fails is kept (.out, .err), and the row is listed at the end. Call it again
+# with the same FOLDER to measure the rows that are missing; compiled networks are cached, so this is
+# faster.
 #
-# PYTHON=/path/to/python chooses an interpreter; SECONDS_MAX (570) is the time for all; PARALLEL is
-# how many of the rows without times run beside each other (by default what memory and cores allow).
+# PYTHON=/path/to/python chooses an interpreter; SECONDS_MAX (570) is the time limit for all rows;
+# PARALLEL is the number of untimed rows that run at once (default: what memory and cores allow).
 set -u
 if [ $# -ne 1 ]; then
     echo "usage: bash benchmarks/gpu.sh FOLDER" >&2
@@ -16,7 +16,7 @@ fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 if [ -x "$root/.venv/bin/python" ]; then default=.venv/bin/python; else default=python3; fi
 python=${PYTHON:-$default}
-# 12 GiB of the GPU and two cores for each.
+# An untimed row gets 12 GiB of GPU memory and two cores.
 room="import os, torch
 memory = torch.cuda.get_device_properties(0).total_memory
 print(max(1, min(memory // (12 << 30), os.cpu_count() // 2)))"
@@ -26,7 +26,7 @@ if ! fitting=$(cd "$root" && "$python" -c "$room" 2> /dev/null); then
 fi
 parallel=${PARALLEL:-$fitting}
 if ! [[ $parallel =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: PARALLEL=$parallel must be a number from 1 on" >&2
+    echo "error: PARALLEL=$parallel must be a whole number, at least 1" >&2
     exit 2
 fi
 mkdir -p "$1" || exit 1
@@ -41,12 +41,12 @@ echo "$commit" > "$out/commit"
 limit=${SECONDS_MAX:-570}
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$out/inductor}
 
-# row NAME SECONDS COMMAND...: run a command for so long at most, unless it has been run before.
+# row NAME SECONDS COMMAND...: run a command for at most SECONDS, unless its result exists.
 row() {
     local name=$1 most=$2 left=$((limit - SECONDS)) base="$out/$1" status
     shift 2
     if [ -e "$base.txt" ]; then
-        echo "== $name: is there"
+        echo "== $name: done before"
         return
     fi
     if [ $left -le 10 ]; then
@@ -55,7 +55,7 @@ row() {
     fi
     echo "== $name (after $SECONDS s): $*"
     [ $most -le $left ] || most=$left
-    timeout -k 5 $most "$@" > "$base.out" 2> "$base.err" &  # so that a signal need not wait for it
+    timeout -k 5 $most "$@" > "$base.out" 2> "$base.err" &  # a signal interrupts wait, not timeout
     wait $!
     status=$?
     if [ $status -eq 0 ]; then
@@ -66,8 +66,8 @@ row() {
     fi
 }
 
-# beside NAME SECONDS COMMAND...: a row without times, beside others.
-beside() {
+# untimed NAME SECONDS COMMAND...: run a row without times in the background, next to others.
+untimed() {
     while [ "$(jobs -rp | wc -l)" -ge "$parallel" ]; do wait -n; done
     (
         trap stop TERM
@@ -81,7 +81,7 @@ stop() {
     exit 143
 }
 
-# bench ROW NAME SECONDS OPTIONS...: measure by `row` or `beside`, with a JSON file.
+# bench ROW NAME SECONDS OPTIONS...: measure by `row` or `untimed`, with a JSON file.
 bench() {
     local how=$1 name=$2 most=$3
     shift 3
@@ -107,31 +107,31 @@ trap 'summarise || exit 1' EXIT
 half=(--device cuda --precision bf16)
 fast=("${half[@]}" --channels-last)
 
-# Both demos would draw it.
+# Drawn first, because both demos need it.
 row toy-data 120 "$python" -m tools.make_toy_data --sets gta cityscapes --nproc 8
 
-# What is not timed. First what takes longest: compiling, which fills the cache for --compare.
+# Untimed rows. The longest come first: compiling, which also fills the cache for --compare.
 export TORCHINDUCTOR_COMPILE_THREADS=4
 for exp in 4 1; do
-    beside compile-$exp 270 bash -c '"$@" > /dev/null && echo "kept in the cache"' compile \
+    untimed compile-$exp 270 bash -c '"$@" > /dev/null && echo "kept in the cache"' compile \
         "$python" -m tools.benchmark --exp $exp "${fast[@]}" --compile --iters 1
 done
-# Their last tables are to end within 1.5 mIoU of each other.
+# The goal is that their final scores differ by at most 1.5 mIoU.
 for precision in fp32 bf16; do
     [ -e "$out/demo-$precision.txt" ] || rm -rf "$out/demo-$precision"
     options=(--exp 0 --work-dir "$out/demo-$precision")
     [ $precision = fp32 ] || options+=(--amp $precision)
-    beside demo-$precision 270 bash -o pipefail -c '"$@" | tail -n 32' demo \
+    untimed demo-$precision 270 bash -o pipefail -c '"$@" | tail -n 32' demo \
         "$python" run_experiments.py "${options[@]}"
 done
-beside tests 270 "$python" -m pytest -m gpu -p no:cacheprovider -n 0
+untimed tests 270 "$python" -m pytest -m gpu -p no:cacheprovider -n 0
 for exp in 1 2 3 4 5 6 7 8; do
-    bench beside memory-$exp 120 --exp $exp "${fast[@]}" --iters 3
+    bench untimed memory-$exp 120 --exp $exp "${fast[@]}" --iters 3
 done
 wait
 unset TORCHINDUCTOR_COMPILE_THREADS
 
-# What the goals are about, then what explains it.
+# Rows of the goals, then rows that explain them.
 for exp in 4 1; do
     bench row compare-$exp 330 --exp $exp --device cuda --compare --iters 20
 done

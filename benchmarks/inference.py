@@ -1,7 +1,7 @@
 """Measure evaluation: loading, predicting and scoring test images.
 
-The config's test data are taken if they are there, else street scenes are drawn in the format and
-at the size of Cityscapes. Without a checkpoint the weights are random: the time is the same.
+The config's test data are used if they exist; otherwise street scenes are drawn in the format and
+size of Cityscapes. Without a checkpoint the weights are random, which takes the same time.
 """
 
 import argparse
@@ -13,20 +13,20 @@ from typing import Any
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.options import add_performance_options, chosen_performance, size_in_pixels
 
-# Measured, where nothing else is asked for.
+# Default number of images.
 IMAGES = {"cuda": 200, "cpu": 20}
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How images are evaluated.
+    """Settings of an evaluation.
 
     Attributes:
-        batch_size: how many the network sees at once.
-        workers: processes that load; 0: images are loaded in turn with predicting.
+        batch_size: number of images that are predicted at once.
+        workers: number of loading processes; with 0, loading and predicting alternate.
         precision, compile, channels_last: see :class:`mmseg.engine.performance.Performance`.
         fold_batch_norm: whether BatchNorm is folded into the convolutions before it.
-        keep_memory: whether a CPU keeps the memory of one image's maps for the next image's.
+        keep_memory: whether a CPU keeps the memory of an image's feature maps for the next image.
     """
 
     batch_size: int = 1
@@ -58,26 +58,25 @@ class EvaluationSettings:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the inference benchmark."""
     add = parser.add_argument
-    add("--checkpoint", metavar="FILE", help="of the config; default: random weights")
+    add("--checkpoint", metavar="FILE", help="checkpoint of the model (default: random weights)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add("--images", type=int, metavar="N", help="how many at most (20 on a CPU, 200 on a GPU)")
+    add("--images", type=int, metavar="N", help="number of images (20 on a CPU, 200 on a GPU)")
     add("--size", type=size_in_pixels, metavar="WxH", help="draw images of this size")
-    add("--batch-size", type=int, metavar="B", help="images at once (the config's)")
-    add("--workers", type=int, metavar="W", help="loading processes (the config's)")
+    add("--batch-size", type=int, metavar="B", help="images at once (default: the config's)")
+    add("--workers", type=int, metavar="W", help="loading processes (default: the config's)")
     add(
         "--photo",
         type=int,
         metavar="SIDE",
-        help="instead: the peak memory of tools.predict on one square photo with so many pixels a "
-        "side",
+        help="measure the peak memory of tools.predict on one photo of SIDE x SIDE pixels instead",
     )
-    add("--json", metavar="FILE", help="write everything that was measured")
+    add("--json", metavar="FILE", help="write all measurements to this file")
     add(
         "--compare",
         action="store_true",
-        help="a plain setting (one image after the other in float32 without workers, BatchNorm "
-        "apart, freed memory given back) and a fast one, a process each; the other options change "
-        "the fast one",
+        help="compare a plain setting (one image after the other in float32 without workers, "
+        "BatchNorm not folded, freed memory given back) with a fast one, each in a separate "
+        "process; the other options change the fast one",
     )
     add_performance_options(parser, training=False)
 
@@ -88,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(f"--images {args.images}: must be at least 1")
     if args.json:
         check_writable(Path(args.json).parent, "--json")
-    from mmseg.apis.init_model import select_device  # late: --help is fast
+    from mmseg.apis.init_model import select_device  # late, to keep --help fast
 
     if args.photo is not None:
         from .evaluation import measure_photo

@@ -36,7 +36,7 @@ STAGES = {
 SEED = 0
 
 Seconds = dict[str, dict[str, float]]
-"""By domain, then by stage."""
+"""Seconds by domain, then by stage."""
 
 
 def measure_loading(
@@ -44,27 +44,27 @@ def measure_loading(
 ) -> dict[str, Any]:
     """Measure the loader of ``cfg.train_dataloader``.
 
-    First ``batches`` samples are made one by one in this process, as a worker makes them, and the
-    transforms are timed. Then as many batches are taken from the workers as fast as they come, and
-    again as many by a step that sleeps.
+    First, ``batches`` samples are made one by one in this process, as a worker makes them, and the
+    transforms are timed. Then the same number of batches is taken from the workers as fast as they
+    come, and the same number again by a step that only sleeps.
 
     Args:
-        cfg: a whole training config whose data are there; it is not changed.
-        workers: loading processes; the config's if None.
-        batches: how many to measure.
-        step_seconds: length of the step.
+        cfg: a whole training config whose data exist; it is not changed.
+        workers: number of loading processes; None: as in the config.
+        batches: number of batches to measure.
+        step_seconds: duration of the step.
 
     Returns:
         What was run (``benchmark``, ``title``, ``machine``, ``batch_size``, ``workers``, ...) and
         numbers: ``stages``, seconds a sample by domain and stage; ``worker_images_per_second`` and
-        ``images_per_second``; ``wait`` of a step in seconds; ``idle_share`` of a step's time, while
-        the device would wait; ``bytes``, ``tensors`` and ``pinned`` of a batch.
+        ``images_per_second``; ``wait`` of a step in seconds; ``idle_share``, the share of the time
+        that the device would wait; ``bytes``, ``tensors`` and ``pinned`` of a batch.
 
     Raises:
-        InputError: the loader cannot be built, or its data are missing or damaged.
+        InputError: if the loader cannot be built, or its data are missing or damaged.
     """
     check_config(cfg, ("train_dataloader",))
-    # As mmengine's Runner: OpenCV's own threads would be in the way of the other workers.
+    # As mmengine's Runner does it: threads of OpenCV would compete with the other workers.
     set_multi_processing(**(cfg.get("env_cfg") or {}).get("mp_cfg", {}))
     loader = build_loader(cfg, workers)
     note(f"loading {batches} samples in one process")
@@ -109,11 +109,11 @@ def build_loader(cfg: Config, workers: int | None = None) -> DataLoader:
 
 
 def time_stages(loader: DataLoader, samples: int) -> tuple[Seconds, float]:
-    """Make samples in this process, with the one thread that a worker has.
+    """Make samples in this process on one thread, like a worker, and time the stages.
 
     Returns:
-        Mean seconds a sample, by domain and stage; under ``both`` what is not of one domain. And
-        how many images are made a second.
+        Mean seconds per sample by domain and stage, with the work for no single domain under
+        ``both``; and the number of images made per second.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -158,7 +158,7 @@ def _timed_transforms(dataset: UDADataset) -> Iterator[Seconds]:
 
 
 class _Stage:
-    """A transform with a clock around it."""
+    """A transform that is timed."""
 
     def __init__(self, transform: Callable[[dict], dict], spent: dict[str, float]) -> None:
         name = type(transform).__name__
@@ -179,12 +179,12 @@ def _timed(spent: dict[str, float], name: str) -> Iterator[None]:
 def time_workers(
     loader: DataLoader, batches: int, step_seconds: float
 ) -> tuple[float, list[float], dict]:
-    """Take batches as fast as they come, then one for each step of a training that sleeps.
+    """Take batches as fast as they come, then one for each step that only sleeps.
 
     Returns:
-        How many images come a second, how many seconds each step has waited, and a batch.
+        The number of images per second, the seconds that each step has waited, and a batch.
     """
-    # What was made ahead, before the clock started, would count as made in no time.
+    # Skip batches that were prefetched before the clock starts: they would seem to take no time.
     ahead = loader.num_workers * (loader.prefetch_factor or 0)
     stream = iter(loader)
     for _ in range(ahead + 1):

@@ -12,9 +12,9 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Dense products, without sparsity, by data sheet in TFLOP/s: half precision with sums in float32
-# (fp16, and bf16 alike where there are units for it), TF32, float32. The first name that the
-# device's contains counts.
+# Peak TFLOP/s of dense matrix products according to data sheets: half precision accumulated in
+# float32 (fp16, and bf16 on GPUs that support it), TF32, float32. The first entry whose name
+# is part of the device's name is used.
 PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
     ("H200 NVL", {"half": 835, "tf32": 418, "fp32": 60}),
     ("H200", {"half": 989, "tf32": 494, "fp32": 67}),
@@ -56,7 +56,7 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """Return the short commit of the project, or "unknown" outside of a clone."""
+    """Return the short commit of the project, or "unknown" outside a clone."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -73,9 +73,9 @@ def peak_rate(device: torch.device, precision: str) -> tuple[float, str]:
 
 
 def data_sheet_rate(name: str, precision: str) -> float | None:
-    """Look up the FLOP/s of a GPU; None for what is not in ``PEAKS``.
+    """Look up the peak FLOP/s of a GPU; return None if it is not in ``PEAKS``.
 
-    Laptops' chips and parts of a GPU are not: they are slower than their names say.
+    Laptop GPUs and partitions of a GPU are not in it: they are slower than their names suggest.
     """
     if re.search(r"Laptop|MIG|Max-Q|4090 D|\bTi\b|-\d+[QC]\b", name):
         return None
@@ -86,7 +86,7 @@ def data_sheet_rate(name: str, precision: str) -> float | None:
 
 @cache
 def matmul_rate(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
-    """Measure the FLOP/s of the fastest of some products of large square matrices, once."""
+    """Measure the FLOP/s of products of large square matrices; the fastest round counts."""
     side = 8192 if device.type == "cuda" else 1536
     a, b = torch.randn(2, side, side, device=device).to(dtype)
     fastest = float("inf")

@@ -1,7 +1,7 @@
-"""Measure training steps of a config, in this process or in one for each setting.
+"""Measure training steps of a config, in this process or in a separate one for each setting.
 
-A separate process makes the peak memory meaningful:
-``python -m benchmarks.measure CONFIG REQUEST RESULT`` is such a process.
+A separate process, ``python -m benchmarks.measure CONFIG REQUEST RESULT``, makes the peak memory
+meaningful.
 """
 
 import copy
@@ -33,7 +33,7 @@ from .step import TrainingStep, count_step_flops, note, pinned, synthetic_batch,
 from .training import TrainingSettings, Workload
 
 DIFFERENT_BATCHES = 4
-# The phases of a step in words.
+# Names of the phases of a step in results.
 PHASES = {
     "teacher": "teacher",
     "crop": "crop",
@@ -50,7 +50,7 @@ def measure_training(
 ) -> dict[str, Any]:
     """Measure training steps in this process.
 
-    Peak memory on a CPU is that of the process since it began.
+    On a CPU, peak memory is that of the process since its start.
 
     Args:
         cfg: a whole config of a domain-adaptation method; it is not changed.
@@ -62,8 +62,8 @@ def measure_training(
         of a step.
 
     Raises:
-        InputError: the config has no such method, it does not work on crops of this size, or the
-            device's memory does not suffice.
+        InputError: if the config has no such method, it does not work on crops of this size, or the
+            device runs out of memory.
     """
     cfg = sized(cfg, workload.crop)
     step = TrainingStep(cfg, settings, device)
@@ -119,7 +119,7 @@ def sized(cfg: Config, crop: int) -> Config:
     """Copy a config, and make its method work on square crops.
 
     Raises:
-        InputError: the config has no method to train.
+        InputError: if the config has no method to train.
     """
     cfg = copy.deepcopy(cfg)
     for key in ("model", "optim_wrapper"):
@@ -152,7 +152,7 @@ def title(cfg: Config) -> str:
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """MiB: of CUDA tensors and of torch's pool for them, or resident in the process."""
+    """Return the peak MiB of CUDA tensors and of torch's pool for them, or of the process."""
     if device.type != "cuda":
         return {"resident": peak_memory_mb()}
     return {
@@ -164,7 +164,7 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 def mean_phases(total: Mapping[str, float], seconds: list[float]) -> dict[str, float]:
     """Return the mean seconds of each phase in a step; ``rest`` is the time outside all phases.
 
-    ``contrast``, if there is one, is a part of source and target and not added to them.
+    ``contrast``, if there is any, is a part of source and target and is not added to them.
     """
     names = dict.fromkeys([*PHASES, *total])  # in this order
     phases = {
@@ -192,7 +192,7 @@ def compare(
         names) and under ``ratios`` how many times as much ``time`` and ``memory`` the first takes.
 
     Raises:
-        InputError: one of the processes failed.
+        InputError: if one of the processes fails.
     """
     results = {}
     for name, setting in settings.items():
@@ -215,7 +215,7 @@ def measure_apart(
         name: name of the settings, for errors.
 
     Raises:
-        InputError: the process failed; the message ends with the last line of its stderr.
+        InputError: if the process fails; the message ends with the last line of its stderr.
     """
     request = {
         "title": title(cfg),
@@ -238,7 +238,7 @@ def measure_apart(
 
 
 def reason_of(status: int, stderr: str) -> str:
-    """Describe in one line why a process has ended with this status."""
+    """Describe in one line why a process ended with this status."""
     if status < 0:
         killed = " (out of memory?)" if -status == signal.SIGKILL else ""
         return f"its process was ended by {signal.Signals(-status).name}{killed}"
@@ -249,7 +249,7 @@ def reason_of(status: int, stderr: str) -> str:
 def answer(
     config: str | os.PathLike, request: str | os.PathLike, result: str | os.PathLike
 ) -> None:
-    """Measure in the other process as the request says, and write the result."""
+    """Measure what a request asks for, in the separate process, and write the result."""
     asked = json.loads(Path(request).read_text())
     cfg = load_config(config)
     workload, settings = Workload(**asked["workload"]), TrainingSettings(**asked["settings"])

@@ -1,9 +1,9 @@
 """Measure a training step of several CPU processes for each way to exchange gradients.
 
-``python -m benchmarks.ranks --exp 4 --crop 128``: the processes communicate by gloo on this
-machine, one thread each unless OMP_NUM_THREADS says otherwise. "overlapped" is what training does
+Run it by ``python -m benchmarks.ranks --exp 4 --crop 128``. The processes communicate by gloo on
+this machine, with one thread each unless OMP_NUM_THREADS is set. "overlapped" is what training does
 (``DistributedDataParallel``, during the last backward pass of a step), "after the step" is one
-exchange of all gradients when they are complete, "none" is what computing alone takes.
+exchange of all gradients when they are complete, and "none" is the time of the computation alone.
 """
 
 import os
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 @OPTIM_WRAPPERS.register_module()
 class NoExchange(StudentOptimWrapper):
-    """Each process learns from its own images alone."""
+    """Exchange no gradients: each process learns from its own images alone."""
 
     def backward_of(self, model: Any, compute: Any, last: bool = True) -> dict[str, torch.Tensor]:
         """Treat no backward pass as the last one."""
@@ -43,7 +43,7 @@ class ExchangeAfterStep(NoExchange):
     """Exchange all gradients at once, after all backward passes."""
 
     def finish_step(self) -> dict[str, torch.Tensor]:
-        """Average, then step."""
+        """Average the gradients, then make the step."""
         parameters = [each for group in self.param_groups for each in group["params"]]
         all_reduce_params([p.grad for p in parameters if p.grad is not None], op="mean")
         return super().finish_step()
@@ -53,7 +53,7 @@ WAYS = {"overlapped": "OptimWrapper", "after the step": "ExchangeAfterStep", "no
 
 
 def work(cfg: Config, workload: Workload, rounds: int) -> None:
-    """Measure the ways in turn, in one of the processes."""
+    """Measure each way in turn, as one of the processes."""
     with process_group("pytorch", CPU, {}):
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         steps = {}
@@ -77,14 +77,20 @@ def work(cfg: Config, workload: Workload, rounds: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse and measure."""
+    """Parse the command line, and measure."""
     parser = Parser(prog="python -m benchmarks.ranks", description=__doc__)
     add = parser.add_argument
     add("--exp", type=experiment, default=4, metavar="N", help="experiment to measure (4)")
     add("--crop", type=int, default=128, metavar="PX", help="side of the crops (128)")
-    add("--processes", type=int, default=2, metavar="K", help="each with one image a domain (2)")
-    add("--iters", type=int, default=4, metavar="K", help="steps of a round (4)")
-    add("--rounds", type=int, default=3, metavar="K", help="rounds of all ways in turn (3)")
+    add(
+        "--processes",
+        type=int,
+        default=2,
+        metavar="K",
+        help="each with one image per domain (2)",
+    )
+    add("--iters", type=int, default=4, metavar="K", help="steps per round (4)")
+    add("--rounds", type=int, default=3, metavar="K", help="rounds, each of all ways in turn (3)")
     args = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cfg = sized(experiment_config(args.exp), args.crop)

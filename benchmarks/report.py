@@ -1,4 +1,4 @@
-"""Results of the benchmarks as text and as JSON."""
+"""Format the results of the benchmarks as text, and write them as JSON."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def workload_line(result: Result) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows of a result, and the number behind it where results are compared."""
+    """A cell of a table: its text, and the number behind it if results are compared by it."""
 
     text: str
     cost: float | None = None
@@ -55,7 +55,7 @@ def training_table(results: Mapping[str, Result]) -> str:
     """Format one column for each result and, for two results, their ratios.
 
     Args:
-        results: heading -> what ``measure_training`` returns, of one workload and machine.
+        results: heading -> result of ``measure_training``, all of one workload and machine.
     """
     columns = list(results.values())
     compared = len(columns) == 2
@@ -117,10 +117,10 @@ def _phase_cells(result: Result) -> dict[str, Cell]:
 def _legend(columns: Sequence[Result]) -> str:
     peaks = " and ".join(dict.fromkeys(column["flops"]["peak_source"] for column in columns))
     return (
-        "TFLOP: 10^12 operations of convolutions, matrix products and attention, a multiply-add "
-        "being two; nothing\nis counted twice that is computed again. Peak: of matrix products in "
-        f"this precision ({peaks}).\nPhases: means of all steps; contrast is a part of source and "
-        "target."
+        "TFLOP: 10^12 operations of convolutions, matrix products and attention; a multiply-add is "
+        "two. What\nactivation checkpointing recomputes is counted once. Peak: of matrix products "
+        f"in this precision\n({peaks}). Phases: means of all steps; contrast is a part of source "
+        "and target."
     )
 
 
@@ -134,10 +134,10 @@ def ratios(first: Result, second: Result) -> dict[str, float]:
 
 
 LOADING_LEGEND = """\
-One sample: means of what one process makes with one thread, files in the cache of the system; the
-tries of rare class sampling are part of crop; rest: draws, seeds, freeing memory. Workers: batches
-taken as fast as they come. Step: it only sleeps, taking no time of the CPU from the workers; it is
-idle while it waits for a batch."""
+One sample: mean times of one process with one thread, with files in the cache of the system; crop
+includes the attempts of rare class sampling; rest: random draws, seeding, freeing memory. Workers:
+batches are taken as fast as they come. Step: it only sleeps, so it takes no CPU time from the
+workers; it is idle while it waits for a batch."""
 
 
 def loading_text(result: Result) -> str:
@@ -183,7 +183,7 @@ def evaluation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Format one column for each result and, for two results, their ratios.
 
     Args:
-        results: heading -> what ``measure_evaluation`` returns, of the same images.
+        results: heading -> result of ``measure_evaluation``, all of the same images.
     """
     columns = list(results.values())
     first = columns[0]
@@ -236,7 +236,7 @@ HEADER = (
     "crop + statistics + contrast",
 )
 
-# Names of results for the sake of their memory: others ran on the same device.
+# Prefix of results that measure only memory: other jobs ran on the same device.
 UNTIMED = "memory-"
 
 
@@ -244,10 +244,10 @@ def summary(folder: str | Path) -> str:
     """Format a table of all training results, their ratios, and the texts of other results.
 
     Args:
-        folder: of ``NAME.json`` files, and of ``NAME.txt`` files with what was printed.
+        folder: folder of ``NAME.json`` files, and of ``NAME.txt`` files with printed output.
 
     Raises:
-        InputError: there is no result.
+        InputError: if there is no result.
     """
     folder = Path(folder)
     results = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}

@@ -1,4 +1,4 @@
-"""Training steps of a config's method on synthetic batches: times, phases and FLOPs."""
+"""Time training steps of a config's method on synthetic batches, and count their FLOPs."""
 
 import logging
 import sys
@@ -31,15 +31,15 @@ from .training import TrainingSettings, Workload
 
 
 class TrainingStep:
-    """A step of a config's method: called with a batch, it trains on it and returns the log.
+    """A training step of a config's method; a call with a batch trains on it and returns the log.
 
-    Weights are random. All pseudo-labels count as confident, as they would never be with a network
-    that has learnt nothing; what a step costs does not depend on it.
+    Weights are random. All pseudo-labels count as confident, although an untrained network would
+    have no confident ones; the cost of a step does not depend on it.
 
     Args:
         cfg: a whole config.
         settings: how the step is computed.
-        device: where it is computed.
+        device: device that computes it.
 
     Attributes:
         model: the method.
@@ -91,16 +91,16 @@ def time_steps(
     clock: PhaseClock,
     before: Callable[[], None] = lambda: None,
 ) -> tuple[list[float], dict[str, float]]:
-    """Warm up and measure; nothing waits for the device before the last step is under way.
+    """Warm up and measure; the host does not wait for the device before the last step has started.
 
     Args:
-        batches: rotated.
+        batches: batches to take in turn.
         clock: clock of the device that the step runs on.
         before: called between warm-up and measurement.
 
     Returns:
-        Seconds of each measured step, and seconds of all its phases of a name in all steps; of the
-        contrastive losses, too, which are part of the source's and the target's.
+        Seconds of each measured step, and total seconds of each phase over all steps; those of the
+        contrastive losses (``contrast``) are part of the phases of source and target.
     """
     reseed = IterationSeedHook().before_train_iter
 
@@ -126,8 +126,8 @@ def time_steps(
 def watched_contrast(model: nn.Module, clock: PhaseClock) -> Iterator[None]:
     """Let the clock measure a method's ``contrast``, forward and backward, as a phase.
 
-    The backward pass lasts from the gradient of the loss to that of the features, or of the last of
-    them.
+    The backward pass lasts from the gradient of the loss to that of the features; if there are
+    several, to that of the last.
     """
     contrast = getattr(model, "contrast", None)
     if contrast is None:
@@ -146,7 +146,7 @@ def watched_contrast(model: nn.Module, clock: PhaseClock) -> Iterator[None]:
 
 
 class _ContrastWatch:
-    """Hooks of one module; its passes do not overlap."""
+    """Hooks of a module whose passes do not overlap."""
 
     def __init__(self, clock: PhaseClock) -> None:
         self.clock = clock
@@ -175,11 +175,11 @@ class _ContrastWatch:
 
 
 def note(text: str) -> None:
-    """Tell a waiting user how far it is; results alone go to stdout."""
+    """Report progress on stderr; stdout is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
-# A label shows this many blocks of one class each in height and in width.
+# Number of blocks of one class in the height, and in the width, of a label.
 BLOCKS = 8
 
 
@@ -194,16 +194,16 @@ def synthetic_batch(
     """Make a collated batch of both domains on the CPU.
 
     Args:
-        num_classes: every one of them is in each label, if there are not more than blocks.
+        num_classes: number of classes; each label shows all of them if there are enough blocks.
         crop: side of the source images in pixels.
         batch: images of each domain.
         targets: names of the views of the target.
         seed: seed of the images and labels.
-        crops_target: whether the method crops the target itself: its images are twice as wide.
+        crops_target: whether the method crops the target itself; its images are then twice as wide.
 
     Returns:
-        Under ``source`` and ``targets`` the ``inputs``, ``batch`` uint8 images each, and
-        ``data_samples``, with a label in the source's.
+        Under ``source`` and each of ``targets``: ``inputs``, ``batch`` uint8 images (3, H, W), and
+        ``data_samples``, which have labels for the source.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -241,9 +241,9 @@ aten = torch.ops.aten
 def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
     """Count the FLOPs of a training step with contrast; a multiply-add is two.
 
-    Counted are the convolutions, matrix products and attention that the method needs, forward and
-    backward: not the blur of strong augmentation, which not every step has, and not what activation
-    checkpointing computes again. The step runs on torch's meta device.
+    The convolutions, matrix products and attention of the method are counted, forward and backward,
+    but neither the blur of strong augmentation, which not every step applies, nor what activation
+    checkpointing recomputes. The step runs on torch's meta device.
 
     Args:
         cfg: config of the method.
@@ -260,7 +260,7 @@ def count_step_flops(cfg: Config, batch: Mapping[str, Any]) -> int:
 
 
 def step_counter() -> FlopCounterMode:
-    """Return torch's counter, with its backward pass of grouped convolutions put right."""
+    """Return torch's counter, corrected for the backward pass of grouped convolutions."""
     return FlopCounterMode(
         display=False, custom_mapping={aten.convolution_backward: convolution_backward_flops}
     )
@@ -280,10 +280,10 @@ def convolution_backward_flops(
     output_mask: list[bool],
     **_: Any,
 ) -> int:
-    """Count the gradients of input and weight; each costs what the forward pass does.
+    """Count the FLOPs of the gradients of input and weight; each costs as much as the forward pass.
 
-    Torch's own formula counts that of the weight as if every output channel met every input
-    channel: too much by the number of groups.
+    Torch's formula ignores the groups in the gradient of the weight, which makes it too large by
+    their number.
     """
     positions = prod((input_shape if transposed else grad_shape)[2:])
     forward = 2 * grad_shape[0] * positions * prod(weight_shape)

@@ -1,4 +1,4 @@
-"""Contrastive losses, forward and backward."""
+"""Time the contrastive losses, forward and backward."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ MIN_RATIO = 8
 
 
 def bank_loop(features: Tensor, labels: Tensor, bank: Tensor) -> Tensor:
-    """BankCL as it is defined: each class's pixels against the bank of each class."""
+    """Compute BankCL by its definition: the pixels of each class against the bank of each class."""
     total = features.new_zeros(())
     for i in range(C):
         pixels = features[labels == i]
@@ -31,7 +31,7 @@ def bank_loop(features: Tensor, labels: Tensor, bank: Tensor) -> Tensor:
 
 
 def step(features: Tensor, loss: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """Loss and gradient with respect to the features."""
+    """Compute the loss and its gradient with respect to the features."""
     features.grad = None
     value = loss()
     value.backward()
@@ -67,7 +67,7 @@ def test_bank_against_the_double_loop(measure):
 
 @pytest.mark.parametrize("variant", ["dist", "proto", "bank"])
 def test_variants_with_regulariser(measure, variant):
-    """Two crops at a quarter of 640 x 640, labels down-scaled from full size."""
+    """Use two crops at a quarter of 640 x 640, with labels downscaled from full size."""
     prototypes = ProtoEstimator(C, A, memory_length=L)
     for _ in range(2):
         prototypes.update(unit(2000, A), torch.randint(0, C, (2000,)))

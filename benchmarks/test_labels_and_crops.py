@@ -1,4 +1,4 @@
-"""The operations on labels in each iteration."""
+"""Time the operations on labels in each iteration."""
 
 import torch
 from torch import Tensor
@@ -11,13 +11,13 @@ C = 19
 
 
 def blocks(batch: int, height: int, width: int) -> Tensor:
-    """Labels of 40 x 40 pixels of one class each."""
+    """Make labels (batch, height, width) with blocks of 40 x 40 pixels of one class."""
     label = torch.randint(0, C, (batch, height // 40, width // 40))
     return label.repeat_interleave(40, 1).repeat_interleave(40, 2)
 
 
 def unique_choice(label: Tensor, candidates: Tensor) -> Tensor:
-    """The class-balanced choice with a ``torch.unique`` of each candidate's pixels."""
+    """Choose class-balanced crops by ``torch.unique`` of each candidate's pixels."""
     chosen = []
     for image_label, boxes in zip(label, candidates, strict=True):
         best, best_score = boxes[0], 0.0

@@ -1,4 +1,4 @@
-"""The class statistics of one iteration: two source crops at a quarter of 640 x 640."""
+"""Time the class statistics of an iteration: two source crops at a quarter of 640 x 640."""
 
 import subprocess
 import sys
@@ -10,9 +10,9 @@ from mmseg.models.utils import ProtoEstimator
 N, A, C = 51200, 512, 19
 MAX_SECONDS, MAX_MB = 0.4, 250
 
-# A separate process makes the peak meaningful. (ru_maxrss would start from the peak of
-# the process that started it.) The peak is at least what was resident before, so the difference is
-# the extra memory or more.
+# A separate process makes the peak meaningful. (ru_maxrss would start from the peak of the parent
+# process.) The peak is at least the memory that was resident before, so the difference is an upper
+# bound of the extra memory.
 MEMORY = f"""
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A whole training step of the demo (experiment 0), with adaptation and without."""
+"""Time a whole training step of the demo (experiment 0), with and without adaptation."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from experiments import experiment_config
 
 
 def training_step(stage: int) -> Callable[[], dict]:
-    """One iteration as a function, in fp32 as it is configured; SePiCo's has contrast."""
+    """Return one iteration as a function, in fp32 as configured; SePiCo's has contrast."""
     cfg = sized(experiment_config(0, stage), 128)
     step = TrainingStep(cfg, TrainingSettings.of(cfg), torch.device("cpu"))
     batch = synthetic_batches(step.model, Workload(crop=128))[0]

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from mmseg.utils import InputError, check_writable
 from mmseg.utils.legacy_config import check_trainable
 
-# Measured steps, where nothing else is asked for.
+# Default number of measured steps.
 ITERATIONS = {"cuda": 50, "cpu": 10}
-# What `--compare` compares with `--fast`: fields of TrainingSettings.
+# The plain setting of `--compare`: fields of TrainingSettings.
 PLAIN: dict[str, Any] = {
     "precision": "fp32",
     "compile": False,
@@ -24,15 +24,15 @@ PLAIN: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """How much is computed and how often.
+    """Sizes and repetitions of a measurement.
 
     Attributes:
         crop: side of the crops in pixels; targets are twice as wide before they are cropped.
-        batch: source images of a step, and target images.
+        batch: number of source images, and of target images, in a step.
         start_contrast: first measured iteration with contrastive losses.
-        iters: measured iterations.
-        warmup: iterations before them.
-        seed: of weights, images and draws.
+        iters: number of measured iterations.
+        warmup: number of iterations before them.
+        seed: seed of weights, images and augmentation.
     """
 
     crop: int = 640
@@ -52,12 +52,12 @@ class Workload:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a step is computed.
+    """Settings of a training step.
 
     Attributes:
         precision, compile, channels_last, activation_checkpointing: see
             :class:`mmseg.engine.performance.Performance`.
-        attention: "math": a product, a softmax and a product; "auto": as torch chooses.
+        attention: "math": product, softmax, product; "auto": the kernel that torch chooses.
         optimizer: "config": as the config says (fused); "unfused": parameter by parameter.
     """
 
@@ -70,14 +70,14 @@ class TrainingSettings:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any], *changes: Mapping[str, Any]) -> "TrainingSettings":
-        """Return the settings of a config's training with changes, of which later ones win."""
+        """Return the settings of a training config with changes; later changes win."""
         settings = dict(cfg.get("performance") or {})
         for change in changes:
             settings |= change
         return cls(**settings)
 
     def performance(self) -> dict[str, Any]:
-        """Return the ``performance`` of a config."""
+        """Return the settings as the ``performance`` of a config."""
         return {
             key: value
             for key, value in asdict(self).items()
@@ -103,9 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--crop", type=int, default=defaults.crop, metavar="PX", help="side of the crops (640)")
-    add("--batch", type=int, default=defaults.batch, metavar="B", help="images a domain (2)")
-    add("--iters", type=int, metavar="K", help="measured steps (50, on a CPU 10)")
-    add("--warmup", type=int, default=defaults.warmup, metavar="K", help="steps before them (3)")
+    add("--batch", type=int, default=defaults.batch, metavar="B", help="images of each domain (2)")
+    add("--iters", type=int, metavar="K", help="steps to measure (50, on a CPU 10)")
+    add("--warmup", type=int, default=defaults.warmup, metavar="K", help="warm-up steps (3)")
     add(
         "--start-contrast",
         type=int,
@@ -113,19 +113,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="first measured step with contrastive losses (0: all of them, as in most of training)",
     )
-    add("--json", metavar="FILE", help="write everything that was measured")
+    add("--json", metavar="FILE", help="write all measurements to this file")
     add(
         "--compare",
         action="store_true",
-        help=f"the plain setting ({TrainingSettings(**PLAIN).describe()}) and that of --fast, "
-        "a process each; the options below change the fast one",
+        help=f"compare the plain setting ({TrainingSettings(**PLAIN).describe()}) with that of "
+        "--fast, each in a separate process; the options below change the fast one",
     )
     group = parser.add_argument_group("speed and memory (default: the config's)")
-    group.add_argument("--precision", choices=PRECISIONS, help="of the networks")
+    group.add_argument("--precision", choices=PRECISIONS, help="precision of the networks")
     for switch, text in (
-        ("compile", "torch.compile"),
-        ("channels-last", "memory format of convolutions"),
-        ("activation-checkpointing", "less memory for more time"),
+        ("compile", "compile with torch.compile"),
+        ("channels-last", "use this memory format for convolutions"),
+        ("activation-checkpointing", "save memory, take more time"),
     ):
         group.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, help=text)
 
@@ -134,7 +134,7 @@ def main(args: argparse.Namespace) -> None:
     """Measure, print, and write what ``--json`` asks for."""
     if args.json:
         check_writable(Path(args.json).parent, "--json")
-    from mmseg.apis.init_model import select_device  # late: --help is fast
+    from mmseg.apis.init_model import select_device  # late, to keep --help fast
     from mmseg.engine.performance import Performance
     from mmseg.utils.options import fast_switches
 
@@ -145,7 +145,7 @@ def main(args: argparse.Namespace) -> None:
     iters = ITERATIONS[device.type] if args.iters is None else args.iters
     workload = Workload(args.crop, args.batch, args.start_contrast, iters, args.warmup)
     check_trainable(args.cfg)
-    Performance.of(args.cfg)  # complains of unknown settings
+    Performance.of(args.cfg)  # refuses unknown settings
     if args.compare:
         settings = {
             "plain": TrainingSettings.of(args.cfg, PLAIN),

@@ -1,1 +1,1 @@
-"""The demo: toy data, and pictures of what its model sees."""
+"""The demo: toy data, and pictures of what its model predicts."""

@@ -22,14 +22,14 @@ SHOWN_IMAGES = 4
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Load a model, predict, draw."""
+    """Load a model, predict, and draw the predictions."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?")
     parser.add_argument("checkpoint", nargs="?")
     add = parser.add_argument
-    add("--out", default=DEFAULT_OUT, help="(default: %(default)s)")
-    add("--images", type=Path, default=IMAGES, metavar="DIR", help="where they are (toy data)")
-    add("--runs", type=Path, default=RUNS, metavar="DIR", help="of the demo (local-exp0)")
+    add("--out", default=DEFAULT_OUT, help="picture to write (%(default)s)")
+    add("--images", type=Path, default=IMAGES, metavar="DIR", help="images (toy data)")
+    add("--runs", type=Path, default=RUNS, metavar="DIR", help="runs of the demo (local-exp0)")
     args = parser.parse_args(argv)
     if args.config and not args.checkpoint:
         parser.error("give CONFIG and CHECKPOINT, or neither")

@@ -1,4 +1,4 @@
-"""What `make docs` changes in the pages that MkDocs renders."""
+"""Change the pages that MkDocs renders for `make docs`."""
 
 import re
 

@@ -70,7 +70,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
     recorded = (source_only / f"{source_only.name}.json").read_text()
     launch("--exp", "0", "--seed", "1", "--resume")
     out = capsys.readouterr().out
-    assert f"pretraining: finished before, in {pretraining.relative_to(place)}" in out
+    assert f"pretraining: already finished, in {pretraining.relative_to(place)}" in out
     assert f"source only: training {source_only.relative_to(place)}" in out
     assert sepico.is_dir()
     assert (source_only / f"{source_only.name}.json").read_text() == recorded

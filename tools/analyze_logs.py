@@ -11,13 +11,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="python -m tools.analyze_logs", description=__doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="work dir of a run, or a folder of them")
-    add("--out", default="curves.png", metavar="FILE", help=".png, .pdf or .svg (%(default)s)")
+    add("--out", default="curves.png", metavar="FILE", help=".png, .pdf or .svg file (%(default)s)")
     add(
         "--keys",
         nargs="+",
         default=[],
         metavar="K",
-        help="what to draw, for instance src.decode.loss_seg mIoU; default: losses, mIoU, "
+        help="curves to draw, for instance src.decode.loss_seg mIoU; default: losses, mIoU, "
         "confidence, learning rate",
     )
     add(
@@ -33,15 +33,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="W",
         help="weight of the past in a moving average, in [0, 1), for instance 0.8 (0)",
     )
-    add("--labels", nargs="+", metavar="L", help="for the legend: one for each run or group")
-    add("--title", help="default: the name of a single run")
+    add("--labels", nargs="+", metavar="L", help="labels in the legend, one for each run or group")
+    add("--title", help="title of the chart; default: the name of a single run")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, draw, print the path of the chart."""
+    """Draw the chart, and print its path."""
     args = parse_args(argv)
-    from tools.analysis.curves import plot_runs  # late: --help is fast
+    from tools.analysis.curves import plot_runs  # late, to keep --help fast
 
     out = Path(args.out)
     drawn = plot_runs(

@@ -18,7 +18,7 @@ PARTS = {"training": "training", "data": "data", "inference": "inference"}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, read the config, measure."""
+    """Read the config, and run the benchmark."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in PARTS else None
     part = import_module(f"benchmarks.{PARTS[name or 'training']}")
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--exp", type=experiment, metavar="N", help="experiment to measure")
-    what.add_argument("--config", metavar="FILE", help="a config instead")
+    what.add_argument("--config", metavar="FILE", help="config to measure instead")
     part.add_arguments(parser)
     add_cfg_options(parser, "train_dataloader.num_workers=4")
     args = parser.parse_args(argv[1:] if name else argv)

@@ -30,15 +30,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("data_root", nargs="?", help="folder of the data set")
     add("--labels", metavar="DIR", help="its label maps, relative to DATA_ROOT")
     add("--suffix", default=".png", help="suffix of their names (%(default)s)")
-    add("--num-classes", type=int, metavar="N", help="their values are 0 to N-1, and 255 for none")
+    add("--num-classes", type=int, metavar="N", help="values are 0 to N-1, or 255: no class")
     add("--config", help="count the source of this config instead")
     add(
         "--class-weights",
         type=float,
         metavar="STD",
-        help="also print weights of the classes for a config, of this standard deviation",
+        help="also print class weights for a config, with this standard deviation",
     )
-    add("--nproc", type=int, default=4, help="processes (%(default)s)")
+    add("--nproc", type=int, default=4, help="number of processes (%(default)s)")
     args = parser.parse_args(argv)
     folder = (args.data_root, args.labels, args.num_classes)
     if not (folder == (None, None, None) if args.config else all(folder)):
@@ -51,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, count, print."""
+    """Count the classes, write the statistics, and print them."""
     args = parse_args(argv)
     dataset = None if args.config is None else config_dataset(args.config)
     statistics, names, root = count(args, dataset)
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     print_findings(report)
     if report.num_failed:
         raise InputError(
-            f"{failures(report)} and no statistics were written: correct what is listed and run "
+            f"{failures(report)} and no statistics were written: correct the listed files and run "
             "this again"
         )
     print_frequencies(statistics.frequencies, names)

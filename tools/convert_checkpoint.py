@@ -1,4 +1,4 @@
-"""Convert a checkpoint from or to the layout of the authors' release: student and teacher."""
+"""Convert student and teacher of a checkpoint from or to the layout of the authors' release."""
 
 import argparse
 from pathlib import Path
@@ -27,9 +27,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, convert, print what was left out."""
+    """Convert the checkpoint, and print what was left out."""
     args = parse_args(argv)
-    from tools.conversion.checkpoints import convert_checkpoint  # late: --help is fast
+    from tools.conversion.checkpoints import convert_checkpoint  # late, to keep --help fast
 
     lost = convert_checkpoint(args.source, args.target, args.to, args.trust)
     print(f"wrote {args.target}: {Path(args.target).stat().st_size / 1e6:.1f} MB")

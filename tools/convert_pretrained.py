@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, convert, print."""
+    """Convert the weights, and print what was recognised, converted and left out."""
     args = parse_args(argv)
     if bool(args.input) == bool(args.from_hub):
         raise InputError("name what to convert: either IN and OUT, or --from-hub NAME and OUT")

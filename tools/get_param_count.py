@@ -21,7 +21,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="python -m tools.get_param_count", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", nargs="?", help="config file")
-    what.add_argument("--exp", type=experiment, metavar="N", help="an experiment instead")
+    what.add_argument("--exp", type=experiment, metavar="N", help="experiment instead of a config")
     what.add_argument("--all", action="store_true", help="compare the networks of all experiments")
     parser.add_argument(
         "--shape",
@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, count, print."""
+    """Count parameters and FLOPs, and print them as a table."""
     args = parse_args(argv)
     size = tuple(args.shape)
     if min(size) < 1:
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         models = {str(args.exp): load_config(network_file(args.exp)).segmentor}
     if not all(isinstance(model, dict) for model in models.values()):
         raise InputError(f"{args.config} has no model")
-    from tools.analysis.complexity import (  # late: --help and bad configs are fast
+    from tools.analysis.complexity import (  # late, to keep --help and bad configs fast
         cost_comparison,
         cost_table,
         count_cost,
@@ -66,7 +66,7 @@ def network_file(exp: int | str) -> Path:
 
 
 def networks_of_experiments() -> dict[str, Any]:
-    """Return each network that experiments train, by its name and their numbers."""
+    """Return the networks of all experiments, by their names and numbers of experiments."""
     users: dict[Path, list[str]] = {}
     for exp in EXPERIMENTS:
         users.setdefault(network_file(exp), []).append(str(exp))

@@ -10,14 +10,14 @@ from mmseg.utils.cli import Parser, run_main
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, draw the data, print the result."""
+    """Draw the data, and print the result."""
     parser = Parser(
-        description="Draw street scenes, stored like GTA, Cityscapes, SYNTHIA and Dark Zurich, "
-        "ready for training: a minute or two on two cores. A set that is complete is kept."
+        description="Draw street scenes and store them like GTA, Cityscapes, SYNTHIA and Dark "
+        "Zurich, ready for training. It takes a minute or two on two cores. Complete sets are kept."
     )
-    parser.add_argument("root", nargs="?", default="data/toy", help="(default: %(default)s)")
+    parser.add_argument("root", nargs="?", default="data/toy", help="folder (%(default)s)")
     add = parser.add_argument
-    which = "which of gta, cityscapes, synthia and dark_zurich (all)"
+    which = "gta, cityscapes, synthia, dark_zurich (all)"
     add("--sets", nargs="+", metavar="SET", help=which)
     count = {"type": int, "metavar": "N"}
     add("--source", default=400, help="images of each source (%(default)s)", **count)
@@ -25,12 +25,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--val", default=60, help="validation images of each target (%(default)s)", **count)
     add("--test", default=10, help="test images of Dark Zurich (%(default)s)", **count)
     add("--seed", default=0, help="seed of all random numbers (%(default)s)", **count)
-    add("--nproc", default=2, help="processes (%(default)s)", **count)
+    add("--nproc", default=2, help="number of processes (%(default)s)", **count)
     arguments = parser.parse_args(argv)
     if arguments.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
-    # Imported late, so that --help is fast.
+    # Imported late to keep --help fast.
     from demo.toy import TOY_SETS, ToySettings, make_toy_data
 
     settings = ToySettings(

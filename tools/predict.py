@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="INPUT",
         help="image, video, folder (with its subfolders), or pattern in quotes",
     )
-    add("--out-dir", required=True, metavar="DIR", help="where the predictions go")
+    add("--out-dir", required=True, metavar="DIR", help="folder for the predictions")
     add(
         "--what",
         nargs="+",
@@ -47,13 +47,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--mode",
         choices=("config", "whole", "slide"),
         default="config",
-        help="resized as the config's test pipeline says, and predicted as its test_cfg says "
-        "(config) or in one piece (whole); or at full resolution in windows (slide)",
+        help="resize as the config's test pipeline does, and predict as its test_cfg says (config) "
+        "or in one piece (whole); or predict at full resolution in windows (slide)",
     )
     size = {"nargs": 2, "type": int, "metavar": ("H", "W")}
-    add("--crop-size", help="windows of --mode slide (as in training)", **size)
-    add("--stride", help="distance of the windows (2/3 of their size)", **size)
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--crop-size", help="size of windows of --mode slide (as in training)", **size)
+    add("--stride", help="distance between windows (2/3 of their size)", **size)
+    add("--model", choices=("student", "teacher"), default="student", help="network (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add_class_weights_option(parser, "on none")
     add(
@@ -61,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=2**28,
         metavar="N",
-        help="larger images are refused without being decoded (268435456, 16384x16384)",
+        help="refuse larger images without decoding them (268435456, 16384x16384)",
     )
     add_performance_options(parser, training=False)
     add_cfg_options(parser, "model.segmentor.test_cfg.mode=whole")
@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, predict, print the result; return 1 if an input could not be predicted."""
+    """Predict, and print the result; return 1 if an input could not be predicted."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     # Late: --help and bad configs are fast.

@@ -1,4 +1,4 @@
-"""Strip a checkpoint to the network that predicts, with a part of its hash in the name."""
+"""Reduce a checkpoint to one network, in a file whose name has a part of its hash."""
 
 import argparse
 from pathlib import Path
@@ -11,15 +11,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="python -m tools.publish_model", description=__doc__)
     add = parser.add_argument
     add("source", metavar="IN", help="checkpoint")
-    add("prefix", metavar="OUT_PREFIX", help="OUT_PREFIX-<8 digits of its SHA-256>.pth is written")
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("prefix", metavar="OUT_PREFIX", help="writes OUT_PREFIX-<8 digits of its SHA-256>.pth")
+    add("--model", choices=("student", "teacher"), default="student", help="network (student)")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, publish, print the sizes."""
+    """Write the model, and print the sizes of both files."""
     args = parse_args(argv)
-    from tools.conversion.checkpoints import publish_model  # late: --help is fast
+    from tools.conversion.checkpoints import publish_model  # late, to keep --help fast
 
     target = publish_model(args.source, args.prefix, args.model)
     before, after = (path.stat().st_size / 1e6 for path in (Path(args.source), target))

@@ -34,9 +34,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, title in BENCHMARKS.items():
         about = f"predict the test images of {title} and write the zip for its server"
         _add_benchmark(commands.add_parser(name, help=about, description=about), name)
-    about = "list what is wrong with a zip; status 1 if anything is"
+    about = "list the faults of a zip; the exit status is 1 if there are any"
     check = commands.add_parser("check", help=about, description=about)
-    check.add_argument("file", help="the zip")
+    check.add_argument("file", help="zip to check")
     check.add_argument(
         "--benchmark",
         choices=tuple(BENCHMARKS),
@@ -45,8 +45,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     check.add_argument(
         "--images",
         metavar="DIR",
-        help="the test images, which give the names, number and sizes; default: number and size "
-        "of the real test set",
+        help="folder of the test images, which give names, number and sizes; default: number and "
+        "size of the real test set",
     )
     check.add_argument("--size", type=size_in_pixels, metavar="WxH", help="size of all images")
     return parser.parse_args(argv)
@@ -56,16 +56,15 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help="checkpoint file")
-    add("out", metavar="OUT.zip", help="the zip")
-    add("--data-root", metavar="DIR", help=f"the data set; default: the config's, or data/{name}")
+    add("out", metavar="OUT.zip", help="zip to write")
+    add("--data-root", metavar="DIR", help=f"the data set (the config's, or data/{name})")
     if name != "cityscapes":
         add(
             "--invalid-below",
             type=float,
             default=0.0,
             metavar="P",
-            help="declare pixels of a lower confidence invalid: 255 in labelTrainIds_invalid (0: "
-            "none)",
+            help="mark pixels of lower confidence as 255 in labelTrainIds_invalid (0: none)",
         )
     add_testing_options(parser)
     add_performance_options(parser, training=False)
@@ -73,7 +72,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, predict or check, print; return the exit status."""
+    """Predict or check, print the result, and return the exit status."""
     args = parse_args(argv)
     return _check(args) if args.command == "check" else _submit(args)
 
@@ -81,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 def _submit(args: argparse.Namespace) -> int:
     cfg = load_config(args.config, args.cfg_options)
     from mmseg.engine.performance import Performance
-    from tools.submission.submit import submit  # late: --help and bad configs are fast
+    from tools.submission.submit import submit  # late, to keep --help and bad configs fast
 
     report = submit(
         args.command,
@@ -102,7 +101,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from tools.submission.check import check_submission  # late: --help is fast
+    from tools.submission.check import check_submission  # late, to keep --help fast
 
     if args.images and args.size:
         raise InputError("--images gives the sizes already: leave out --size")

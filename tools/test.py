@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="METRIC",
-        help="score the predictions: mIoU (in any case), mDice, mFscore (with precision and "
+        help="score the predictions: mIoU (always), mDice, mFscore (with precision and "
         "recall), cityscapes (by cityscapesscripts, on the label ids of Cityscapes)",
     )
     add(
@@ -76,8 +76,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="own",
         choices=("own", "cityscapes"),
-        help="colours of pictures and of palette PNGs: the data set's own or those of Cityscapes; "
-        "with it, --out writes palette PNGs as --format-only does",
+        help="colours of pictures and palette PNGs: those of the data set (own) or of Cityscapes; "
+        "--out then writes palette PNGs, as --format-only does",
     )
     add("--show-dir", metavar="DIR", help="write overlays of predictions on the images")
     add("--opacity", type=float, default=0.5, help="opacity of the colours in --show-dir (0.5)")
@@ -87,7 +87,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--launcher",
         choices=("none", "pytorch", "slurm"),
         default="none",
-        help="program that started this process and others to share the images: torchrun or srun",
+        help="program that started the processes that share the images: torchrun or srun",
     )
     add("--gpu-collect", action="store_true", help="no effect: results are collected without it")
     add("--tmpdir", metavar="DIR", help="no effect: results are collected without files")
@@ -97,13 +97,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, test, print."""
+    """Test the checkpoint, and print the scores."""
     args = parse_args(argv)
     with print_on_local_rank0(args.launcher):
         outputs = _outputs(args)
         cfg = load_config(args.config, args.cfg_options)
         sets = _sets(args, cfg)
-        from mmseg.apis import evaluate_on, report  # late: --help and bad configs are fast
+        from mmseg.apis import evaluate_on, report  # late, to keep --help and bad configs fast
         from mmseg.engine.performance import Performance
 
         results = evaluate_on(
@@ -147,7 +147,7 @@ def _outputs(args: argparse.Namespace) -> "Outputs":
     formatted, label_ids = _formatted(args)
     unknown = [name for name in args.eval if name not in METRICS]
     if unknown:
-        raise InputError(f"--eval {unknown[0]}: unknown metric; there are {', '.join(METRICS)}")
+        raise InputError(f"--eval {unknown[0]}: unknown metric; choose from {', '.join(METRICS)}")
     if args.out and Path(args.out).suffix in (".pkl", ".pickle"):
         raise InputError(f"--out {args.out}: predictions are written as PNGs; name a folder")
     if not (args.eval or args.out or formatted or args.show_dir):
@@ -189,7 +189,7 @@ def _formatted(args: argparse.Namespace) -> tuple[Path | None, bool]:
     prefix, label_ids = options.pop("imgfile_prefix", None), options.pop("to_label_id", False)
     if options:
         raise InputError(
-            f"--eval-options {next(iter(options))}: unknown; there are imgfile_prefix=DIR and "
+            f"--eval-options {next(iter(options))}: unknown; choose from imgfile_prefix=DIR and "
             "to_label_id=True"
         )
     if not isinstance(label_ids, bool):

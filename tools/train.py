@@ -21,14 +21,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--launcher",
         choices=("none", "pytorch", "slurm"),
-        help="program that started this process and others to train together: torchrun or srun",
+        help="program that started the processes that train together: torchrun or srun",
     )
     add_training_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse and train; a resumed run uses the config in its work dir."""
+    """Train the config; a resumed run uses the config in its work dir."""
     args = parse_args(argv)
     with print_on_local_rank0(args.launcher):
         check_options(args)
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         add_choices(cfg, args)
         cfg.work_dir = work_dir
         choose_performance(cfg, args)
-        from mmseg.apis.train import train  # after parsing: --help is fast
+        from mmseg.apis.train import train  # after parsing, to keep --help fast
 
         train(cfg, resume=args.resume, launcher=args.launcher, **training_arguments(args))
 

@@ -8,9 +8,9 @@ from mmseg.utils.config import load_config
 from mmseg.utils.options import add_cfg_options
 
 EPILOG = """
-Labelled images of the source (the config's training data) and of the target (its validation data)
-go through the model. DIR gets tsne.png, pixels in a plane by class and by domain, and pdd.png and
-pdd.json, the pixel-wise discrimination distance of each class: higher is better.
+The features are of labelled images of the source (the config's training data) and of the target
+(its validation data). DIR gets tsne.png, which shows pixels in a plane by class and by domain, and
+pdd.png and pdd.json with the pixel-wise discrimination distance of each class; higher is better.
 """
 
 
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("config", help="config file of a run")
     add("checkpoint", help="its checkpoint")
-    add("--out", required=True, metavar="DIR", help="where pictures and numbers go")
+    add("--out", required=True, metavar="DIR", help="folder for pictures and numbers")
     add(
         "--what",
         nargs="+",
@@ -36,18 +36,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="pixels per class and domain in tsne.png (%(default)s)",
         **count,
     )
-    add("--seed", default=0, help="seed of the choice of images and pixels (%(default)s)", **count)
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--seed", default=0, help="seed of the images and pixels (%(default)s)", **count)
+    add("--model", choices=("student", "teacher"), default="student", help="network (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add_cfg_options(parser, "test_dataloader.dataset.data_root=DIR")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, draw, print the table."""
+    """Draw the features, and print the table of distances."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    from tools.analysis.visualize_features import (  # late: --help is fast
+    from tools.analysis.visualize_features import (  # late, to keep --help fast
         pdd_table,
         visualize_features,
     )

@@ -17,7 +17,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # Two are kept, so that a run killed while it saves has the one before.
+    # Keep two, so that a run killed while saving still has the previous one.
     checkpoint=dict(
         type="CheckpointHook",
         by_epoch=False,
@@ -31,7 +31,7 @@ default_hooks = dict(
     resume_validation=dict(type="ResumeValidationHook"),
     panels=dict(type="TrainingPanelHook", interval=1000),
 )
-# See mmseg/engine/performance.py; tools/train.py has an option for each.
+# See mmseg/engine/performance.py; tools/train.py has an option for each of these.
 performance = dict(
     precision="fp32", compile=False, channels_last=False, activation_checkpointing=False
 )

@@ -1,8 +1,8 @@
-"""Drawn street scenes that try out everything without a download.
+"""Draw street scenes, with which the whole project runs without a download.
 
-Kept apart, so that each can change alone: where things stand (:mod:`.layout`, :mod:`.street`,
+Each of these can change without the others: where things stand (:mod:`.layout`, :mod:`.street`,
 :mod:`.objects`, :mod:`.vehicles`), how a domain looks (:mod:`.domains`, :mod:`.render`) and how it
-is stored (:mod:`.writers`). :mod:`.sets` makes data sets of them.
+is stored (:mod:`.writers`). :mod:`.sets` makes data sets from them.
 """
 
 from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain, Light, Night

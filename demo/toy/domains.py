@@ -1,7 +1,7 @@
-"""How a domain looks: its colours, its light and its camera, each domain one row.
+"""The looks of the domains: colours, light and camera, one row for each domain.
 
-The scenes of all domains come from the same layouts. To widen or narrow the gap between two
-domains change their rows; a new domain is a new row.
+The scenes of all domains have the same layouts. To widen or narrow the gap between two domains,
+change their rows; to add a domain, add a row.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ PALETTE: Mapping[str, tuple[Colour, ...]] = {
     "dog": ((150, 104, 62), (60, 50, 46)),
     "bonnet": ((48, 50, 56),),
 }
-"""Colours (RGB) of what parts are made of; a part's variant picks one."""
+"""Kind of a part -> its colours (RGB); the variant of a part picks one."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Light:
     """A part that shines at night.
 
     Args:
-        colour: the colour of its light (RGB).
-        share: how many of these parts are lit, in [0, 1].
-        reach: radius in metres of the pool of light on the ground below it, 0 for none.
+        colour: colour of its light (RGB).
+        share: share of these parts that are lit, in [0, 1].
+        reach: radius in metres of the pool of light on the ground below it; 0: none.
     """
 
     colour: Colour
@@ -101,14 +101,14 @@ class Light:
 
 @dataclass(frozen=True)
 class Night:
-    """How little light there is, and where it comes from (see :mod:`.lights`).
+    """The light at night (see :class:`.render.Lights`).
 
     Args:
-        ambient: share of the daylight that is left, of R, G and B.
-        lights: what shines: the kind of a part, or ``"<class name> <kind>"`` for the parts of one
-            class alone, which counts first.
-        glow: factor on the light that lamps throw on what is around them in the image.
-        headlights: brightness of the road in the recording car's own beam, 1 is daylight.
+        ambient: share of the daylight that is left, for R, G and B.
+        lights: lights by the kind of a part, or by ``"<class name> <kind>"`` for the parts of one
+            class, which takes precedence.
+        glow: factor on the light that lamps throw on their surroundings in the image.
+        headlights: brightness of the road in the beam of the recording car; 1 is daylight.
     """
 
     ambient: tuple[float, float, float]
@@ -126,8 +126,8 @@ class Domain:
         saturation: 1 keeps the colours, 0 makes them grey.
         texture: factor on the grain of all surfaces.
         shadow: darkness of the shadows on the ground, in [0, 1].
-        haze: how fast things fade with distance, per metre.
-        haze_colour: what they fade to (RGB).
+        haze: rate at which things fade with distance, per metre.
+        haze_colour: colour that they fade to (RGB).
         cast: factor on R, G, B.
         exposure: factor on all channels.
         exposure_spread: standard deviation of the exposure from image to image.
@@ -135,7 +135,7 @@ class Domain:
         blur: sigma of the lens blur in pixels.
         noise: sigma of the sensor noise in grey levels.
         vignette: loss of light in the corners, in [0, 1].
-        night: what shines in the dark; None for the day.
+        night: light at night; None: day.
     """
 
     palette: Mapping[str, tuple[Colour, ...]] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class Domain:
 
 
 GAME = Domain()
-"""The source like GTA: a sunny, crisp, colourful video game."""
+"""A source like GTA: a sunny, crisp, colourful video game."""
 
 OVERCAST_PALETTE: Mapping[str, tuple[Colour, ...]] = {
     "road": ((152, 146, 142), (142, 138, 136)),
@@ -199,7 +199,7 @@ OVERCAST = Domain(
     noise=4.0,
     vignette=0.3,
 )
-"""The target like Cityscapes: a real camera on a dull, bluish day, underexposed."""
+"""A target like Cityscapes: underexposed images of a real camera on a dull, bluish day."""
 
 CITY_MODEL_PALETTE: Mapping[str, tuple[Colour, ...]] = {
     "road": ((92, 92, 100), (106, 106, 112), (120, 120, 124)),
@@ -243,12 +243,12 @@ CITY_MODEL = Domain(
     exposure_spread=0.1,
     noise=1.0,
 )
-"""The source like SYNTHIA: a clean model of a city in glaring light, saturated, hard shadows."""
+"""A source like SYNTHIA: a clean, saturated model of a city in glaring light with hard shadows."""
 
 DAYLIGHT = replace(
     OVERCAST, cast=(0.78, 0.88, 1.02), exposure=0.92, gamma=1.25, blur=0.8, noise=5.0, vignette=0.2
 )
-"""Dark Zurich by day: the camera of the night on a brighter day."""
+"""A domain like Dark Zurich by day: the camera of the night, on a brighter day."""
 
 NIGHT = Domain(
     palette=OVERCAST_PALETTE
@@ -284,4 +284,4 @@ NIGHT = Domain(
         headlights=0.45,
     ),
 )
-"""Dark Zurich by night: street lamps and windows, little else, and a sensor at its limit."""
+"""A domain like Dark Zurich by night: lit by little but street lamps and windows; noisy."""

@@ -1,4 +1,4 @@
-"""Where things stand: a random, plausible street scene from a seed."""
+"""Lay out random, plausible street scenes from a seed."""
 
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,7 @@ class Street:
     """A street at one moment.
 
     Args:
-        camera: where it is seen from.
+        camera: camera that sees it.
         plan: the street from above.
         backdrop: sky, skyline and ground, in drawing order.
         beside: houses, gardens and walls.
@@ -45,7 +45,7 @@ class Street:
     crossing: list[Thing]
 
     def scene(self) -> Scene:
-        """The scene that the camera sees."""
+        """Return the scene that the camera sees."""
         within = self.standing + self.people + self.traffic
         near = far_to_near(self.plan, self.beside, within, self.crossing)
         return Scene(self.camera, self.backdrop + near)
@@ -54,9 +54,13 @@ class Street:
 def random_scene(
     rng: np.random.Generator, width: int, height: int, ego_vehicle: bool = False
 ) -> Scene:
-    """A street and, if asked for, the bonnet of the recording car at the lower border.
+    """Make a random street scene.
 
-    See :func:`random_street` for the arguments.
+    Args:
+        rng: the only source of randomness.
+        width: image width in pixels.
+        height: image height in pixels.
+        ego_vehicle: whether to add the bonnet of the recording car at the lower border.
     """
     scene = random_street(rng, width, height).scene()
     if ego_vehicle:
@@ -65,10 +69,10 @@ def random_scene(
 
 
 def random_street(rng: np.random.Generator, width: int, height: int) -> Street:
-    """Draw up a street.
+    """Make a random street.
 
     Args:
-        rng: the only source of chance.
+        rng: the only source of randomness.
         width: image width in pixels.
         height: image height in pixels.
     """
@@ -91,7 +95,7 @@ def random_street(rng: np.random.Generator, width: int, height: int) -> Street:
 
 
 def another_day(street: Street, rng: np.random.Generator) -> Street:
-    """The same place at another time: the camera a little off, others on the road and about."""
+    """Return the same place at another time: a camera nearby, other traffic and other people."""
     camera = replace(
         street.camera,
         horizon=street.camera.horizon + street.camera.height * rng.uniform(-0.015, 0.015),
@@ -131,8 +135,8 @@ def far_to_near(
 ) -> list[Thing]:
     """Return the things in drawing order.
 
-    Houses never hide what stands in the street before them, at any depth; but those on
-    this side of the cross street hide the traffic on it.
+    Houses never hide what stands in the street in front of them, at any depth; but those on this
+    side of the cross street hide the traffic on it.
     """
 
     def ordered(things: list[Thing], near: float, far: float) -> list[Thing]:
@@ -152,7 +156,7 @@ def on_crossing(plan: Plan, z: float) -> bool:
 
 
 def roadside(plan: Plan, rng: np.random.Generator) -> list[Thing]:
-    """Poles with signs and lights, street trees, bins and boxes."""
+    """Make poles with signs and lights, street trees, bins and boxes."""
     things: list[Thing] = []
     for sign in (-1, 1):
         kerb = plan.kerb(sign)
@@ -172,7 +176,7 @@ def roadside(plan: Plan, rng: np.random.Generator) -> list[Thing]:
 
 
 def people(plan: Plan, rng: np.random.Generator) -> list[Thing]:
-    """Pedestrians on the sidewalks and the road, two-wheelers ridden and parked, a dog."""
+    """Make pedestrians on the sidewalks and the road, two-wheelers ridden and parked, and a dog."""
     things: list[Thing] = []
     for _ in range(rng.poisson(2.6)):
         sign = rng.choice([-1, 1])
@@ -198,7 +202,7 @@ def people(plan: Plan, rng: np.random.Generator) -> list[Thing]:
 
 
 def vehicles(plan: Plan, rng: np.random.Generator) -> tuple[list[Thing], list[Thing]]:
-    """Traffic in both lanes, parked cars, and what crosses; and the tracks of trams."""
+    """Make the traffic of both lanes with parked cars, and the tracks of its trams."""
     things, tracks = [], []
     for sign in (-1, 1):
         lane = (plan.left + plan.right) / 2 + sign * (plan.right - plan.left) / 4
@@ -218,7 +222,7 @@ def vehicles(plan: Plan, rng: np.random.Generator) -> tuple[list[Thing], list[Th
 
 
 def crossing_traffic(plan: Plan, rng: np.random.Generator) -> list[Thing]:
-    """Vehicles on the cross street, seen from the side."""
+    """Make vehicles on the cross street, seen from the side."""
     things: list[Thing] = []
     z = plan.crossing + 0.35 * plan.crossing_width
     x = rng.uniform(-11, -3)
@@ -231,7 +235,7 @@ def crossing_traffic(plan: Plan, rng: np.random.Generator) -> list[Thing]:
 
 
 def bonnet(camera: Camera, rng: np.random.Generator) -> Thing:
-    """The recording car's own bonnet, ignored in training as in Cityscapes."""
+    """Make the bonnet of the recording car, which training ignores as in Cityscapes."""
     thing = make_thing("ego vehicle", 0.0, rng)
     z = 1.0
     scale = camera.scale(z)

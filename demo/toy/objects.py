@@ -1,7 +1,7 @@
-"""The things that stand in a toy street: people, two-wheelers, poles, trees, street furniture.
+"""Make the things in a toy street: people, two-wheelers, poles, trees, street furniture.
 
-Every function returns things at the place ``x``, ``z`` in metres; sizes are a little larger than
-life, which keeps them readable in small images.
+The functions return things at ``x``, ``z`` in metres. They are slightly larger than life, so that
+they are recognisable in small images.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from .scene import Thing, disc, front, shadow_under, upright
 
 
 def make_thing(label: str, depth: float, rng: np.random.Generator, tint: float = 0.03) -> Thing:
-    """A thing without parts, whose colours are off by ``tint`` (standard deviation of a factor)."""
+    """Make a thing without parts; ``tint`` is the standard deviation of a factor on its colours."""
     return Thing(label, depth, tint=tuple(rng.normal(1.0, tint, 3).tolist()))
 
 
 def person(x: float, z: float, rng: np.random.Generator, label: str = "person") -> Thing:
-    """Someone who walks or stands."""
+    """Make a person who walks or stands."""
     thing = make_thing(label, z, rng)
     size = rng.uniform(1.0, 1.18) if rng.random() < 0.85 else rng.uniform(0.7, 0.85)
     stride, shirt, trousers, skin = rng.uniform(0.05, 0.3), *rng.random(3)
@@ -45,7 +45,7 @@ def person(x: float, z: float, rng: np.random.Generator, label: str = "person") 
 def two_wheeler(
     label: str, x: float, z: float, rng: np.random.Generator, ridden: bool
 ) -> list[Thing]:
-    """A bicycle or motorcycle seen from the side or half turned, with its rider or parked."""
+    """Make a bicycle or motorcycle, seen from the side or half turned, with its rider or parked."""
     facing = rng.choice([-1.0, 1.0])
     turn = rng.uniform(-0.9, 0.9)
     thing = make_thing(label, z, rng)
@@ -107,7 +107,7 @@ def _rider(
 
 
 def pole(x: float, z: float, rng: np.random.Generator, top: str) -> list[Thing]:
-    """A pole with a ``"light"``, a ``"sign"`` or a ``"lamp"`` (street lamp) on it."""
+    """Make a pole with a ``"light"``, a ``"sign"`` or a ``"lamp"`` (street lamp) at its top."""
     height = {"light": rng.uniform(3.4, 4.4), "sign": rng.uniform(2.6, 3.4), "lamp": 6.0}[top]
     thing = make_thing("pole", z, rng)
     shade, inward = rng.uniform(0.8, 1.2), -np.sign(x)
@@ -153,7 +153,7 @@ def _traffic_sign(x: float, y: float, z: float, rng: np.random.Generator) -> Thi
 
 
 def tree(x: float, z: float, rng: np.random.Generator, size: float = 1.0) -> Thing:
-    """A trunk and a crown of leaves, both labelled vegetation as in Cityscapes."""
+    """Make a tree; trunk and crown are labelled vegetation, as in Cityscapes."""
     thing = make_thing("vegetation", z, rng)
     trunk, radius = rng.uniform(1.4, 2.2) * size, rng.uniform(1.3, 1.9) * size
     variant = rng.random()
@@ -171,7 +171,7 @@ def tree(x: float, z: float, rng: np.random.Generator, size: float = 1.0) -> Thi
 
 
 def bush(x: float, z: float, rng: np.random.Generator, size: float = 1.0) -> Thing:
-    """Leaves down to the ground."""
+    """Make a bush, with leaves down to the ground."""
     thing = make_thing("vegetation", z, rng)
     radius = rng.uniform(0.7, 1.2) * size
     leaves(thing, x, 0.6 * radius, radius, 0.8 * radius, rng.random(), rng)
@@ -181,7 +181,7 @@ def bush(x: float, z: float, rng: np.random.Generator, size: float = 1.0) -> Thi
 def leaves(
     thing: Thing, x: float, y: float, rx: float, ry: float, variant: float, rng: np.random.Generator
 ) -> None:
-    """Add a crown: clumps, darker below and lighter towards the sun at the upper left."""
+    """Add a crown of clumps, darker below and lighter towards the sun at the upper left."""
     z = thing.depth
     thing.add("vegetation", upright(disc(0, y, rx, ry), x, z), variant, 0.8)
     for angle in np.arange(7) * 2 * np.pi / 7 + rng.uniform(0, 1):
@@ -193,7 +193,7 @@ def leaves(
 
 
 def bin_or_box(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A litter bin or letter box: static, no class of the 19."""
+    """Make a litter bin or letter box; its label, static, is none of the 19 classes."""
     thing = make_thing("static", z, rng)
     variant = rng.random()
     thing.add("bin", front(x - 0.35, x + 0.35, 0, 1.1, z), variant)
@@ -202,7 +202,7 @@ def bin_or_box(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def dog(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A dog: dynamic, no class of the 19."""
+    """Make a dog; its label, dynamic, is none of the 19 classes."""
     thing = make_thing("dynamic", z, rng)
     facing, variant = rng.choice([-1.0, 1.0]), rng.random()
     outline = [(-0.5, 0), (-0.4, 0), (-0.35, 0.3), (0.25, 0.3), (0.3, 0), (0.4, 0), (0.45, 0.6)]

@@ -1,6 +1,6 @@
-"""Paint a scene in the look of a domain, and let its lamps shine in the dark.
+"""Paint a scene in the look of a domain, by day or by night.
 
-The canvas is larger than the image and drawn in fixed-point numbers.
+The canvas is larger than the image, and coordinates on it are fixed-point numbers.
 """
 
 import math
@@ -12,10 +12,10 @@ from .domains import Domain, Light, Night
 from .scene import Camera, Part, Scene, Seen, shadow_under
 
 SUPERSAMPLING = 2
-"""Images are painted this many times larger and reduced, which smooths the edges."""
+"""Factor by which images are painted larger and then reduced, which smooths the edges."""
 
 FIXED_POINT = 4
-"""Fraction bits of the coordinates handed to OpenCV."""
+"""Number of fractional bits of coordinates for OpenCV."""
 
 TEXTURES = {
     "road": "grain",
@@ -34,16 +34,16 @@ TEXTURE_NAMES = ("smooth", "grain", "grass", "leaves", "plaster", "stone")
 
 
 UNLIT = 0.5
-"""A lamp whose colour is shaded below this factor is off, as two of a traffic light's three."""
+"""A lamp with a shade below this is off, such as two of the three of a traffic light."""
 
 SPREAD = ((0.012, 0.5), (0.05, 0.6), (0.16, 0.8))
-"""How light spreads in the image: sigmas in widths of the image, and weights."""
+"""Spread of light in the image: sigmas as a share of the image width, and weights."""
 POOL_SPREAD = 0.025
-"""How soft the borders of the pools on the ground are, in widths of the image."""
+"""Softness (sigma) of the pools of light on the ground, as a share of the image width."""
 HALO = 0.35
 """Share of the light of a lamp that the lens scatters around it."""
 BEAM = (3.2, 16.0, 11.5)
-"""The recording car's beam on the road in metres: half its width, its middle, half its length."""
+"""Beam of the recording car on the road, in metres: half its width, its middle, half its length."""
 BEAM_COLOUR = (255, 244, 214)
 
 
@@ -97,14 +97,14 @@ def paint(
 
 
 def sky_gradient(rows: int, horizon: float, domain: Domain) -> np.ndarray:
-    """Colours (rows, 1, 3) from the zenith down to the horizon."""
+    """Make the colours (rows, 1, 3) uint8 from the zenith down to the horizon."""
     zenith, low = np.array(domain.colours("sky"), np.float32)
     share = np.clip(np.arange(rows) / horizon, 0, 1)[:, None, None]
     return ((1 - share) * zenith + share * low).astype(np.uint8)
 
 
 def surface_noise(surfaces: np.ndarray, domain: Domain, rng: np.random.Generator) -> np.ndarray:
-    """Grain (H, W) float32 in grey levels for every kind of surface."""
+    """Draw the grain (H, W) float32 of the surfaces in grey levels."""
     white = rng.standard_normal(surfaces.shape, np.float32)
     soft = cv2.GaussianBlur(white, (0, 0), 1.5)
     blotches = cv2.GaussianBlur(white, (0, 0), 5) * 17
@@ -140,16 +140,16 @@ def develop(image: np.ndarray, domain: Domain, rng: np.random.Generator) -> np.n
 
 
 class Lights:
-    """Collects the light of one scene in two layers of the size of the canvas.
+    """The light of one scene, collected in two layers of the size of the canvas.
 
-    ``shining`` holds lamps, lit windows and signals, hidden by what stands before them; ``pools``
-    the bright places on the ground.
+    ``shining`` holds lamps, lit windows and signals, unless something in front hides them;
+    ``pools`` holds the bright places on the ground.
 
     Args:
-        night: what shines.
-        camera: what sees it.
+        night: light of the domain.
+        camera: camera of the scene.
         shape: rows and columns of the canvas.
-        rng: says which windows are lit.
+        rng: random generator that chooses which windows are lit.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Lights:
         self._add_pool(beam, [night.headlights * channel for channel in BEAM_COLOUR])
 
     def add(self, seen: Seen) -> None:
-        """Take in a thing: its lamps shine, its other parts hide what is behind them."""
+        """Add a thing: its lamps shine, and its other parts hide what is behind them."""
         polygons = seen.split(to_fixed(seen.corners))
         for part, polygon in zip(seen.thing.parts, polygons, strict=True):
             if part.kind is None or part.line:
@@ -176,7 +176,7 @@ class Lights:
                 self._add_pool(shadow_under(x, z, light.reach, 1.3 * light.reach), light.colour)
 
     def shine_on(self, image: np.ndarray) -> np.ndarray:
-        """The image (H, W, 3) float32 of the day -> that of the night."""
+        """Turn the image (H, W, 3) float32 of the day into that of the night."""
         height, width = image.shape[:2]
         shining, pools = (
             cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -204,7 +204,7 @@ def _blur(layer: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def to_fixed(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (N, 2) -> the fixed-point int32 coordinates of the larger canvas."""
+    """Convert pixels (N, 2) to fixed-point int32 coordinates of the larger canvas."""
     # The centre of pixel x is the middle of its SUPERSAMPLING columns.
     larger = pixels * SUPERSAMPLING + (SUPERSAMPLING - 1) / 2
     return np.rint(larger * 2**FIXED_POINT).astype(np.int32)

@@ -1,10 +1,10 @@
-"""The toy data sets as rows of one table: what each is made of, and how it is drawn and stored.
+"""Make the toy data sets, which are rows of one table.
 
-A new set is a new row of :data:`TOY_SETS`, with a function that draws one image and writes it as
-the real data set would hold it (:mod:`.writers`).
+To add a set, add a row to :data:`TOY_SETS`, with a function that draws one image and writes it in
+the format of the real data set (:mod:`.writers`).
 
-``toy.json`` next to the sets says which are complete, and from which settings each was made; a set
-is struck off before it is touched and entered when the last of its files is written.
+``toy.json`` next to the sets lists those that are complete, and the settings of each. A set is
+removed from it before its files are changed, and added when its last file is written.
 """
 
 import json
@@ -40,7 +40,7 @@ from .writers import (
 )
 
 GTA_SIZES = ((256, 144), (272, 152), (280, 150), (256, 136))
-"""Width and height in pixels, in turn."""
+"""Widths and heights in pixels, which images take in turn."""
 CITYSCAPES_SIZE = (256, 128)
 SYNTHIA_SIZE = (256, 152)
 DARK_ZURICH_SIZE = (256, 144)
@@ -48,7 +48,7 @@ DARK_ZURICH_SIZE = (256, 144)
 
 @dataclass(frozen=True)
 class ToySettings:
-    """What toy data is made of: numbers of images of one set, and the seed of all chance."""
+    """Numbers of images of one set, and the seed of all random numbers."""
 
     num_source: int = 400
     num_target_train: int = 300
@@ -66,7 +66,7 @@ class ToySettings:
 class Split:
     """A part of a set: the field of :class:`ToySettings` with its size, and its random stream.
 
-    No two splits of all sets share a ``stream``, so that no two show the same streets.
+    Each split of each set has a different ``stream``, so that no two show the same streets.
     """
 
     size: str
@@ -82,13 +82,13 @@ class ToySet:
     """One data set.
 
     Args:
-        drawing: version of the drawing; raise it when the same settings and looks give other
+        drawing: version of the drawing; increase it when the same settings and looks give other
             files, so that older sets are made again.
-        looks: the domains it shows.
+        looks: the domains that it shows.
         splits: its parts by name.
         draw: draws image ``index`` of a split and writes it below the set's folder.
-        finish: makes, from the written files and with so many processes, what is left.
-        files: how many files of a pattern there must be.
+        finish: makes the remaining files from the written ones, given the number of processes.
+        files: pattern -> number of files that there must be.
     """
 
     drawing: int
@@ -99,14 +99,14 @@ class ToySet:
     files: Callable[[Counts], Mapping[str, int]]
 
     def counts(self, settings: ToySettings) -> Counts:
-        """Number of images of each split."""
+        """Return the number of images of each split."""
         return {name: getattr(settings, split.size) for name, split in self.splits.items()}
 
 
 def _by(
     convert: Callable[[Path, int], ConversionReport],
 ) -> Callable[[Path, Counts, int], None]:
-    """Finish a set by its converter."""
+    """Return a function that finishes a set by its converter."""
 
     def finish(root: Path, counts: Counts, nproc: int) -> None:
         report = convert(root, nproc)
@@ -141,7 +141,7 @@ def _draw_synthia(root: Path, split: str, index: int, rng: np.random.Generator) 
 
 
 def synthia_scene(rng: np.random.Generator) -> Scene:
-    """A street seen from higher up, without trucks and trams, whose grass is no class."""
+    """Make a street seen from higher up, without trucks and trams, and with unlabelled grass."""
     street = random_street(rng, *SYNTHIA_SIZE)
     camera = replace(street.camera, above=rng.uniform(2.6, 3.2))
     things = [
@@ -216,7 +216,7 @@ TOY_SETS = {
         files=_dark_zurich_files,
     ),
 }
-"""The sets by the name of their folder."""
+"""Name of a folder -> its set."""
 
 
 MARKER = "toy.json"
@@ -233,13 +233,13 @@ def make_toy_data(
     """Draw the images of the sets, and convert the sets that have a converter.
 
     Args:
-        root: folder that gets one folder a set; it must be new, empty or hold toy data.
-        settings: what to make; the defaults if None.
+        root: folder for one folder per set; it must be new, empty or hold toy data.
+        settings: numbers of images and seed; None: the defaults.
         nproc: number of processes; the files do not depend on it.
-        sets: which sets, names of :data:`TOY_SETS`; the others are left as they are.
+        sets: names in :data:`TOY_SETS`; other sets are left as they are.
 
     Returns:
-        False if the sets were there already, complete and of these settings: nothing was done.
+        False if nothing was done, because the sets were complete and of these settings.
 
     Raises:
         InputError: if there is no such set, or the folder holds something else or cannot be
@@ -262,7 +262,7 @@ def make_toy_data(
 
 
 def has_toy_data(root: str | Path, sets: Sequence[str] = DEFAULT_SETS) -> bool:
-    """Tell whether ``root`` contains these sets completely, of any settings."""
+    """Tell whether ``root`` contains these sets, complete and of any settings."""
     _check_names(sets)
     return set(sets) <= set(_read_marker(Path(root)) or {})
 
@@ -294,7 +294,7 @@ def _make_set(root: Path, name: str, settings: ToySettings, nproc: int) -> None:
 
 
 def _recipe(name: str, settings: ToySettings) -> dict:
-    """Everything a set's files depend on, as it reads back from JSON."""
+    """Collect everything that the files of a set depend on, as JSON returns it."""
     toy_set = TOY_SETS[name]
     recipe = {
         "drawing": toy_set.drawing,

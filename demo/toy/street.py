@@ -1,4 +1,4 @@
-"""What a toy street is made of: sky, ground, and the lots with their buildings on both sides."""
+"""Make the fixed parts of a toy street: sky, ground, and lots with buildings on both sides."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from .objects import bush, leaves, make_thing, tree
 from .scene import Camera, Thing, disc, flat, front, side, upright
 
 FAR = 90.0
-"""Metres to the end of the street."""
+"""Distance to the end of the street in metres."""
 NEAR = 2.5
-"""Metres to where the ground begins, below the lower border of every image."""
+"""Distance to the start of the ground in metres, below the lower border of every image."""
 GROUND_TINT = 0.012
-"""Spread of the tints of large areas; more would colour the whole image."""
+"""Standard deviation of the tints of large areas; more would colour the whole image."""
 DETAILED = 30.0
-"""Metres up to which stones and pickets are drawn one by one; further off they are too small."""
+"""Distance in metres up to which each stone and picket is drawn; farther ones are too small."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The street from above, in metres; X 0 is the camera.
+    """The street from above, in metres; the camera is at X = 0.
 
     Args:
         left: X of the left kerb.
@@ -38,16 +38,16 @@ class Plan:
     crossing_width: float
 
     def kerb(self, sign: int) -> float:
-        """X of the kerb on the left (-1) or right (+1) side."""
+        """Return the X of the kerb on the left (-1) or right (+1) side."""
         return self.left if sign < 0 else self.right
 
     def lot_line(self, sign: int) -> float:
-        """X where the lots begin."""
+        """Return the X where the lots begin on the left (-1) or right (+1) side."""
         return self.kerb(sign) + sign * (self.pavement + self.verge)
 
 
 def background(camera: Camera, rng: np.random.Generator) -> list[Thing]:
-    """Sky with clouds, a skyline, and the grass under everything."""
+    """Make a sky with clouds, a skyline, and the grass below everything."""
     sky = make_thing("sky", 0.0, rng, GROUND_TINT)
     sky.add("sky", front(-2000, 2000, -50, 2000, 500.0))
     for _ in range(rng.integers(1, 5)):
@@ -73,7 +73,7 @@ def background(camera: Camera, rng: np.random.Generator) -> list[Thing]:
 
 
 def ground(plan: Plan, rng: np.random.Generator) -> list[Thing]:
-    """Sidewalks with slabs, the road with its markings, the cross street."""
+    """Make sidewalks with slabs, the road with its markings, and the cross street."""
     depth = 0.0
     outer = (plan.left - plan.pavement, plan.right + plan.pavement)
     walk = make_thing("sidewalk", depth, rng, GROUND_TINT)
@@ -117,7 +117,7 @@ def _markings(road: Thing, plan: Plan, rng: np.random.Generator) -> None:
 
 
 def rails(x: float, rng: np.random.Generator) -> Thing:
-    """The track of a tram, part of the road."""
+    """Make the track of a tram, which is labelled as road."""
     thing = make_thing("road", 0.0, rng)
     for rail in (x - 0.72, x + 0.72):
         thing.add("rail", flat(rail - 0.07, rail + 0.07, NEAR, FAR))
@@ -125,7 +125,7 @@ def rails(x: float, rng: np.random.Generator) -> Thing:
 
 
 def lots(plan: Plan, sign: int, rng: np.random.Generator) -> list[Thing]:
-    """The houses, gardens, walls and parks along one side of the street."""
+    """Make the houses, gardens, walls and parks along one side of the street."""
     things: list[Thing] = []
     z, line = rng.uniform(2.6, 7.0), plan.lot_line(sign)
     makers = (_house_lot, _park, _walled_garden, _fenced_garden)
@@ -167,7 +167,7 @@ def _fenced_garden(line: float, sign: int, z0: float, z1: float, rng: np.random.
 
 
 def wall(line: float, sign: int, z0: float, z1: float, rng: np.random.Generator) -> Thing:
-    """A garden wall with courses of stones and a coping."""
+    """Make a garden wall with courses of stones and a coping."""
     thing = make_thing("wall", z0, rng)
     height, variant = rng.uniform(1.8, 2.9), rng.random()
     thing.add("wall", front(*sorted((line, line + sign * 0.4)), 0, height, z0), variant, 1.1)
@@ -182,7 +182,7 @@ def wall(line: float, sign: int, z0: float, z1: float, rng: np.random.Generator)
 
 
 def fence(line: float, sign: int, z0: float, z1: float, rng: np.random.Generator) -> Thing:
-    """Pickets one can look through; the label covers the gaps, as in Cityscapes."""
+    """Make a picket fence; the label covers the gaps, as in Cityscapes."""
     thing = make_thing("fence", z0, rng)
     height, variant = rng.uniform(1.4, 2.0), rng.random()
     thing.add(None, side(line, 0, height, z0, z1))
@@ -197,7 +197,7 @@ def fence(line: float, sign: int, z0: float, z1: float, rng: np.random.Generator
 def house(
     line: float, sign: int, z0: float, z1: float, height: float, rng: np.random.Generator
 ) -> Thing:
-    """A house with windows, a door or a shop, and a flat or pitched roof."""
+    """Make a house with windows, a door or a shop, and a flat or pitched roof."""
     thing = make_thing("building", z0, rng)
     variant, width = rng.random(), rng.uniform(6, 9)
     across = tuple(sorted((line, line + sign * width)))

@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trams of a toy street, along it or crossing it."""
+"""Make cars, trucks, buses and trams that drive along a toy street or cross it."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from .objects import make_thing
 from .scene import Thing, disc, flat, front, shadow_under, side, upright
 
 LENGTHS = {"car": 3.6, "truck": 5.6, "bus": 6.4, "train": 9.0}
-"""Metres; shorter than life, which suits the small images."""
+"""Lengths in metres; shorter than real ones, to suit the small images."""
 
 
 def box(
@@ -46,7 +46,7 @@ def _lamps(thing: Thing, x: float, half: float, y: float, z: float, away: bool) 
 
 
 def car_along(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A car that drives along the street."""
+    """Make a car that drives along the street."""
     thing, variant, length = make_thing("car", z, rng), rng.random(), LENGTHS["car"]
     half, end = 0.92, z + length
     tall = rng.uniform(1.5, 1.85)
@@ -66,7 +66,7 @@ def car_along(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def truck_along(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A truck: its container from behind, or its cab from the front."""
+    """Make a truck: its container seen from behind, or its cab from the front."""
     thing, variant, load, length = make_thing("truck", z, rng), *rng.random(2), LENGTHS["truck"]
     half, away = 1.15, x > 0
     visible = x - half if x > 0 else x + half
@@ -97,7 +97,7 @@ def truck_along(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def bus_along(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A bus: one colour, a band of windows, a destination board."""
+    """Make a bus of one colour, with a band of windows and a destination board."""
     thing, variant, length = make_thing("bus", z, rng), rng.random(), LENGTHS["bus"]
     half, top = 1.25, 3.1
     visible = box(thing, "bus", (x - half, x + half), (0.35, top), (z, z + length), variant)
@@ -114,7 +114,7 @@ def bus_along(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def train_along(x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A tram: two-coloured, with a pantograph, on rails."""
+    """Make a two-coloured tram with a pantograph."""
     thing, variant, length = make_thing("train", z, rng), rng.random(), LENGTHS["train"]
     half = 1.25
     thing.add("pole", upright([(-0.7, 3.5), (0, 4.3), (0.7, 3.5)], x, z + 2.5), shade=0.7, line=0.1)
@@ -133,7 +133,7 @@ def train_along(x: float, z: float, rng: np.random.Generator) -> Thing:
 
 
 def vehicle_across(label: str, x: float, z: float, rng: np.random.Generator) -> Thing:
-    """A vehicle that crosses the street, from its side."""
+    """Make a vehicle that crosses the street, seen from the side."""
     thing, variant, facing = make_thing(label, z, rng), rng.random(), rng.choice([-1.0, 1.0])
     half = LENGTHS[label] / 2
 
@@ -158,7 +158,7 @@ def vehicle_across(label: str, x: float, z: float, rng: np.random.Generator) -> 
 
 
 def rect(x0: float, x1: float, y0: float, y1: float) -> list[tuple[float, float]]:
-    """Outline of a rectangle for :func:`.scene.upright`."""
+    """Return the outline of a rectangle for :func:`.scene.upright`."""
     return [(x0, y0), (x0, y1), (x1, y1), (x1, y0)]
 
 

@@ -1,7 +1,7 @@
 """Store drawn scenes in the on-disk formats of the real data sets.
 
-Every function takes the data root and the number of the image in its split first; the pictures are
-(H, W, 3) uint8 RGB.
+The first arguments are the data root and the number of the image in its split; images are (H, W, 3)
+uint8 RGB.
 """
 
 import json
@@ -23,27 +23,27 @@ Polygons = list[tuple[str, np.ndarray]]
 """Class name and corners (N, 2) int32 as x, y; later ones lie on top."""
 
 COMPRESSION = 2
-"""Level of the PNGs: noise hardly compresses, so more effort gains nothing."""
+"""Compression level of PNGs: noise hardly compresses, so a higher one gains nothing."""
 
 CITIES = {"train": ("toyburg", "toyhaven", "toyfield"), "val": ("toyport", "toymouth")}
-"""The cities of each split of Cityscapes take turns."""
+"""Cities of each split of Cityscapes, which images take in turn."""
 
 DRIVES = {
     "train": ("TOYN0351", "TOYN0376", "TOYN0391"),
     "val": ("TOYN0356",),
     "test": ("TOYN0355", "TOYN0364"),
 }
-"""The drives of each split of Dark Zurich by night take turns."""
+"""Drives of each split of Dark Zurich by night, which images take in turn."""
 DAY_DRIVE = {"TOYN0351": "TOYD0345", "TOYN0376": "TOYD0363", "TOYN0391": "TOYD0363"}
-"""The drive by day along the same streets."""
+"""Drive by night -> drive by day along the same streets."""
 
 COUNTABLE = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-"""Classes whose things are told apart in SYNTHIA's labels."""
+"""Classes whose instances have numbers in the labels of SYNTHIA."""
 
 
 @cache
 def label_ids() -> dict[str, int]:
-    """Label id of every class name of Cityscapes."""
+    """Return the label id of each class name of Cityscapes."""
     from cityscapesscripts.helpers.labels import labels
 
     return {label.name: label.id for label in labels if label.id >= 0}
@@ -60,20 +60,20 @@ def label_palette() -> tuple[int, ...]:
 
 @cache
 def synthia_ids() -> dict[str, int]:
-    """SYNTHIA's id of every class."""
+    """Return the id in SYNTHIA of each class name."""
     return {CITYSCAPES_CLASSES[train]: number for number, train in SYNTHIA_ID_TO_TRAIN_ID.items()}
 
 
 def draw_label_ids(polygons: Polygons, width: int, height: int) -> np.ndarray:
-    """Label ids (H, W) uint8, drawn in order as cityscapesscripts draws annotations."""
+    """Draw label ids (H, W) uint8 in order, as cityscapesscripts draws annotations."""
     values = [label_ids()[label] for label, _ in polygons]
     return _draw(polygons, values, width, height, label_ids()["unlabeled"]).astype(np.uint8)
 
 
 def draw_synthia_label(polygons: Polygons, width: int, height: int) -> np.ndarray:
-    """SYNTHIA's labels (H, W, 3) uint16 in the order of OpenCV: 0, number of the thing, class id.
+    """Draw labels of SYNTHIA, (H, W, 3) uint16 in OpenCV's order: 0, instance number, class id.
 
-    Countable things are numbered from 1, all others have 0, like the id of things without class.
+    Instances of countable classes are numbered from 1, all others have 0; id 0 means no class.
     """
     classes = [synthia_ids().get(label, 0) for label, _ in polygons]
     numbers = np.cumsum([label in COUNTABLE for label, _ in polygons])
@@ -89,7 +89,7 @@ def draw_synthia_label(polygons: Polygons, width: int, height: int) -> np.ndarra
 def _draw(
     polygons: Polygons, values: Sequence[int], width: int, height: int, background: int = 0
 ) -> np.ndarray:
-    """Polygons filled with one value each, (H, W) int32."""
+    """Fill each polygon with its value, (H, W) int32."""
     image = Image.new("I", (width, height), background)
     draw = ImageDraw.Draw(image)
     for (_, polygon), value in zip(polygons, values, strict=True):
@@ -126,7 +126,7 @@ def write_synthia(root: Path, index: int, image: np.ndarray, polygons: Polygons)
     height, width = image.shape[:2]
     name = f"{index:07d}.png"
     label = draw_synthia_label(polygons, width, height)
-    # PIL writes no such PNG.
+    # PIL cannot write such a PNG.
     if not cv2.imwrite(str(_ready(root / "GT/LABELS" / name)), label):
         raise OSError(f"{root / 'GT/LABELS' / name} cannot be written")
     _save_image(image, root / "RGB" / name)
@@ -145,14 +145,14 @@ def write_night(
 
 
 def write_day(root: Path, index: int, image: np.ndarray) -> None:
-    """Write the image by day of the place that image ``index`` of ``train`` shows by night."""
+    """Write the day image of the place that night image ``index`` of ``train`` shows."""
     _save_image(image, root / f"rgb_anon/{day_frame(index)}_rgb_anon.png")
 
 
 def write_correspondence(root: Path, count: int) -> None:
-    """Write for each drive by night through ``train`` which day frame shows what night frame does.
+    """Write the day frame of each night frame of ``train``, in one file per night drive.
 
-    Lines of ``corresp/train/night/<drive>.csv`` are night and day frame, without the ending.
+    Lines of ``corresp/train/night/<drive>.csv`` are a night and a day frame, without suffixes.
     """
     lines: dict[str, list[str]] = {}
     for index in range(count):
@@ -164,13 +164,13 @@ def write_correspondence(root: Path, count: int) -> None:
 
 
 def night_frame(split: str, index: int) -> str:
-    """Name a night image: ``<split>/night/<drive>/<drive>_frame_000001``."""
+    """Name a night frame: ``<split>/night/<drive>/<drive>_frame_000001``."""
     drive, number = _turn(DRIVES[split], index)
     return f"{split}/night/{drive}/{drive}_frame_{number + 1:06d}"
 
 
 def day_frame(index: int) -> str:
-    """``train/day/<drive>/<drive>_frame_000004``: numbers and drives differ from the night's."""
+    """Name a day frame: ``train/day/<drive>/<drive>_frame_000004``, unlike its night frame."""
     night, _ = _turn(DRIVES["train"], index)
     return f"train/day/{DAY_DRIVE[night]}/{DAY_DRIVE[night]}_frame_{3 * index + 4:06d}"
 

@@ -65,8 +65,8 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a training run, for ``tools.train`` and ``run_experiments.py``."""
     add = parser.add_argument
-    add("--work-dir", metavar="DIR", help="where checkpoints and logs go")
-    add("--resume", action="store_true", help="go on exactly from the last checkpoint of the run")
+    add("--work-dir", metavar="DIR", help="folder for checkpoints and logs")
+    add("--resume", action="store_true", help="continue the run exactly from its last checkpoint")
     add("--load-from", metavar="FILE", help="start a run with the student of this checkpoint")
     add("--no-validate", action="store_true", help="train without evaluation")
     add(
@@ -74,8 +74,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="evaluate the student alone, which takes half the time",
     )
-    add("--seed", type=int, metavar="S", help="of data, augmentation and initial weights")
-    add("--deterministic", action="store_true", help="two runs of one seed are bit-equal")
+    add("--seed", type=int, metavar="S", help="seed of data, augmentation and weights")
+    add("--deterministic", action="store_true", help="make runs with one seed bit-equal")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--from-scratch", action="store_true", help="start without ImageNet weights")
     add_performance_options(parser)
@@ -92,7 +92,7 @@ def check_options(args: argparse.Namespace) -> None:
         return
     if args.resume:
         raise InputError(
-            "--resume goes on with a run, --load-from starts one with other weights: leave out one"
+            "--resume continues a run, --load-from starts one with other weights: leave out one"
         )
     if not Path(args.load_from).is_file():
         raise InputError(f"--load-from {args.load_from}: no such file")
@@ -120,7 +120,7 @@ def add_testing_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--aug-test``, ``--model``, ``--device`` and so on for tools that use a test set."""
     add = parser.add_argument
     add("--aug-test", action="store_true", help="average over six scales and two flips")
-    add("--model", choices=("student", "teacher"), default="student", help="which one (student)")
+    add("--model", choices=("student", "teacher"), default="student", help="network (student)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add(
         "--batch-size",
@@ -178,13 +178,13 @@ def add_performance_options(parser: argparse.ArgumentParser, training: bool = Tr
         action="store_const",
         const="tf32",
         dest="precision",
-        help="products in TensorFloat-32",
+        help="compute products in TensorFloat-32",
     )
-    add("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
+    add("--compile", action="store_true", help="use torch.compile: takes minutes, then faster")
     always = "" if training else "; on a CPU always"
     add("--channels-last", action="store_true", help=f"memory format of convolutions{always}")
     if training:
-        add("--activation-checkpointing", action="store_true", help="less memory for more time")
+        add("--activation-checkpointing", action="store_true", help="save memory, take more time")
 
 
 def choose_performance(cfg: Config, args: argparse.Namespace) -> None:

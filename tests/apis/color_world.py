@@ -1,4 +1,4 @@
-"""A data set of coloured images and a network that knows the colours, so results are known."""
+"""Coloured images and a network that maps colours to classes, so that the scores are known."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.models import fcn_head  # noqa: F401
 COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 CLASSES = ("red", "green", "blue")
 
-# The truth, and what is painted (and so predicted), of two images.
+# Ground truth of two images, and the painted classes, which the network predicts.
 LABELS = [[[0, 0, 1, 1], [0, 0, 255, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]]
 PAINTED = [[[0, 1, 1, 1], [0, 1, 1, 1]], [[0, 0, 0, 0], [0, 0, 0, 2]]]
 # red: 9 of 12; green: 3 of 5; blue is predicted, but absent from the ground truth: 0
@@ -32,7 +32,7 @@ class ThePixels(BaseModule):
 
 
 def segmentor(num_classes=3):
-    """A 1x1 convolution of the normalised colours."""
+    """Return the config of a segmentor: a 1x1 convolution of the normalised colours."""
     return {
         "type": "EncoderDecoder",
         "backbone": {
@@ -55,17 +55,17 @@ PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": [0.0] * 3, "std": [255.0]
 
 
 def method_model():
-    """Model config: the baseline method around the segmentor."""
+    """Return the model config of the source-only baseline with the segmentor."""
     return {"type": "SourceOnly", "segmentor": segmentor(), "data_preprocessor": PREPROCESSOR}
 
 
 def plain_model():
-    """Model config: the segmentor alone."""
+    """Return the model config of the segmentor alone."""
     return segmentor() | {"data_preprocessor": PREPROCESSOR}
 
 
 def weights(favourite=None):
-    """A segmentor's state dict that predicts the colour, or always the class ``favourite``."""
+    """Return segmentor weights that predict the painted class, or always ``favourite``."""
     bias = torch.zeros(3)
     if favourite is not None:
         bias[favourite] = 100
@@ -78,12 +78,12 @@ def weights(favourite=None):
 
 
 def prefixed(prefix, state_dict):
-    """The state dict of a module one level up."""
+    """Prefix the keys of a state dict."""
     return {f"{prefix}.{name}": value for name, value in state_dict.items()}
 
 
 def write_world(folder: Path, model, scale=4) -> Config:
-    """Write images and labels below ``folder``; every cell becomes scale x scale pixels."""
+    """Write images and labels, each cell as scale x scale pixels; return their config."""
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
     for i, (label, painted) in enumerate(zip(LABELS, PAINTED, strict=True)):
@@ -97,13 +97,13 @@ def write_world(folder: Path, model, scale=4) -> Config:
 
 
 def write_config(cfg: Config, path: Path) -> None:
-    """Write a config as a program; ``Config.dump`` would format it, which takes half a second."""
+    """Write a config as a Python file; ``Config.dump`` would spend half a second on formatting."""
     settings = cfg.to_dict().items()
     path.write_text("".join(f"{name} = {value!r}\n" for name, value in settings))
 
 
 def loader(folder: Path):
-    """Config of the data loader."""
+    """Return the config of the data loader."""
     return {
         "batch_size": 2,
         "num_workers": 0,

@@ -1,4 +1,4 @@
-"""Noise as night images, and a network of 19 classes of which every pixel can be worked out."""
+"""Noise images, and a pixel-wise network of 19 classes whose output can be computed directly."""
 
 from pathlib import Path
 
@@ -24,9 +24,9 @@ def write_image(path: Path, seed: int) -> None:
 
 
 def write_world(folder: Path) -> tuple[Config, Path]:
-    """Two test images of Dark Zurich in ``folder/night``; a config and a checkpoint.
+    """Write two Dark Zurich test images to ``folder/night``; return a config and a checkpoint.
 
-    The config is tested on the validation split, which does not exist.
+    The config names the validation split as test data, which does not exist.
     """
     for seed, frame in enumerate(FRAMES):
         write_image(folder / f"night/rgb_anon/test/night/{frame}_rgb_anon.png", seed)
@@ -46,7 +46,7 @@ def write_world(folder: Path) -> tuple[Config, Path]:
 
 
 def weights() -> dict[str, torch.Tensor]:
-    """A segmentor's state dict: the logits are a linear function of the pixel's RGB / 255."""
+    """Return segmentor weights whose logits are a linear function of the pixel's RGB / 255."""
     generator = torch.Generator().manual_seed(0)
     return {
         "decode_head.convs.0.conv.weight": torch.eye(3)[:, :, None, None],
@@ -57,7 +57,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def probabilities(path: Path) -> NDArray[np.float64]:
-    """What the network makes of an image: (H, W, 19)."""
+    """Compute the network's class probabilities for an image, (H, W, 19)."""
     kernel = weights()["decode_head.conv_seg.weight"][:, :, 0, 0].double().numpy()
     bias = weights()["decode_head.conv_seg.bias"].double().numpy()
     exp = np.exp(np.array(Image.open(path)) / 255 @ kernel.T + bias)

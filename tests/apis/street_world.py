@@ -1,7 +1,7 @@
-"""The data sets that models are evaluated on, painted in the colours of the classes.
+"""Small copies of the evaluation data sets, painted in the colours of the classes.
 
-Every image has one colour, and the network predicts the class of that colour; what the ground
-truth says instead makes the scores, which are known by hand.
+Every image has one colour, and the network predicts the class of that colour, so the scores can be
+worked out by hand from the ground truth.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from .color_world import PREPROCESSOR, prefixed, segmentor, weights
 
 SIZE = (16, 8)
-# Data set -> image (without suffix), its label, the class painted, the ground truth from the left.
+# Data set -> rows of image, label (no suffixes), painted class, ground truth from left to right.
 STREETS = {
     "cityscapes": [
         ("leftImg8bit/val/a/1_leftImg8bit", "gtFine/val/a/1_gtFine_labelTrainIds", "road", "road"),
@@ -52,7 +52,7 @@ STREETS = {
 
 
 def write_streets(root: Path) -> Path:
-    """Write all of ``STREETS`` to folders of their names below ``root``."""
+    """Write each data set of ``STREETS`` to the folder ``root / name``; return ``root``."""
     for name, samples in STREETS.items():
         for image, label, painted, truth in samples:
             suffix = ".jpg" if name == "bdd100k_night" else ".png"
@@ -71,7 +71,7 @@ def _write(image: Path, label: Path, painted: str, truth: str) -> None:
 
 
 def write_checkpoint(path: Path) -> Path:
-    """The weights of a method's student that predicts the class whose colour is nearest."""
+    """Save a student that predicts the class with the nearest colour; return ``path``."""
     palette = torch.tensor(CITYSCAPES_PALETTE) / 255
     nearest = weights() | {
         "decode_head.conv_seg.weight": 2 * palette[:, :, None, None],
@@ -82,9 +82,9 @@ def write_checkpoint(path: Path) -> Path:
 
 
 def night_config(root: Path) -> Config:
-    """A model for Dark Zurich: its own validation images are labelled, its test images are not.
+    """Return a config for Dark Zurich with labelled validation and unlabelled test images.
 
-    Its test-time class weights make everything a sidewalk.
+    Its test-time class weights turn every prediction into sidewalk.
     """
     class_weight = [1.0] * len(CITYSCAPES_CLASSES)
     class_weight[CITYSCAPES_CLASSES.index("sidewalk")] = 100.0

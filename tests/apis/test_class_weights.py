@@ -1,6 +1,6 @@
-"""Which pixels test-time class weights change, for each way to predict.
+"""Check where each way to predict applies test-time class weights.
 
-The weights of the street world make everything a sidewalk; without them its images are roads.
+The class weights of the street world turn every prediction into sidewalk; without them it is road.
 """
 
 import copy
@@ -32,7 +32,7 @@ ROAD, SIDEWALK, CAR, SKY = map(CITYSCAPES_CLASSES.index, ("road", "sidewalk", "c
 
 @pytest.fixture
 def world(tmp_path):
-    """Folders of all data sets in ``data``, a config and a checkpoint; the arguments of tools."""
+    """Write all data sets, a config and a checkpoint; return the arguments of the tools."""
     cfg = night_config(write_streets(tmp_path / "data"))
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     write_config(cfg, tmp_path / "night.py")
@@ -41,7 +41,7 @@ def world(tmp_path):
 
 
 def classes_in(folder):
-    """The classes of all predictions below a folder."""
+    """Return the set of all predicted classes in a folder."""
     files = sorted(folder.rglob("*.png"))
     assert files
     return set(np.unique([read_label(str(file)) for file in files]))
@@ -69,7 +69,7 @@ def test_our_config_on_dark_zurich(world, tmp_path, capsys, options, expected, n
 
 @pytest.mark.parametrize("choice", ["auto", "on"])
 def test_other_data_sets_of_the_command_line(world, tmp_path, capsys, choice):
-    """ACDC's images are named like those of Dark Zurich."""
+    """Class weights are for Dark Zurich alone, although ACDC's images are named alike."""
     sets = {"acdc": "ACDCDataset", "night_driving": "NightDrivingDataset"}
     for name, kind in sets.items():
         cfg = load_config(world[0])
@@ -97,9 +97,9 @@ def test_other_data_sets_of_the_command_line(world, tmp_path, capsys, choice):
 
 @pytest.fixture
 def translated(tmp_path):
-    """A config of the release for Dark Zurich, a small network, and weights of all sidewalk.
+    """Write configs in the release's schema with class weights that favour sidewalk.
 
-    The weights of the network are random, so that its probabilities are nearly the same.
+    The small network has random weights, so its class probabilities are nearly equal.
     """
     old = old_config(8)
     old["model"]["backbone"]["type"] = "mit_b0"
@@ -152,7 +152,7 @@ def test_a_config_of_the_release(translated, capsys):
     [([], ROAD, WITHOUT), (["--class-weights", "on"], SIDEWALK, WITH)],
 )
 def test_photos(world, tmp_path, capsys, options, expected, note):
-    """Though they lie in Dark Zurich's folder, and have its names."""
+    """Photos are predicted without class weights, even in Dark Zurich's folder."""
     images = str(tmp_path / "data" / "dark_zurich" / "rgb_anon")
     out = tmp_path / "out"
     assert predict([*world[:2], images, "--out-dir", str(out), "--what", "ids", *options]) == 0
@@ -188,7 +188,7 @@ def test_the_comparison_of_runs(world, tmp_path):
     assert classes_in(tmp_path / "out" / "predictions") == {SIDEWALK}
 
 
-def test_choices_that_there_are_not(world):
+def test_unknown_or_missing_class_weights_are_refused(world):
     with pytest.raises(InputError, match="class weights 'always' unknown; choose from auto, on"):
         init_model(*world[:2], device="cpu", class_weights="always")
     cfg = load_config(world[0])

@@ -1,4 +1,4 @@
-"""Several checkpoints side by side."""
+"""Compare several checkpoints side by side."""
 
 import copy
 import json
@@ -15,10 +15,10 @@ from tests.training import small_config
 
 def test_table_picture_and_scores(toy_root, tmp_path):
     cfg = small_config(toy_root, tmp_path)
-    # as a night config: the test images have no labels, the validation images do
+    # like a night config: the test images have no labels, the validation images do
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     cfg.test_dataloader.dataset.data_prefix.pop("seg_map_path")
-    # as a config from SYNTHIA
+    # like a config with SYNTHIA as source
     cfg.test_evaluator = {"type": "IoUMetric", "iou_metrics": ["mIoU", "mIoU16", "mIoU13"]}
     cfg.dump(tmp_path / "config.json")
     cfg = load_config(tmp_path / "config.json")

@@ -32,7 +32,7 @@ SCORE = Outputs(metrics=("mIoU",))
 
 @pytest.fixture
 def world(tmp_path):
-    """A config and a checkpoint of the baseline method whose student sees the colours."""
+    """Return a config and a checkpoint of the baseline, whose student predicts the colours."""
     cfg = write_world(tmp_path, method_model())
     checkpoint = tmp_path / "run" / "iter_7.pth"
     checkpoint.parent.mkdir()
@@ -53,7 +53,7 @@ def painted(i, scale=4):
     return np.kron(np.array(PAINTED[i]), np.ones((scale, scale), int))
 
 
-def test_scores_by_hand_and_the_file_beside_the_checkpoint(world):
+def test_scores_by_hand_and_the_file_next_to_the_checkpoint(world):
     cfg, checkpoint = world
     before = cfg.to_dict()
     result = evaluate(cfg, checkpoint, SCORE, device="cpu")
@@ -71,10 +71,10 @@ def test_scores_by_hand_and_the_file_beside_the_checkpoint(world):
 
 @pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
 def test_on_a_cpu_memory_is_kept_while_it_predicts(world):
-    """A block of memory that was freed is used again, without the system finding its pages."""
-    size = 48 << 20  # bytes; more than glibc keeps by itself
+    """Freed memory is reused without page faults during prediction, and returned afterwards."""
+    size = 48 << 20  # bytes; more than glibc keeps by default
 
-    def found() -> list[float]:
+    def fault_shares() -> list[float]:
         shares = []
         for _ in range(4):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -87,15 +87,15 @@ def test_on_a_cpu_memory_is_kept_while_it_predicts(world):
 
     def watch(module, inputs):
         if isinstance(module, ThePixels):
-            kept.extend(found())
+            kept.extend(fault_shares())
 
     handle = register_module_forward_pre_hook(watch)
     cfg, checkpoint = world
     evaluate(cfg, checkpoint, SCORE, device="cpu")
     handle.remove()
     assert min(kept) < 0.01
-    # Given back afterwards. A huge page, where all have them, counts as one.
-    assert max(found()) > 1 / 1024
+    # The memory is returned afterwards. A huge page, where the system uses them, is one fault.
+    assert max(fault_shares()) > 1 / 1024
 
 
 def test_predictions_as_train_ids_and_as_pictures(world, tmp_path):
@@ -108,7 +108,7 @@ def test_predictions_as_train_ids_and_as_pictures(world, tmp_path):
     assert files_below(raw) == ["im0.png", "im1.png"]
     for i in range(2):
         np.testing.assert_array_equal(read(raw / f"im{i}.png"), painted(i))
-    # the palette is the colours themselves: laid over the image they change nothing
+    # the palette is the image's colours, so the overlay changes nothing
     np.testing.assert_array_equal(read(shown / "im0.png"), read(tmp_path / "images" / "im0.png"))
     assert files_below(checkpoint.parent) == ["iter_7.pth"]
 
@@ -154,7 +154,7 @@ def test_work_dir_takes_the_scores(world, tmp_path):
     assert files_below(checkpoint.parent) == ["iter_7.pth"]
 
 
-def test_where_nothing_can_be_written_is_said_before_predicting(world, tmp_path):
+def test_an_unwritable_folder_is_reported_before_predicting(world, tmp_path):
     cfg, checkpoint = world
     (tmp_path / "a_file").write_text("")
     (tmp_path / "images" / "im0.png").write_text("no image: predicting it is an error")

@@ -1,4 +1,4 @@
-"""Several data sets with one model."""
+"""Evaluate one model on several data sets."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from .street_world import SIZE, night_config, write_checkpoint, write_streets
 
 SCORE = Outputs(metrics=("mIoU",))
 NAMES = list(EVALUATION_SETS)
-# worked out from what is painted and what is true, see street_world
+# worked out from the painted classes and the ground truth of street_world
 ROAD_AND_SKY = {"aAcc": 50.0, "mIoU": 25.0, "mAcc": 50.0}
 SUMMARIES = {
     "cityscapes": {"aAcc": 100.0, "mIoU": 100.0, "mAcc": 100.0},
@@ -31,14 +31,14 @@ SUMMARIES = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The folder of all data sets, and a checkpoint."""
+    """Return the folder of all data sets, and a checkpoint."""
     folder = tmp_path_factory.mktemp("streets")
     checkpoint = write_checkpoint(folder / "night.pth")
     return write_streets(folder / "data"), checkpoint
 
 
 def sets_of(cfg, root, names):
-    """These data sets below ``root``, at the size of their images."""
+    """Return the named data sets in ``root``, tested at the size of their images."""
     sets = evaluation_sets(cfg, names, {name: str(root / name) for name in names})
     for each in sets:
         for transform in each.cfg.test_dataloader.dataset.pipeline:
@@ -49,13 +49,13 @@ def sets_of(cfg, root, names):
 
 @pytest.fixture(scope="module")
 def results(world):
-    """All five data sets, tested by a model that is built once."""
+    """Evaluate all five data sets with a model that is built once."""
     root, checkpoint = world
     cfg = night_config(root)
-    cfg.not_for_training = ["it is told whenever the model is built"]
-    with redirect_stderr(StringIO()) as told:
+    cfg.not_for_training = ["it is printed whenever the model is built"]
+    with redirect_stderr(StringIO()) as stderr:
         done = evaluate_on(sets_of(cfg, root, NAMES), cfg, checkpoint, SCORE, device="cpu")
-    assert told.getvalue().count("whenever the model is built") == 1
+    assert stderr.getvalue().count("whenever the model is built") == 1
     return done
 
 
@@ -124,7 +124,7 @@ def test_table_for_a_file_has_a_section_for_each_set(results):
     assert "predicted but not in the ground truth; it counts in mIoU" in text
 
 
-def test_predictions_of_each_set_in_a_folder_of_its_own(world, tmp_path):
+def test_predictions_of_each_set_have_a_separate_folder(world, tmp_path):
     root, checkpoint = world
     cfg = night_config(root)
     outputs = Outputs(folders=(tmp_path / "raw",), show_dir=tmp_path / "shown")
@@ -142,7 +142,7 @@ def test_predictions_of_each_set_in_a_folder_of_its_own(world, tmp_path):
 def test_scales_and_flips_on_each_set(world, tmp_path):
     root, checkpoint = world
     cfg = night_config(root)
-    cfg.tta_pipeline = [  # of the config's own data; others have theirs
+    cfg.tta_pipeline = [  # for the config's own data set; the others have theirs
         {"type": "LoadImageFromFile"},
         {
             "type": "TestTimeAug",
@@ -161,7 +161,7 @@ def test_scales_and_flips_on_each_set(world, tmp_path):
     assert all(result["file"].endswith("_aug_eval.json") for result in results)
 
 
-def test_what_is_wrong_with_any_set_is_said_before_predicting(world, tmp_path):
+def test_mistakes_in_any_set_are_reported_before_predicting(world, tmp_path):
     root, checkpoint = write_streets(tmp_path), world[1]
     cfg = night_config(root)
     for image in (root / "cityscapes").rglob("*_leftImg8bit.png"):

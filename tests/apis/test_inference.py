@@ -19,12 +19,12 @@ from tests.apis.color_world import (
 )
 
 SCALE = 4
-# What the network says of a pixel of its own colour: logit 1 against 0 and 0.
-SURE = np.exp(1) / (np.exp(1) + 2)
+# Confidence of a pixel in one of the colours: the softmax of the logits 1, 0, 0.
+CONFIDENCE = np.exp(1) / (np.exp(1) + 2)
 
 
-def seen(index):
-    """The prediction for an image of the colour world, (8, 16)."""
+def expected_map(index):
+    """Return the expected prediction for an image of the colour world, (8, 16)."""
     return np.kron(np.array(PAINTED[index], np.uint8), np.ones((SCALE, SCALE), np.uint8))
 
 
@@ -46,35 +46,35 @@ def classes(sample):
 
 def test_a_path_gives_one_sample(model, images):
     sample = inference_model(model, images[0])
-    np.testing.assert_array_equal(classes(sample), seen(0))
+    np.testing.assert_array_equal(classes(sample), expected_map(0))
     assert sample.img_path == str(images[0])
     assert "seg_confidence" not in sample
 
 
 def test_an_array_is_bgr(model, images):
     sample = inference_model(model, cv2.imread(str(images[0])))
-    np.testing.assert_array_equal(classes(sample), seen(0))
+    np.testing.assert_array_equal(classes(sample), expected_map(0))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_a_list_gives_a_list_in_its_order(model, images, batch_size):
     samples = inference_model(model, [str(images[1]), images[0]], batch_size=batch_size)
-    np.testing.assert_array_equal([classes(s) for s in samples], [seen(1), seen(0)])
+    np.testing.assert_array_equal([classes(s) for s in samples], [expected_map(1), expected_map(0)])
     assert inference_model(model, []) == []
 
 
-def test_any_size_is_resized_and_brought_back(model):
-    large = np.kron(np.array(PAINTED[0]), np.ones((25, 25), int))  # 50x100, seen as 16x8
+def test_predictions_have_the_original_size(model):
+    large = np.kron(np.array(PAINTED[0]), np.ones((25, 25), int))  # 50x100, resized to 8x16
     sample = inference_model(model, COLORS[large][..., ::-1].copy())
     assert classes(sample).shape == (50, 100)
     assert (classes(sample) == large).mean() > 0.9
     assert sample.img_shape == (8, 16)
 
 
-def test_confidence_is_given_when_asked_for_and_only_then(model, images):
+def test_confidence_is_given_only_on_request(model, images):
     sample = inference_model(model, images[0], confidence=True)
     assert sample.seg_confidence.data.shape == (1, 8, 16)
-    np.testing.assert_allclose(sample.seg_confidence.data[0, 0, 0], SURE, rtol=1e-5)
+    np.testing.assert_allclose(sample.seg_confidence.data[0, 0, 0], CONFIDENCE, rtol=1e-5)
     assert "seg_confidence" not in inference_model(model, images[0])
 
 
@@ -87,7 +87,7 @@ def test_confidence_is_given_when_asked_for_and_only_then(model, images):
         (np.zeros((1, 3000, 3), np.uint8), "3000x1 pixels cannot be resized"),
     ],
 )
-def test_what_is_no_image_is_said(model, image, message):
+def test_invalid_images_are_refused(model, image, message):
     with pytest.raises(InputError, match=message):
         inference_model(model, image)
 
@@ -127,7 +127,7 @@ def test_a_config_without_a_test_pipeline(model, images):
 
 
 def test_windows_at_full_resolution(tmp_path):
-    """A 2x2 window that covers an image in steps of one sees what the whole image shows."""
+    """Windows of 8x8 pixels predict the painted classes of an image that is not resized."""
     cfg = write_world(tmp_path, plain_model(), SCALE)
     torch.save(weights(), tmp_path / "best.pth")
     sliding = with_mode(cfg, "slide", (8, 8), (4, 4))
@@ -164,6 +164,6 @@ def test_modes_of_a_method_keep_its_class_weights():
         (("slide", (0, 4)), "must be positive"),
     ],
 )
-def test_modes_that_make_no_sense(arguments, message):
+def test_invalid_modes_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         with_mode(Config({"model": plain_model()}), *arguments)

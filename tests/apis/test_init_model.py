@@ -41,9 +41,9 @@ MMCV = {"CLASSES": NAMES, "PALETTE": COLOURS}
         (None, MMCV, NAMES, COLOURS),
         ({"type": "BaseSegDataset"}, MMCV, NAMES, COLOURS),
         ({"type": "CityscapesDataset"}, {}, CITYSCAPES_CLASSES, CITYSCAPES_PALETTE),
-        # The classes that the checkpoint was trained for are what it predicts.
+        # The classes in the checkpoint come first: they are what the model predicts.
         ({"type": "CityscapesDataset"}, MMENGINE, NAMES, COLOURS),
-        # Other names have other colours than those of the class of the data set.
+        # Other classes do not get the colours of the data set's classes.
         (
             {"type": "CityscapesDataset", "metainfo": {"classes": NAMES}},
             MMENGINE,

@@ -30,16 +30,16 @@ from tests.apis.color_world import (
 
 SCALE = 16
 ALL = ("ids", "color", "overlay", "confidence")
-SURE = 255 * np.exp(1) / (np.exp(1) + 2)  # of a pixel of its own colour: logits 1, 0, 0
+CONFIDENCE = 255 * np.exp(1) / (np.exp(1) + 2)  # of one of the colours: softmax of logits 1, 0, 0
 
 
 def block(index):
-    """The prediction for image ``index`` of the colour world."""
+    """Return the expected prediction for image ``index`` of the colour world."""
     return np.kron(np.array(PAINTED[index], np.uint8), np.ones((SCALE, SCALE), np.uint8))
 
 
 def middles(picture):
-    """The pixels in the middle of every cell, which no interpolation reaches."""
+    """Return the middle pixel of every cell, which interpolation does not change."""
     return picture[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
 
 
@@ -54,7 +54,7 @@ def cfg(tmp_path):
 
 @pytest.fixture
 def run(cfg, tmp_path):
-    """Predict into ``out`` with the network of the colour world."""
+    """Return a function that predicts into ``out`` with the network of the colour world."""
 
     def predict_to_out(*inputs, kinds=ALL, **options):
         files = PredictionFiles(tmp_path / "out", kinds)
@@ -79,12 +79,12 @@ def test_all_kinds_of_a_folder(run, tmp_path, batch_size):
         mixed = read_image(str(tmp_path / "out" / "overlay" / name))[..., ::-1]
         np.testing.assert_allclose(mixed, (image / 2 + color / 2), atol=0.51)
         confidence = read_label(str(tmp_path / "out" / "confidence" / name))
-        np.testing.assert_allclose(confidence[0, 0], SURE, atol=0.51)
+        np.testing.assert_allclose(confidence[0, 0], CONFIDENCE, atol=0.51)
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(files) == 8
 
 
-def test_of_images_that_cannot_be_read_the_others_are_predicted(run, tmp_path):
+def test_unreadable_images_do_not_stop_the_others(run, tmp_path):
     (tmp_path / "images" / "im00.png").write_bytes(b"no image")
     cv2.imwrite(str(tmp_path / "images" / "thin.png"), np.zeros((1, 3000, 3), np.uint8))
     report = run("images", kinds=("ids",))
@@ -141,7 +141,7 @@ def test_a_video(run, tmp_path):
     assert [p.name for p in (out / "overlay" / "deep").iterdir()] == ["clip.mp4"]
 
 
-def test_colours_are_made_up_where_nobody_names_them(run, cfg, tmp_path):
+def test_colours_are_made_up_without_a_palette(run, cfg, tmp_path):
     cfg.test_dataloader.dataset.pop("metainfo")
     run("images", kinds=("color",))
     color = read_image(str(tmp_path / "out" / "color" / "im0.png"))
@@ -165,7 +165,7 @@ def test_mistakes_are_found_before_the_model_is_built(run, tmp_path, inputs, opt
     assert not (tmp_path / "out" / "ids").exists()
 
 
-def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path):
+def test_invalid_or_overwriting_out_dirs_are_refused(cfg, tmp_path):
     (tmp_path / "best.pth").write_text("no checkpoint: building the model is an error")
     (tmp_path / "ids").symlink_to(tmp_path / "images")
     cases = {
@@ -182,7 +182,7 @@ def test_out_dir_that_cannot_be_or_would_overwrite(cfg, tmp_path):
             )
 
 
-def test_class_weights_are_used_and_reported_if_asked_for(run, cfg):
+def test_class_weights_are_used_and_reported_on_request(run, cfg):
     assert run("images").class_weight is None
     cfg.model.segmentor.test_cfg = {"mode": "whole", "class_weight": [1.0, 1.0, 9.0]}
     assert run("images").class_weight is False
@@ -190,7 +190,7 @@ def test_class_weights_are_used_and_reported_if_asked_for(run, cfg):
 
 
 def png_head(width, height):
-    """A PNG that announces a size and holds one byte of pixels."""
+    """Return a PNG whose header gives this size, with one byte of pixel data."""
     parts = [b"\x89PNG\r\n\x1a\n"]
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")):
@@ -200,7 +200,7 @@ def png_head(width, height):
 
 
 @pytest.mark.parametrize("size", [(100_000, 100_000), (2**14, 2**14 + 1), (1, 2**31 - 1)])
-def test_an_image_too_large_is_refused_by_its_head(run, tmp_path, size):
+def test_an_image_too_large_is_refused_by_its_header(run, tmp_path, size):
     (tmp_path / "images" / "a.png").write_bytes(png_head(*size))
     report = run("images", kinds=("ids",))
     assert report.images == 2
@@ -218,7 +218,7 @@ def test_the_limit_of_pixels_is_an_option(run, tmp_path):
 
 @pytest.mark.parametrize(("length", "images"), [(254, 3), (255, 2)])
 def test_names_as_long_as_the_system_takes(run, tmp_path, length, images):
-    """Of 255 characters without a suffix, the prediction would need four more."""
+    """A name of 255 characters leaves no room for the suffix of its prediction."""
     name = "n" * (length - 4) + ".png" if length < 255 else "n" * 255
     shutil.copy(tmp_path / "images" / "im0.png", tmp_path / "images" / name)
     report = run("images", f"images/{name}")
@@ -260,7 +260,7 @@ def test_pipes_and_devices_are_never_opened(run, tmp_path):
 
 
 def test_a_large_image_is_alone_in_memory():
-    """Nothing is read ahead of it, and nothing while it is written."""
+    """No later image is read until a large one has been written."""
     at_work, together = set(), []
 
     def work(weight):

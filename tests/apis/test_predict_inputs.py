@@ -47,7 +47,7 @@ def test_files_go_to_the_top_and_count_once(folder):
         ("in/b.JPG", "b"),
         ("in/one/deep/c.webp", "deep/c"),
     ]
-    # What is named may be called anything.
+    # A file that is named explicitly may have any name.
     assert targets("in/notes.txt", "in/.hidden.png") == [
         ("in/notes.txt", "notes"),
         ("in/.hidden.png", ".hidden"),
@@ -79,7 +79,7 @@ def test_a_name_with_brackets_is_a_file_first(folder):
     assert targets("in[0, 1].png") == [("in[0, 1].png", "in[0, 1]")]
 
 
-def test_results_of_an_earlier_call_are_no_inputs(folder):
+def test_results_of_an_earlier_call_are_not_inputs(folder):
     assert [path for path, _ in targets("in", out_dir="in/one")] == [
         "in/a.png",
         "in/b.JPG",
@@ -121,7 +121,7 @@ def test_two_suffixes_of_one_name(folder):
         find_inputs(["in"], Path("out"))
 
 
-def test_a_file_that_links_lead_to_counts_once(folder):
+def test_a_linked_file_counts_once(folder):
     (folder / "in/link.png").symlink_to(folder / "in/a.png")
     (folder / "again").symlink_to(folder / "in/one")
     assert targets("in/a.png", "in/link.png") == [("in/a.png", "a")]

@@ -1,7 +1,6 @@
-"""A config and a checkpoint as the release published them, used as they are.
+"""Use a config and a checkpoint in the release's format without converting them.
 
-That the networks of the configs give the release's logits is tested in
-tests/models/test_golden_networks.py.
+tests/models/test_golden_networks.py compares the logits of these networks with the release's.
 """
 
 import json
@@ -37,7 +36,7 @@ META = {
 
 
 def published(weights: Mapping[str, Tensor]) -> dict:
-    """What the runner of mmcv 1.x saves; the teacher is the student."""
+    """Return a checkpoint as the runner of mmcv 1.x saves it; the teacher equals the student."""
     roles = ("model", "ema_model")
     state_dict = OrderedDict((f"{r}.{name}", v) for r in roles for name, v in weights.items())
     state_dict._metadata = OrderedDict({"": {"version": 1}})
@@ -45,7 +44,7 @@ def published(weights: Mapping[str, Tensor]) -> dict:
 
 
 def small_image(loader: str, root: object) -> list[str]:
-    """Overrides, which are in our names: one small image."""
+    """Return overrides, in our setting names, that leave one small image."""
     return [
         f"{loader}.num_workers=0",
         f"{loader}.dataset.indices=1",
@@ -55,7 +54,7 @@ def small_image(loader: str, root: object) -> list[str]:
 
 
 def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, capsys):
-    """In torch's old format, at full size."""
+    """A full-size checkpoint in torch's old file format is loaded and evaluated."""
     shapes = load_golden("state_dict_keys.json")["dlv2_r101v1c"]
     weights = {name: tensor_by_name(name, tuple(shape)) for name, shape in shapes.items()}
     path = tmp_path / "published.pth"
@@ -73,7 +72,7 @@ def test_the_tool_evaluates_a_published_pair(toy_root, tmp_path, capsys):
 
 
 def test_a_night_pair_uses_class_weights_on_the_labelled_images(toy_night_root, tmp_path, capsys):
-    """A smaller encoder than the published one; the test images have no labels."""
+    """A night config, here with a small encoder, is tested on its labelled validation images."""
     old = old_config(8)
     channels = [32, 64, 160, 256]
     old["model"]["backbone"]["type"] = "mit_b0"

@@ -1,4 +1,4 @@
-"""The small twin of each experiment."""
+"""Check the small debug copy of each experiment."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from mmseg.utils.config import load_config
 from tests.training import written
 
 
-def small_twin(exp: int, toy_root, tmp_path) -> Config:
+def shrunk_config(exp: int, toy_root, tmp_path) -> Config:
     cfg = load_config(written(generate_experiment_cfgs(exp)[-1], tmp_path))
     shrink(cfg, toy_root)
     return cfg
@@ -20,7 +20,7 @@ def small_twin(exp: int, toy_root, tmp_path) -> Config:
 
 @pytest.mark.parametrize("exp", list(EXPERIMENTS))
 def test_it_keeps_the_method_and_builds(exp, tmp_path):
-    cfg = small_twin(exp, tmp_path, tmp_path)
+    cfg = shrunk_config(exp, tmp_path, tmp_path)
     check_config(cfg)
     assert cfg.model.contrast.variant == EXPERIMENTS[exp].variant
     model = MODELS.build(cfg.model)
@@ -33,7 +33,7 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
 
 
 def test_toy_data_stands_in_for_missing_data_only(tmp_path):
-    cfg = small_twin(1, tmp_path / "toy", tmp_path)
+    cfg = shrunk_config(1, tmp_path / "toy", tmp_path)
     assert cfg.train_dataloader.dataset.source.data_root == str(tmp_path / "toy" / "gta")
     assert cfg.val_dataloader.dataset.data_root == str(tmp_path / "toy" / "cityscapes")
     real = tmp_path / "real"

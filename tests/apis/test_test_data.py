@@ -34,6 +34,6 @@ def test_without_a_resize_scales_are_those_of_the_image():
     assert rest == [PACK]
 
 
-def test_a_strange_pipeline_needs_one_of_its_own():
+def test_an_unusual_pipeline_needs_a_tta_pipeline():
     with pytest.raises(InputError, match="tta_pipeline"):
         tta_pipeline([LOAD])

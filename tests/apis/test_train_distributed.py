@@ -1,4 +1,4 @@
-"""Training by several processes: the same numbers as by one, one writer, and one line of error."""
+"""Check that several processes train like one: same numbers, one writer, one line of error."""
 
 import logging
 import os
@@ -29,13 +29,16 @@ from tests.models.uda.two_ranks import ITERATIONS, VARIANTS, Record, trajectory
 from tests.tools.test_training import assert_equal, logged_values
 from tests.training import ROOT, small_config
 
-VALIDATION_IMAGES = 3  # which two ranks cannot share evenly
+VALIDATION_IMAGES = 3  # two ranks cannot share them evenly
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def config(toy_root, tmp_path_factory) -> Path:
-    """A run of one image of each domain a process, on a small network; ``run`` is its work dir."""
+    """Write a config with a small network and one image per domain and process.
+
+    Its work dir is ``run``.
+    """
     folder = tmp_path_factory.mktemp("distributed")
     cfg = small_config(toy_root, folder)
     cfg.train_dataloader.batch_size = 1
@@ -64,7 +67,7 @@ def ranks(config) -> list[dict]:
 
 
 def assert_close(found: list[Record], expected: list[Record], tolerance: float) -> None:
-    """Check that every record is the same, up to a share of its norm."""
+    """Check that the records agree up to ``tolerance`` times their norm."""
     assert len(found) == len(expected) == ITERATIONS
     for t in range(ITERATIONS):
         assert found[t].keys() == expected[t].keys()
@@ -169,7 +172,7 @@ def test_errors_of_ranks_are_one_line(ranks):
         ("data", "missing"),
     ],
 )
-def test_what_training_refuses_the_main_process_says(name, line, ranks, config):
+def test_the_main_process_reports_what_is_refused(name, line, ranks, config):
     (text, tells), (same, tells_too) = (rank["refused"][name] for rank in ranks)
     assert line in text
     assert same == text
@@ -187,12 +190,12 @@ def test_all_ranks_end_when_the_loss_of_one_is_infinite(ranks, config):
 
 
 def worker_of(launcher: int, rank: int) -> int:
-    """The process of a rank that torchrun has started."""
+    """Return the id of the process that torchrun has started for a rank."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
             environment = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:  # ended in the meantime, or somebody else's
+        except OSError:  # ended in the meantime, or owned by another user
             continue
         if parent == launcher and f"RANK={rank}".encode() in environment:
             return int(folder.name)
@@ -200,7 +203,7 @@ def worker_of(launcher: int, rank: int) -> int:
 
 
 def wait_for(path: Path) -> None:
-    """Return when there is such a file."""
+    """Wait until a file exists, or 200 seconds have passed."""
     deadline = time.monotonic() + 200
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -303,7 +306,7 @@ SLURM_TASK = {
 
 @pytest.fixture
 def scontrol(tmp_path, monkeypatch) -> Path:
-    """A command that knows the hosts of ``node[7-8]``."""
+    """Put a ``scontrol`` on the PATH that lists the hosts of ``node[7-8]``."""
     program = tmp_path / "bin" / "scontrol"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\n[ "$3" = "node[7-8]" ] && printf "node7\\nnode8\\n"\n')
@@ -312,7 +315,7 @@ def scontrol(tmp_path, monkeypatch) -> Path:
     return program
 
 
-def test_what_slurm_says_to_a_task(scontrol, monkeypatch):
+def test_the_environment_of_a_slurm_task(scontrol, monkeypatch):
     task = SLURM_TASK | {"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8"}
     assert slurm_environment(task) == {
         "RANK": "5",
@@ -332,7 +335,7 @@ def test_what_slurm_says_to_a_task(scontrol, monkeypatch):
 
 def test_a_task_of_slurm_joins_and_leaves(monkeypatch):
     added = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
-    for name in (*added, "MKL_NUM_THREADS"):  # so that what is set here does not stay
+    for name in (*added, "MKL_NUM_THREADS"):  # so that they are restored afterwards
         monkeypatch.setenv(name, "1")
         monkeypatch.delenv(name)
     with socket.socket() as free:
@@ -361,7 +364,7 @@ def test_as_many_processes_as_there_are_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(("local_rank", "printed"), [("0", "error: no config\n"), ("1", "")])
-def test_what_all_read_one_says(local_rank, printed, monkeypatch, capsys):
+def test_an_error_of_all_ranks_is_printed_by_one(local_rank, printed, monkeypatch, capsys):
     def main() -> None:
         with print_on_local_rank0():
             raise InputError("no config")

@@ -1,4 +1,4 @@
-"""What two processes do together for ``test_train_distributed.py``, and leave as files."""
+"""Code that two processes run for ``test_train_distributed.py``; they save what they find."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def work(folder: Path, config: Path) -> None:
 
 
 def errors() -> dict[str, tuple[str, bool]]:
-    """The line of errors of one rank or of both, and whether this one prints it."""
+    """Return the errors of one rank or both: the message, and whether this rank prints it."""
     found = {}
 
     def note(name: str, error: BaseException) -> None:
@@ -65,7 +65,7 @@ def errors() -> dict[str, tuple[str, bool]]:
 
 
 def refused(config: Path) -> dict[str, tuple[str, bool]]:
-    """The line of configs that training does not take."""
+    """Return the errors of invalid configs: the message, and whether this rank prints it."""
     found = {}
     changes = {
         "sync_bn": {"sync_bn": "torch"},
@@ -83,7 +83,7 @@ def refused(config: Path) -> dict[str, tuple[str, bool]]:
 
 
 def diverged(config: Path) -> tuple[str, bool]:
-    """The line of a run whose loss is infinite on rank 1 alone, and whether this rank prints it."""
+    """Return the error of an infinite loss on rank 1 alone, and whether this rank prints it."""
     weight = "model.segmentor.decode_head.loss_decode.loss_weight"
     cfg = load_config(config, {weight: 1e39} if not is_main_process() else {})
     cfg.work_dir += "_diverged"
@@ -94,7 +94,7 @@ def diverged(config: Path) -> tuple[str, bool]:
 
 
 def whole_run(config: Path, device: str = "cpu") -> dict:
-    """The run without interruption: what the rank holds at the end."""
+    """Train without interruption; return scores, best checkpoint and final state."""
     runner = train(load_config(config), device=device, launcher="pytorch")
     state = runner.model.state_dict()
     return {
@@ -108,7 +108,7 @@ def whole_run(config: Path, device: str = "cpu") -> dict:
 
 
 def with_sync_bn(folder: Path) -> None:
-    """A trajectory with SyncBN on one GPU that the ranks share, by gloo as NCCL would refuse it."""
+    """Record steps with SyncBN; gloo lets the ranks share one GPU, which NCCL refuses."""
     plain_float32()
     with process_group("pytorch", CPU, {}):
         record = trajectory("dist", {"type": "SyncBN"}, "cuda")
@@ -121,7 +121,7 @@ def plain_float32() -> None:
 
 
 def on_own_gpu(folder: Path, config: Path) -> None:
-    """Training by NCCL: where the model was, and the state it ended in."""
+    """Train with NCCL; save the model's device and its final state."""
     found = whole_run(config, "cuda")
     found["device"] = str(next(iter(found["state"].values())).device)
     torch.save(found, folder / f"gpu{found['device'].removeprefix('cuda:')}.pt")

@@ -1,4 +1,4 @@
-"""Processes of the benchmark that are this one: another would import torch for seconds."""
+"""Run the benchmark's processes in this one, as another would take seconds to import torch."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from benchmarks.measure import answer
 
 @pytest.fixture
 def no_processes(monkeypatch):
-    """``python -m benchmarks.measure`` is a call, and a pool of processes one of threads."""
+    """Replace ``python -m benchmarks.measure`` by a call, and the pool of processes by threads."""
 
     def run(command, **_):
         answer(*command[-3:])

@@ -11,7 +11,7 @@ SIDE = 32
 
 
 def small_config(method: str = "SePiCo", **method_options: Any) -> Config:
-    """One stage of ResNet-18, 5 classes, crops of 64 that benchmarks bring to another size."""
+    """Return a config: one ResNet-18 stage, 5 classes and crops of 64, which benchmarks resize."""
     model = {"type": method, "segmentor": projector(), "data_preprocessor": dict(PREPROCESSOR)}
     if method != "SourceOnly":
         model |= {
@@ -32,7 +32,7 @@ def small_config(method: str = "SePiCo", **method_options: Any) -> Config:
 
 
 def result(median: float = 2.0, mib: float = 1000.0, **settings: Any) -> dict[str, Any]:
-    """What ``measure_training`` returns, in round numbers."""
+    """Return a result in the form of ``measure_training``, with round numbers."""
     return {
         "benchmark": "training",
         "title": "experiment 4",

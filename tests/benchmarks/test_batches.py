@@ -1,5 +1,3 @@
-"""Synthetic batches."""
-
 import torch
 
 from benchmarks.step import synthetic_batch

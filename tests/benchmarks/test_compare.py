@@ -1,4 +1,4 @@
-"""Two settings, a process each."""
+"""Compare two settings, each measured in a separate process."""
 
 import json
 
@@ -34,8 +34,8 @@ def test_compare_refines_the_fast_setting(no_processes, tmp_path, capsys):
     assert "plain / fast" in capsys.readouterr().out
 
 
-def test_the_other_process(no_processes):
-    """It measures what was asked for; here in this process."""
+def test_measuring_in_another_process(no_processes):
+    """Another process, here replaced by this one, measures the given settings."""
     cfg = small_config()
     cfg.exp = 4
     settings = TrainingSettings(channels_last=True)
@@ -47,7 +47,7 @@ def test_the_other_process(no_processes):
     json.dumps(measured)
 
 
-def test_its_error_is_one_line():
+def test_an_error_of_that_process_is_one_line():
     cfg = small_config()
     cfg.model.alpah = 1
     with pytest.raises(InputError) as error:

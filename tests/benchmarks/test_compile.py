@@ -1,4 +1,4 @@
-"""``torch.compile`` of the networks in training: in one piece each, and once for each use."""
+"""``torch.compile`` captures each network as a whole, and once for each use in training."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_networks_are_captured_whole_and_once(capture_only, network, switches):
         step.model.train()
         step(batches[2])
     assert all(value.isfinite() for value in log.values())
-    # Each pass counts once, also where its activations are computed again.
+    # Each pass counts once, even if its activations are recomputed.
     student = step.model.model
     norms = [layer for layer in student.modules() if isinstance(layer, nn.BatchNorm2d)]
     counted = {int(layer.num_batches_tracked) for layer in norms}

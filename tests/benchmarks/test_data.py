@@ -1,4 +1,4 @@
-"""The benchmark of the data loader."""
+"""Benchmark the data loader."""
 
 import json
 import time
@@ -21,7 +21,7 @@ from tools import benchmark
 
 
 class SlowDataset(Dataset):
-    """Two images a sample, made in 5 ms."""
+    """Samples of two images, which take 5 ms each."""
 
     def __len__(self) -> int:
         return 1000
@@ -32,7 +32,7 @@ class SlowDataset(Dataset):
 
 
 def _config(root: str, source: str = "GTADataset", target: str = "CityscapesDataset") -> Config:
-    """The loader of the demo; ``root`` need not hold its data."""
+    """Return a demo config with these data sets in ``root``, which need not exist."""
     cfg = experiment_config({"SynthiaDataset": "synthia-demo"}.get(source, 0))
     if target == "DarkZurichDataset":
         cfg = experiment_config("night-demo")
@@ -50,18 +50,18 @@ def test_report_of_toy_data(toy_root, tmp_path, capsys):
     assert f"source: GTADataset in {toy_root}/gta\n" in text
     assert "experiment 7, 2 batches of 2 samples" in text
     result = json.loads(path.read_text())
-    # images and label of the source, 128 x 128, images of the target, 128 x 256
+    # image and label of the source, 128 x 128; image of the target, 128 x 256
     assert result["bytes"] == 2 * (4 * 128 * 128 + 3 * 128 * 256)
     assert result["workers"] == 0
     assert result["tensors"] == 6 and result["pinned"] == 0
     assert list(result["stages"]["target"]) == ["decode image", "resize", "flip", "pack"]
     assert {"decode label", "crop"} < set(result["stages"]["source"])
-    assert result["idle_share"] == 1  # of a step that takes no time
+    assert result["idle_share"] == 1  # as the step takes no time
 
 
 @TRANSFORMS.register_module()
 class Waiting(BaseTransform):
-    """Takes 20 ms."""
+    """Wait for 20 ms."""
 
     def transform(self, results: dict) -> dict:
         time.sleep(0.02)
@@ -81,7 +81,7 @@ def test_stages_are_timed_from_outside(toy_root):
     assert pipeline.transforms == before
 
 
-def test_waiting_of_a_step():
+def test_waiting_time_of_a_step():
     rate, waits, batch = time_workers(DataLoader(SlowDataset(), 2), 5, step_seconds=0.001)
     assert len(waits) == 5 and min(waits) >= 0.01
     assert 10 < rate < 400  # 4 images in at least 10 ms

@@ -1,4 +1,4 @@
-"""FLOPs of training steps, by hand."""
+"""Compare the FLOPs of training steps with numbers worked out by hand."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def flops_of(layer: nn.Module, *shape: int, needs_gradient: bool = True) -> int:
     ],
     ids=["depth-wise", "two groups", "plain", "transposed"],
 )
-def test_each_gradient_of_a_convolution_costs_as_its_output(layer, multiplications):
+def test_a_convolution_gradient_costs_as_much_as_the_output(layer, multiplications):
     assert flops_of(layer, 2, 8, 6, 7) == 3 * 2 * multiplications
     assert flops_of(layer, 2, 8, 6, 7, needs_gradient=False) == 2 * 2 * multiplications
 
@@ -37,7 +37,7 @@ def step_flops(cfg: Config) -> int:
     return count_step_flops(sized(cfg, SIDE), synthetic_batch(5, SIDE, 2))
 
 
-def test_source_only_is_three_passes_but_the_images_gradient():
+def test_source_only_is_three_passes_less_the_image_gradient():
     model = small_config("SourceOnly").model
     backbone, head, _ = count_cost(model, (SIDE, SIDE))
     first = 2 * 9 * 3 * 32 * (SIDE // 2) ** 2
@@ -56,7 +56,7 @@ def test_sepico_counts_every_pass_of_both_networks():
     assert total == pytest.approx(2 * (teacher + student + boxes), rel=0.01)
 
 
-def test_nothing_real_is_computed():
+def test_flops_are_counted_without_computing():
     devices = []
 
     def watch(module, inputs):

@@ -1,4 +1,4 @@
-"""``benchmarks/gpu.sh`` with an interpreter that notes down what it should run."""
+"""Run ``benchmarks/gpu.sh`` with an interpreter that records its commands."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ echo "it took a second"
 
 @pytest.fixture
 def script(tmp_path):
-    """Runs the script; returns it, ended, and the commands that it ran meanwhile."""
+    """Return a function that runs the script and returns the process and its commands."""
     log = tmp_path / "log"
 
     def run(
@@ -73,7 +73,7 @@ def test_rows_of_another_commit(script, tmp_path):
     assert "has rows of commit 0123456, not" in done.stderr
 
 
-def test_what_no_time_is_left_for_is_told(script, tmp_path):
+def test_rows_without_time_left_are_reported(script, tmp_path):
     done, commands = script(SECONDS_MAX="5")
     assert (done.returncode, commands) == (1, [])
     assert "no results in" in done.stderr

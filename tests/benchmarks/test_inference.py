@@ -1,4 +1,4 @@
-"""``tools.benchmark inference`` on few small images."""
+"""Run ``tools.benchmark inference`` on a few small images."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tools.benchmark import main
 CPU = torch.device("cpu")
 
 
-def test_the_data_of_the_config_if_they_are_there(toy_config):
+def test_data_of_the_config_are_used_if_present(toy_config):
     with images_to_evaluate(toy_config, 3, None) as cfg:
         assert cfg.test_dataloader.dataset.data_root == toy_config.val_dataloader.dataset.data_root
         result = measure_evaluation(cfg, None, EvaluationSettings(batch_size=2), CPU)
@@ -28,7 +28,7 @@ def test_the_data_of_the_config_if_they_are_there(toy_config):
     assert 0 <= result["scores"]["mIoU"] <= 100 and result["peak_memory_mib"]["resident"] > 50
 
 
-def test_images_are_drawn_at_the_size_asked_for(toy_config):
+def test_images_are_drawn_at_the_requested_size(toy_config):
     with images_to_evaluate(toy_config, 2, (160, 96), files=1) as cfg:
         result = measure_evaluation(cfg, None, EvaluationSettings(), CPU)
     assert result["images"] == 2 and result["image_size"] == [160, 96]
@@ -45,7 +45,7 @@ def test_both_settings_and_their_ratio(toy_config, tmp_path, no_processes, capsy
     assert f"fast: batch 2, 0 workers, {precision}" in printed
     saved = json.loads((tmp_path / "r.json").read_text())
     plain, fast = (saved[name]["scores"]["mIoU"] for name in ("plain", "fast"))
-    # BatchNorm that is folded rounds differently.
+    # Folded BatchNorm rounds differently.
     assert fast == pytest.approx(plain, abs=0.05 if precision == "fp32" else 1)
     rows = {line[:18].strip(): line.split() for line in evaluation_table(
         {name: saved[name] for name in ("plain", "fast")}).splitlines()}  # fmt: skip
@@ -78,7 +78,7 @@ def test_weights_of_a_checkpoint(toy_config, tmp_path):
         (["--workers", "-1"], "--workers -1: must be at least 0"),
     ],
 )
-def test_what_makes_no_sense_is_said(toy_config, tmp_path, arguments, message):
+def test_options_that_make_no_sense_are_refused(toy_config, tmp_path, arguments, message):
     toy_config.dump(tmp_path / "toy.py")
     with pytest.raises(InputError, match=message):
         main(["inference", "--config", str(tmp_path / "toy.py"), "--device", "cpu", *arguments])

@@ -1,4 +1,4 @@
-"""The description of a measurement."""
+"""Measure training steps and describe the measurement."""
 
 import re
 
@@ -74,7 +74,7 @@ def test_peaks():
     ):
         assert known(unknown, "bf16") is None
     assert known("Tesla V100-SXM2-16GB", "tf32") is None
-    assert known("Tesla T4", "fp16") == 65 and known("Tesla T4", "bf16") is None  # no units for it
+    assert known("Tesla T4", "fp16") == 65 and known("Tesla T4", "bf16") is None  # no bf16 units
 
 
 def test_machine():

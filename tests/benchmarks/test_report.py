@@ -1,4 +1,4 @@
-"""Tables of results, and the summary of a folder."""
+"""Print tables of results and the summary of a folder."""
 
 import json
 

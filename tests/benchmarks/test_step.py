@@ -1,4 +1,4 @@
-"""Training steps, their times and their phases."""
+"""Time training steps and their phases."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 class Counter(PhaseClock):
-    """A clock that ticks with each look at it."""
+    """A clock that advances by one with each mark."""
 
     def __init__(self) -> None:
         super().__init__(CPU)
@@ -25,7 +25,7 @@ class Counter(PhaseClock):
 
 
 class Recorded(TrainingStep):
-    """Keeps what each step logs."""
+    """A training step that keeps its logs."""
 
     def __init__(self, *args) -> None:
         super().__init__(*args)
@@ -66,7 +66,7 @@ def test_phases_are_parts_of_the_step():
     assert step.model.iteration == 4
 
 
-def test_contrast_begins_with_the_step_that_was_asked_for():
+def test_contrast_begins_at_the_requested_step():
     step, batches, work = step_and_batches(iters=3, warmup=1, start_contrast=2)
     names = []
 
@@ -89,14 +89,14 @@ def test_contrast_is_watched_forward_and_backward():
         step(batches[0])
     first, second, *others = clock.spans
     assert [name for name, *_ in clock.spans] == ["contrast"] * 4
-    # Each mark is the next look at the clock: nothing comes between those of one pass.
+    # The two marks of a pass follow each other: no other mark lies between them.
     assert [span[2] - span[1] for span in (first, second, *others)] == [1] * 4
     step(batches[0])
     assert len(clock.spans) == 4
 
 
 def test_steps_draw_as_training_does():
-    """The same seed gives the same losses; another iteration another step."""
+    """The same seed gives the same losses, and the next iteration gives others."""
     logs = []
     for _ in range(2):
         step, batches, work = step_and_batches(iters=2, warmup=0)

@@ -1,7 +1,7 @@
-"""Kill training at random moments, resume it, and compare it with a run that nobody has disturbed.
+"""Kill training at random moments, resume it, and compare it with an undisturbed run.
 
-``python -m tests.campaigns.kills --runs 50 --seed 3``. Each start is a process forked from this
-one, which has torch in memory already; it ends by SIGKILL.
+Run ``python -m tests.campaigns.kills --runs 50 --seed 3``. Each start is a fork of this process,
+which has already imported torch, and is killed by SIGKILL.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from tools.analysis.logs import read_run
 ITERATIONS, INTERVAL = 12, 2
 KILLS = 3
 CLOCK = ("time", "data_time", "memory", "eta")
-# In the message hub, with the path or the time of a start in them.
+# Entries of the message hub that contain the path or the time of a start.
 OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
 
 
 def fastest_config(toy_root: Path, folder: Path) -> Config:
-    """SePiCo on two stages of a small transformer: a checkpoint and scores every few iterations."""
+    """Return a small SePiCo config with checkpoints and scores every few iterations."""
     cfg = small_config(toy_root, folder)
     cfg.model.segmentor = copy.deepcopy(TINY_TRANSFORMER)
     cfg.model.segmentor["decode_head"]["num_classes"] = 19
@@ -71,7 +71,7 @@ def start(cfg: Config, work_dir: Path) -> int:
 
 
 def killed(process: int, moment: float) -> bool:
-    """Kill a process after some seconds; False if it has ended well before.
+    """Kill a process after ``moment`` seconds; return False if it succeeded before.
 
     Raises:
         RuntimeError: the process failed.
@@ -93,7 +93,7 @@ def disturbed_run(cfg: Config, work_dir: Path, seconds: float, rng: random.Rando
     """Train with up to :data:`KILLS` kills within the time of a whole run; return their number."""
     kills = 0
     while True:
-        # What is resumed has less to do: later moments would often come too late.
+        # A resumed run has less to do and would often end before a later moment.
         moment = rng.uniform(0, 0.7 * seconds) if kills < KILLS else float("inf")
         if not killed(start(cfg, work_dir), moment):
             return kills
@@ -101,7 +101,7 @@ def disturbed_run(cfg: Config, work_dir: Path, seconds: float, rng: random.Rando
 
 
 def outcome(work_dir: Path) -> dict[str, Any]:
-    """All that must not depend on kills: files, both checkpoints, and what was logged."""
+    """Return all that must not depend on kills: files, both checkpoints, and logs."""
     last = load_checkpoint(work_dir / f"iter_{ITERATIONS}.pth")
     (best,) = work_dir.glob("best_*.pth")
     hub = last["message_hub"]
@@ -129,9 +129,9 @@ def outcome(work_dir: Path) -> dict[str, Any]:
 
 
 def logged(work_dir: Path) -> list[dict[str, Any]]:
-    """The lines since the run last began at 0, without what depends on the clock.
+    """Return the lines since the run last started at 0, without what depends on the clock.
 
-    What was killed before its first checkpoint and begun again was another run; its lines stay.
+    A start that was killed before its first checkpoint was another run; its lines stay in the logs.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     rows = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
@@ -140,7 +140,7 @@ def logged(work_dir: Path) -> list[dict[str, Any]]:
 
 
 def differences(found: Any, expected: Any, path: str = "") -> list[str]:
-    """Where two outcomes are not equal bit by bit."""
+    """List the paths at which two outcomes are not equal bit by bit."""
     if type(found) is not type(expected):
         return [path]
     if isinstance(found, torch.Tensor):
@@ -159,12 +159,12 @@ def differences(found: Any, expected: Any, path: str = "") -> list[str]:
 
 
 def campaign(folder: Path, runs: int, seed: int) -> tuple[int, list[str]]:
-    """Compare disturbed runs with an undisturbed one; print a row for each.
+    """Compare disturbed runs with an undisturbed one; print a row for each run.
 
     Args:
         folder: folder for everything that is written.
         runs: number of disturbed runs.
-        seed: seed of the moments of the kills.
+        seed: seed for the moments of the kills.
 
     Returns:
         The number of kills, and what differs.
@@ -188,10 +188,10 @@ def campaign(folder: Path, runs: int, seed: int) -> tuple[int, list[str]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, disturb, and return 1 if anything differs."""
+    """Run the campaign; return 1 if anything differs, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.kills", description=__doc__)
-    parser.add_argument("--runs", type=int, default=50, help="that are disturbed (50)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    parser.add_argument("--runs", type=int, default=50, help="number of disturbed runs (50)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the moments of the kills (0)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         kills, wrong = campaign(Path(folder), args.runs, args.seed)

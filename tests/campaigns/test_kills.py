@@ -1,4 +1,4 @@
-"""Killed and resumed runs end like one that nobody has disturbed."""
+"""Killed and resumed runs end like an undisturbed one."""
 
 import re
 import subprocess

@@ -83,7 +83,7 @@ def test_own_configs_and_their_variants_pass(cfg):
         {"train_dataloader.dataset.source.pipeline.2.type": "mmcv.transforms.Resize"},
     ],
 )
-def test_what_is_right_passes(cfg, options):
+def test_valid_options_pass(cfg, options):
     cfg.merge_from_dict(options)
     check_config(cfg)
 
@@ -145,7 +145,7 @@ def test_user_variables_pass():
         ({"log_processor.windowsize": 1}, "log_processor has no .* did you mean 'window_size'"),
     ],
 )
-def test_what_is_misspelt_is_named(cfg, options, message):
+def test_misspelt_settings_are_named(cfg, options, message):
     cfg.merge_from_dict(options)
     with pytest.raises(InputError, match=message):
         check_config(cfg)

@@ -1,4 +1,4 @@
-"""Wrong values of settings are one line that names setting, value and what it takes."""
+"""A wrong value gives one line that names the setting, the value and what the setting takes."""
 
 import copy
 import math
@@ -258,11 +258,11 @@ def test_unknown_paramwise_options_are_named(config):
         ("sync_bn", None),
     ],
 )
-def test_right_values_in_any_form_pass(config, path, value):
+def test_valid_values_in_any_form_pass(config, path, value):
     check_config(changed(config, path, value))
 
 
-def test_what_only_the_config_can_give_is_asked_for(config):
+def test_a_missing_required_setting_is_reported(config):
     cfg = copy.deepcopy(config)
     del cfg.model.contrast
     with pytest.raises(InputError, match="model: SePiCo needs 'contrast': set model.contrast"):

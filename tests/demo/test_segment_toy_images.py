@@ -12,7 +12,7 @@ from tests.apis.color_world import method_model, prefixed, weights, write_world
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    """A run of the demo on the colour world, and an older one."""
+    """Write two runs of the demo on the colour world; return the newer."""
     cfg = write_world(tmp_path, method_model(), scale=16)
     for age, name in enumerate(("a_sepico_DistCL_seed1", "b_sepico_DistCL_seed0")):
         folder = tmp_path / "runs" / name
@@ -30,7 +30,7 @@ def segment(folder: Path, *arguments: str | Path) -> None:
     script.main([*map(str, arguments), "--images", str(folder / "images")])
 
 
-def test_it_draws_what_the_newest_model_of_the_demo_sees(run, tmp_path, capsys):
+def test_it_draws_predictions_of_the_newest_model(run, tmp_path, capsys):
     out = tmp_path / "seen.png"
     segment(tmp_path, "--runs", tmp_path / "runs", "--out", out)
     assert capsys.readouterr().out.splitlines() == [
@@ -40,7 +40,7 @@ def test_it_draws_what_the_newest_model_of_the_demo_sees(run, tmp_path, capsys):
     assert read_image(str(out)).shape[1] == 4 * 320 + 5 * 8
 
 
-def test_a_model_may_be_named(run, tmp_path, capsys):
+def test_another_model_can_be_named(run, tmp_path, capsys):
     checkpoint = run / "iter_100.pth"
     segment(tmp_path, run / f"{run.name}.json", checkpoint, "--out", tmp_path / "seen.png")
     assert f"model: {checkpoint}" in capsys.readouterr().out

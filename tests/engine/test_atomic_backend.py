@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there."""
+"""Checkpoints are written whole or not at all."""
 
 import pytest
 from mmengine.fileio import get_file_backend
@@ -27,7 +27,7 @@ def test_a_failing_write_leaves_the_previous_version(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_old_file_goes_when_it_is_outdated_not_before(tmp_path):
+def test_an_old_file_is_removed_only_when_outdated(tmp_path):
     backend, path = AtomicBackend(), tmp_path / "iter_1.pth"
     backend.put(b"first", path)
     backend.remove(str(path))

@@ -19,7 +19,7 @@ BAD = pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 
 
 class Run:
-    """What the hook sees of a Runner that trains one weight and saves every 4 iterations."""
+    """A stand-in for a Runner that trains one weight and saves every 4 iterations."""
 
     def __init__(self, folder: Path, precision: str | None = None) -> None:
         self.work_dir = str(folder)
@@ -35,7 +35,7 @@ class Run:
         self.iter, self.max_iters = 0, 100
 
     def iterate(self, hook: DeferredRuntimeInfoHook, learned: torch.Tensor, **log: float) -> None:
-        """Learn from a loss, and log it with what else there is."""
+        """Train on a loss, and log it together with further values."""
         self.optim_wrapper.backward_of(self.model, lambda: {"loss": learned})
         outputs = self.optim_wrapper.finish_step()
         outputs |= {name: torch.tensor(value) for name, value in log.items()}
@@ -96,7 +96,7 @@ def test_an_option_lets_training_go_on(tmp_path):
     assert [math.isnan(value) for value in run.logged("gradient_norm")] == [True] * 4
 
 
-def test_float16_leaves_out_steps_but_not_for_ever(tmp_path):
+def test_float16_skips_steps_but_not_forever(tmp_path):
     hook, run = DeferredRuntimeInfoHook(interval=1), Run(tmp_path, "fp16")
     run.iterate(hook, run.model["w"].sum() * 1e36, loss=1.0)
     assert run.model["w"].tolist() == [1.0, 1.0]

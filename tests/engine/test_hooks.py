@@ -1,4 +1,4 @@
-"""Seeds, log values and the evaluation after resuming."""
+"""Check the hooks for seeds, log values and the evaluation after resuming."""
 
 import random
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ def test_random_numbers_are_those_of_seed_and_iteration():
 
 
 @pytest.mark.parametrize("seed", [0, 2**31 - 1])
-def test_every_seed_will_do(seed):
+def test_every_seed_works(seed):
     assert draws(seed, 40000) != draws(seed, 39999)
 
 
@@ -55,7 +55,7 @@ def logging_runner(name: str, max_iters: int = 8) -> SimpleNamespace:
 
 
 def log(hook: DeferredRuntimeInfoHook, runner: SimpleNamespace, iteration: int) -> None:
-    """One iteration; from the third on there is a second value."""
+    """Log one iteration; from the third one on, log a second value too."""
     outputs = {"loss": torch.tensor(float(iteration))}
     if iteration >= 2:
         outputs["late"] = torch.tensor(10 * iteration)
@@ -119,7 +119,7 @@ def test_the_memory_is_logged_without_a_gpu():
     ("iteration", "val_begin", "evaluations"),
     [(0, 1, 0), (10, 1, 1), (15, 1, 0), (10, 15, 0), (20, 1, 1), (30, 1, 1)],
 )
-def test_evaluation_due_where_a_run_resumes(iteration, val_begin, evaluations):
+def test_a_due_evaluation_runs_after_resuming(iteration, val_begin, evaluations):
     calls = []
     runner = SimpleNamespace(
         iter=iteration,

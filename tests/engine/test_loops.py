@@ -1,4 +1,4 @@
-"""Validation in training: student and teacher side by side."""
+"""Validation during training scores student and teacher side by side."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ LOADED: list[str] = []
 
 @TRANSFORMS.register_module()
 class NoteImage(BaseTransform):
-    """Notes which images are loaded."""
+    """Record which images are loaded."""
 
     def transform(self, results):
         LOADED.append(results["img_path"])
@@ -31,7 +31,7 @@ class NoteImage(BaseTransform):
 
 @pytest.fixture(scope="module")
 def config(toy_root, tmp_path_factory) -> Path:
-    """Two iterations with an evaluation of two images after the second."""
+    """Write a config of two iterations with two images evaluated after the second."""
     folder = tmp_path_factory.mktemp("validation")
     cfg = fastest_config(toy_root, folder)
     cfg.train_cfg.max_iters = 2
@@ -43,23 +43,23 @@ def config(toy_root, tmp_path_factory) -> Path:
 
 
 def trained(config: Path, name: str, *options: str) -> Path:
-    """The work dir of a run."""
+    """Train from the command line; return the work dir."""
     run = config.parent / name
-    name = f"experiment_name={config.parent.name}_{name}"  # visualizers are known by it
+    name = f"experiment_name={config.parent.name}_{name}"  # visualizers are global by it
     arguments = [str(config), "--device", "cpu", "--work-dir", str(run), *options]
     train_tool.main([*arguments, "--cfg-options", name])
     return run
 
 
 def scores_of(run: Path) -> dict[str, float]:
-    """The line of the log with the scores."""
+    """Return the scores, which are the last line of the log."""
     (log,) = run.glob("*/vis_data/scalars.json")
     return json.loads(log.read_text().splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def run(config) -> tuple[Path, list[str]]:
-    """A run, and the images that its validation loaded."""
+    """Return the work dir of a run, and the images that its validation loaded."""
     LOADED.clear()
     return trained(config, "both"), list(LOADED)
 
@@ -91,7 +91,7 @@ def test_each_image_is_loaded_once_for_both(run):
     assert len(loaded) == len(set(loaded)) == 2
 
 
-def test_the_best_checkpoint_goes_by_the_student(run):
+def test_the_best_checkpoint_follows_the_student(run):
     folder, _ = run
     assert [path.name for path in folder.glob("best_*")] == ["best_mIoU_iter_2.pth"]
     best = load_checkpoint(folder / "best_mIoU_iter_2.pth")["message_hub"]["runtime_info"]

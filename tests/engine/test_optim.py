@@ -1,4 +1,4 @@
-"""Parameter groups of the student, and one counted step for several backward passes."""
+"""Check the student's parameter groups, and that several backward passes count as one step."""
 
 import copy
 
@@ -37,7 +37,7 @@ def test_groups_by_learning_rate_and_decay():
     module = Student()
     groups = parameter_groups(module, 0.1, 0.01, KEYS)
     assert len(groups) == 3
-    # Of "head" and "norm", equally long, the first by alphabet counts for the head's norm.
+    # "head" and "norm" are equally long: the alphabetically first one applies to the head's norm.
     head = {
         f"decode_head.{part}.{name}" for part in ("conv", "norm") for name in ("weight", "bias")
     }
@@ -75,7 +75,7 @@ def test_the_teacher_is_not_optimized():
 
 
 def test_a_state_of_other_switches_is_fitted_to_the_run():
-    """Saved unfused and contiguous, resumed fused and channels-last: the step goes on alike."""
+    """A state saved unfused and contiguous gives the same step when fused and channels-last."""
     torch.manual_seed(0)
     keep, switch = sepico(), sepico()
     settings = {"type": "AdamW", "lr": 0.1}
@@ -109,7 +109,7 @@ def test_the_configs_are_left_as_they_are():
 
 
 def quadratic(weight: nn.Parameter) -> list[dict[str, torch.Tensor]]:
-    """Three losses, whose gradients at w are 2w, 3 and 6w, each with a number that is no loss."""
+    """Return three losses with gradients 2w, 3 and 6w, each with a value that is not a loss."""
     losses = [weight.square().sum(), 3 * weight.sum(), 3 * weight.square().sum()]
     return [{"loss_a": loss / 3, "loss_b": loss * 2 / 3, "acc": loss} for loss in losses]
 

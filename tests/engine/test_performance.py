@@ -1,4 +1,4 @@
-"""What the switches of speed and memory ask of the machine."""
+"""Check what the switches for speed and memory require of the machine."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ from mmseg.utils.options import add_performance_options, chosen_performance, cpu
 
 @pytest.fixture
 def on_a_gpu():
-    """A layer on a GPU that is not there."""
+    """Return a layer on a fake GPU."""
     with FakeTensorMode():
         return nn.Linear(1, 1, device="cuda")
 

@@ -1,4 +1,4 @@
-"""What the Runner of training checks by itself."""
+"""Check what the training runner refuses."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from mmseg.utils import InputError
 
 
 def counting(num_classes: int, **parts: nn.Module) -> nn.Module:
-    """A module that counts its classes, around others."""
+    """Return a module with a number of classes and these children."""
     module = nn.ModuleDict(parts)
     module.num_classes = num_classes
     return module
@@ -36,7 +36,7 @@ def test_classes_are_counted_but_not_those_of_pretraining():
         (None, "torch", "SyncBN needs GPUs: leave out sync_bn"),
     ],
 )
-def test_what_a_model_in_several_processes_cannot_have(wrapper, sync_bn, line):
+def test_what_several_processes_do_not_support(wrapper, sync_bn, line):
     runner = SimpleNamespace(distributed=True, cfg={"sync_bn": sync_bn, "device": "cpu"})
     with pytest.raises(InputError, match=line):
         TrainRunner.wrap_model(runner, wrapper, nn.BatchNorm2d(1))

@@ -1,4 +1,4 @@
-"""Our scores against the data set's own program."""
+"""Compare our scores with those of the official Cityscapes script."""
 
 import copy
 import math

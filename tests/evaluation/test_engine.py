@@ -16,16 +16,16 @@ def world(tmp_path):
     return cfg, init_model(cfg, tmp_path / "weights.pth", torch.device("cpu"))
 
 
-def test_one_sample_after_the_other(world, capsys):
+def test_samples_come_one_by_one(world, capsys):
     cfg, model = world
     shown = []
     for sample in predictions(model, make_loader(cfg, labelled=True)):
-        assert torch.is_grad_enabled()  # the caller's own business
+        assert torch.is_grad_enabled()  # the caller decides about gradients
         assert not sample.pred_sem_seg.data.requires_grad
         shown.append(sample)
     assert [sample.pred_sem_seg.data[0].tolist() for sample in shown] == PAINTED
     assert [sample.gt_sem_seg.data[0].tolist() for sample in shown] == LABELS
-    assert capsys.readouterr().err == ""  # no bar where nobody watches
+    assert capsys.readouterr().err == ""  # no progress bar without a terminal
 
 
 def test_a_bar_on_a_terminal(world, capsys, monkeypatch):

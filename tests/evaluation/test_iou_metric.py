@@ -44,7 +44,7 @@ def test_two_images_by_hand():
     assert "per_condition" not in metric.result
 
 
-def test_a_second_evaluation_starts_afresh():
+def test_a_second_evaluation_starts_from_zero():
     run = evaluator(IoUMetric())
     run.process([sample([[0]], [[1]])])
     assert run.evaluate(1)["mIoU"] == 0
@@ -117,7 +117,7 @@ def test_means_over_absent_classes_are_refused_at_once():
 
 
 def test_dice_and_fscore_by_hand():
-    """Confusion: road 3 of 4 found, sky 1 of 2, car predicted once and never true."""
+    """Score 3 of 4 road pixels found, 1 of 2 sky pixels, and a car that is predicted but absent."""
     metric = IoUMetric(iou_metrics=["mIoU", "mDice", "mFscore"])
     run = evaluator(metric)
     run.process([sample([[0, 0, 0, 1, 1, 2]], [[0, 0, 0, 0, 1, 1]])])
@@ -127,7 +127,7 @@ def test_dice_and_fscore_by_hand():
     assert {name: [row[key] for key in names] for name, row in per_class.items()} == {
         "road": [85.7143, 85.7143, 100.0, 75.0],  # 6 / 7
         "sky": [50.0, 50.0, 50.0, 50.0],
-        "car": [0.0, None, 0.0, None],  # no F-score without a hit, and out of its mean
+        "car": [0.0, None, 0.0, None],  # no F-score without a hit, so the mean leaves it out
     }
     summary = metric.result["summary"]
     assert {key: summary[key] for key in summary if key not in ("aAcc", "mIoU", "mAcc")} == {
@@ -136,7 +136,7 @@ def test_dice_and_fscore_by_hand():
         "mPrecision": 50.0,
         "mRecall": 62.5,
     }
-    assert summary["mIoU"] == 36.1111  # 3/4, 1/3, 0: as without the others
+    assert summary["mIoU"] == 36.1111  # 3/4, 1/3, 0: the same as without the other metrics
 
 
 def test_padding_of_the_last_batch_is_not_counted():
@@ -171,7 +171,7 @@ def test_a_label_outside_the_classes_names_the_image():
 
 @pytest.fixture
 def slow_device(monkeypatch):
-    """As if the predictions were on a GPU."""
+    """Treat predictions as if they were on a GPU."""
     monkeypatch.setattr(iou_metric, "_is_slow_to_fetch", lambda pred: True)
 
 
@@ -184,7 +184,7 @@ def test_matrices_are_fetched_late_from_a_slow_device(slow_device):
         assert run.evaluate(2)["mIoU"] == pytest.approx(100 / 3)
 
 
-def test_wrong_labels_on_a_slow_device_are_told_first_or_last(slow_device):
+def test_wrong_labels_on_a_slow_device_are_reported(slow_device):
     run = evaluator(IoUMetric())
     with pytest.raises(InputError, match=r"a/one.jpg: label values run from 3 to 3"):
         run.process([sample([[0]], [[3]])])

@@ -26,7 +26,7 @@ LAST = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]])  # IoU 100, 50, predicted only
 
 
 def published_rows(data_set):
-    """What the authors' release reports: per class IoU and Acc in percent, and the means."""
+    """Return the IoU and Acc in percent that the authors' release reports, and their means."""
     published = load_golden("published_per_class.json")[data_set]
     assert tuple(published["per_class"]) == CITYSCAPES_CLASSES
     return published["per_class"], published["summary"]
@@ -98,7 +98,7 @@ def test_per_class_table():
     ]
 
 
-def test_means_over_some_classes():
+def test_means_over_class_subsets():
     confusion = [[3, 0, 0], [0, 2, 2], [0, 0, 0]]
     some = result(confusion, {"mIoU2": ("sky", "traffic light"), "mIoU1": ("road",)})
     assert some["summary"] == LAST["summary"] | {"mIoU2": 25.0, "mIoU1": 100.0}
@@ -112,14 +112,14 @@ def test_means_over_some_classes():
     ]
 
 
-def test_a_class_that_is_nowhere_is_not_in_the_mean_over_some():
+def test_absent_classes_are_left_out_of_subset_means():
     some = result([[1, 1, 0], [0, 0, 0], [0, 0, 0]], {"mIoU2": ("road", "traffic light")})
     assert some["summary"]["mIoU2"] == 50.0  # sky is predicted only, traffic light nowhere
     assert some["summary"]["mIoU"] == 25.0
 
 
 def test_synthia_means_of_published_rows():
-    """Means over 16 and 13 of the 19 rows, worked out apart."""
+    """The means over 16 and 13 classes are those of the published rows without the others."""
     rows, _ = published_rows("dark_zurich_test")
     summary = result_dict(scores_of(rows, 0.5), CITYSCAPES_CLASSES, CLASS_SUBSETS)["summary"]
     total = sum(row["IoU"] for row in rows.values())
@@ -129,7 +129,7 @@ def test_synthia_means_of_published_rows():
     assert summary["mIoU13"] == pytest.approx(total / 13, abs=1e-4)
 
 
-def test_conditions_are_a_table_of_their_own():
+def test_conditions_have_a_separate_table():
     both = LAST | {"per_condition": {"fog": FIRST, "night": LAST}}
     lines = per_class_table(both).splitlines()
     assert lines[lines.index("IoU per condition") :] == [
@@ -175,7 +175,7 @@ def test_comparison_table():
     ]
 
 
-def test_comparison_has_the_means_over_some_classes():
+def test_comparison_has_the_means_over_class_subsets():
     subsets = {"mIoU2": ("road", "sky")}
     first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)
     last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)

@@ -23,12 +23,12 @@ def test_fields_hold_pixel_data_only():
     assert "gt_sem_seg" not in sample
 
 
-def test_moves_as_one():
+def test_sample_moves_with_its_labels():
     moved = labelled(4).to("meta")
     assert moved.gt_sem_seg.data.device.type == "meta"
 
 
-def test_stack_labels():
+def test_stack_labels_adds_a_batch_dimension():
     labels = stack_labels([labelled(1), labelled(2)])
     assert labels.shape == (2, 1, 2, 3) and labels.dtype == torch.uint8
     assert labels[:, 0, 0, 0].tolist() == [1, 2]

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def config(toy_config, tmp_path) -> Path:
-    """A config file of a run that would work."""
+    """Write a valid training config; return its path."""
     toy_config.pop("work_dir")
     toy_config.dump(tmp_path / "c.json")
     return tmp_path / "c.json"

@@ -11,8 +11,8 @@ from tools import train as train_tool
 
 
 def error_of(main, *arguments: str | Path) -> str:
-    """What follows ``error:``, the one thing on stderr, when ``main`` fails with status 1."""
-    # Only stderr: loggers keep the stdout that they find, so it must outlive the test.
+    """Check that ``main`` fails with status 1 and one line on stderr; return its message."""
+    # Redirect stderr alone: loggers keep a reference to stdout, which must outlive the test.
     with contextlib.redirect_stderr(io.StringIO()) as stderr, pytest.raises(SystemExit) as stop:
         run_main(lambda: main([str(argument) for argument in arguments]))
     assert stop.value.code == 1
@@ -22,7 +22,7 @@ def error_of(main, *arguments: str | Path) -> str:
 
 
 def train_error(config: Path, *arguments: str | Path, new: tuple[str, ...] = ()) -> str:
-    """The error of ``tools.train``; nothing but ``new`` appears beside the config."""
+    """Return the error of ``tools.train``; check that it adds only ``new`` next to the config."""
     before = {path.name for path in config.parent.iterdir()}
     work_dir = config.parent / "deep" / "run"
     options = ["--work-dir", work_dir, "--device", "cpu", *arguments]

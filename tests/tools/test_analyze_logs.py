@@ -3,7 +3,7 @@ from tests.tools.failing import error_of
 from tools.analyze_logs import main
 
 
-def test_it_says_what_is_drawn_and_where(tmp_path, capsys):
+def test_it_prints_what_is_drawn_and_where(tmp_path, capsys):
     for seed in (0, 1):
         write_log(tmp_path / f"a_seed{seed}", "t", training(10, loss_seg=1.0 + seed))
     out = tmp_path / "c.png"

@@ -1,4 +1,4 @@
-"""Damaged data and checkpoints: one line on stderr, status 1, and nothing left behind."""
+"""Damaged data and checkpoints give one line on stderr and status 1, and leave nothing behind."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_data(toy_root, tmp_path, case):
 
 @pytest.fixture(scope="module")
 def checkpoint(toy_root, tmp_path_factory) -> Path:
-    """Of a run of one iteration."""
+    """Return the checkpoint of a run of one iteration."""
     folder = tmp_path_factory.mktemp("one")
     cfg = small_config(toy_root, folder)
     cfg.train_cfg.update(max_iters=1, val_interval=1)
@@ -111,7 +111,7 @@ def test_checkpoints_to_resume_from(config, checkpoint, tmp_path):
 
 
 def program(*arguments: str | Path) -> list[str]:
-    """Lines on stderr of a program that fails with status 1."""
+    """Run a Python program that must fail with status 1; return its lines on stderr."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,

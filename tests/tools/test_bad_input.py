@@ -1,4 +1,4 @@
-"""Every mistake of a user is one line on stderr and status 1, and leaves nothing behind."""
+"""Every mistake of a user gives one line on stderr and status 1, and leaves nothing behind."""
 
 import re
 import sys
@@ -119,7 +119,7 @@ def test_device_work_dir_and_nothing_to_resume(config, tmp_path, monkeypatch):
 
 @pytest.fixture
 def experiment_error(tmp_path, monkeypatch):
-    """The error of ``run_experiments.py`` in an empty folder, which stays so."""
+    """Return a function for errors of ``run_experiments.py``, run in a folder that stays empty."""
     monkeypatch.chdir(tmp_path)
 
     def error(*arguments: str | Path) -> str:
@@ -150,7 +150,7 @@ def test_experiments(experiment_error):
 
 
 def test_from_scratch_needs_no_weights(experiment_error):
-    # A smaller network is built faster; what comes next fails too.
+    # A smaller network is built faster; the missing data stop the run afterwards.
     channels = "in_channels=(32,64,160,256)"
     small = ["model.segmentor.backbone.type=mit_b0"]
     small += [f"model.segmentor.{head}_head.{channels}" for head in ("decode", "auxiliary")]
@@ -186,7 +186,7 @@ def test_settings_of_testing(tmp_path, option, message):
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_visualizer_whose_package_is_missing(config, monkeypatch, name):
-    monkeypatch.setitem(sys.modules, name, None)  # as if it were not there
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     backend = {"wandb": "WandbVisBackend", "mlflow": "MLflowVisBackend"}[name]
     cfg = load_config(config)
     cfg.visualizer.vis_backends = [{"type": "LocalVisBackend"}, {"type": backend}]

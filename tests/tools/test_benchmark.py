@@ -57,7 +57,7 @@ def test_mistakes(config, tmp_path):
     assert message.startswith("performance knows precision, compile, ")
 
 
-def test_the_rows_of_a_gpu_need_one(tmp_path):
+def test_gpu_rows_need_a_gpu(tmp_path):
     script = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.sh"
     environment = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
     command = ["bash", str(script), str(tmp_path / "rows")]

@@ -1,4 +1,4 @@
-"""Statistics of any labelled data set."""
+"""Count the classes of any labelled data set."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def statistics(root) -> list:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two label maps of 8 pixels, greyscale and palette, and one that is not counted."""
+    """Write two label maps of 8 pixels, greyscale and palette, and one that is not counted."""
     write_label(tmp_path / "labels/a/1_ids.png", np.array([[0, 0, 0, 0], [1, 1, 2, 255]]))
     write_palette_label(tmp_path / "labels/b/2_ids.png", np.full((2, 4), 1))
     write_label(tmp_path / "labels/b/2_other.png", np.full((2, 4), 77))
@@ -144,7 +144,7 @@ def test_errors(folder, tmp_path, monkeypatch):
         ["--config", "c.py", "--class-weights", "0"],
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(arguments, capsys):
+def test_missing_or_extra_options_are_usage_errors(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
@@ -158,7 +158,7 @@ def test_as_a_program_an_error_is_one_line(tmp_path):
     assert done.stderr == f"error: no config at {tmp_path}/none.py\n"
 
 
-def test_values_without_class_are_told_once(folder, capsys):
+def test_values_without_class_are_reported_once(folder, capsys):
     for i in range(5):
         write_label(folder / f"labels/c/{i}_ids.png", np.full((2, 4), 7 + i % 2))
     with pytest.raises(InputError, match="5 of 7 label files are unfit .* no statistics were writ"):
@@ -171,7 +171,7 @@ def test_values_without_class_are_told_once(folder, capsys):
     )
 
 
-def test_a_class_drawn_as_255_is_told(tmp_path, capsys):
+def test_a_class_drawn_as_255_is_reported(tmp_path, capsys):
     write_label(tmp_path / "labels/1.png", np.array([[0, 255, 255, 0]]))
     with pytest.raises(
         InputError, match=r"shows class 1; the values found are 0, 255: 255 means no c"

@@ -10,14 +10,14 @@ from tools.convert_checkpoint import main
 
 @pytest.fixture
 def path(tmp_path):
-    """A checkpoint that needs trust."""
+    """Save a checkpoint that is read with ``--trust`` only."""
     weights = {f"{role}.a": torch.zeros(250000) for role in ("model", "ema_model")}
     content = {"state_dict": weights, "meta": {"CLASSES": ("road",)}, "args": pathlib.PurePath("x")}
     torch.save(content, tmp_path / "in.pth")
     return tmp_path / "in.pth"
 
 
-def test_the_way_out_of_the_error_works(path, tmp_path, capsys):
+def test_the_command_named_by_the_error_works(path, tmp_path, capsys):
     out = tmp_path / "deep" / "out.pth"
     message = error_of(main, path, out)
     assert f"`python -m tools.convert_checkpoint --trust {path} OUT` and use OUT" in message

@@ -1,4 +1,4 @@
-"""The converters, from files to files."""
+"""Convert the label files of each data set."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_gta_statistics(tmp_path):
     ]
 
 
-def test_second_run_skips_but_counts_and_mends(tmp_path):
+def test_second_run_skips_but_counts_and_repairs(tmp_path):
     make_gta(tmp_path)
     before = _statistics(tmp_path)
     kept, broken = (tmp_path / f"labels/0000{i}_labelTrainIds.png" for i in (0, 1))
@@ -92,7 +92,7 @@ def test_gta_damaged_files_are_listed_and_the_rest_done(tmp_path, capsys, keep):
     assert not any((tmp_path / name).exists() for name in STATISTICS)
 
 
-def test_gta_colour_image_is_no_label_map(tmp_path):
+def test_gta_colour_image_is_not_a_label_map(tmp_path):
     write_image(tmp_path / "labels/00000.png", (4, 6), np.random.default_rng(0))
     (problem,) = convert_gta(tmp_path).problems
     assert "00000.png is not a label map" in problem
@@ -113,7 +113,7 @@ def test_gta_label_of_another_size_than_its_image_is_not_drawn(tmp_path):
     assert all(name != stats[1]["file"] for files in samples.values() for name, _ in files)
 
 
-# The ids of SYNTHIA and the classes of Cityscapes that they are, as the two name them.
+# SYNTHIA's label ids and the Cityscapes classes that they correspond to.
 SYNTHIA = """
 3 road, 4 sidewalk, 2 building, 21 wall, 5 fence, 7 pole, 15 traffic light, 9 traffic sign,
 6 vegetation, 16 terrain, 1 sky, 10 person, 17 rider, 8 car, 18 truck, 19 bus, 20 train,

@@ -11,7 +11,7 @@ from tools import convert_pretrained
 
 @pytest.fixture
 def source(tmp_path):
-    """A file of NVlabs' kind."""
+    """Save weights in NVlabs' layout."""
     path = tmp_path / "nvlabs.pth"
     head = {"head.weight": torch.zeros(5, 256), "head.bias": torch.zeros(5)}
     torch.save({"state_dict": mit_b0().state_dict() | head}, path)
@@ -45,5 +45,5 @@ def test_one_source(arguments):
 def test_error_is_one_line(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     message = error_of(convert_pretrained.main, tmp_path / "a.pth", tmp_path / "b.pth")
-    assert "no pretrained backbone that is known" in message
+    assert "match no known pretrained backbone" in message
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]

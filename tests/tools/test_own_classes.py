@@ -1,4 +1,4 @@
-"""A user's own data with four classes, from images in a folder to scores."""
+"""Train and evaluate on a user's own data with four classes, from image folders to scores."""
 
 import json
 import re
@@ -33,9 +33,10 @@ DATASETS = {
 
 
 def write_fields(root) -> None:
-    """Blocks of soil and crop below a sky, with few weeds; six drawn, four to learn, two to check.
+    """Write six source, four target and two validation images; the target has no labels.
 
-    The label maps of 64 x 128 pixels hold 0-3, and 255 in the first column.
+    Blocks of soil and crop lie below a sky, with few weeds. The label maps of 64 x 128 pixels hold
+    0-3, and 255 in the first column.
     """
     rng = np.random.default_rng(0)
     colours = np.array([*COLOURS.values()], np.uint8)
@@ -57,7 +58,7 @@ def write_fields(root) -> None:
 
 @pytest.fixture
 def config(tmp_path) -> Config:
-    """Two iterations of a small SePiCo on these fields, the second one with contrast."""
+    """Return a small SePiCo config: two iterations on the fields, the second with contrast."""
     root = tmp_path / "fields"
     write_fields(root)
     cfg = small_config(tmp_path / "no toy data", tmp_path)

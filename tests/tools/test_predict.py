@@ -28,7 +28,7 @@ def test_predictions_are_written_and_counted(paths, tmp_path, capsys):
 
 
 def test_windows_and_overrides(paths, tmp_path):
-    """The bottom right pixel of image 1 is blue; a window of one pixel sees it too."""
+    """Windows of one pixel find the single blue pixel at the bottom right of image 1."""
     options = ["--mode", "slide", "--crop-size", "1", "1", "--stride", "1", "1", "--what", "ids"]
     overrides = ["--cfg-options", "model.segmentor.decode_head.init_cfg=None"]
     assert main([*paths, "--out-dir", str(tmp_path / "out"), *options, *overrides]) == 0
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_listed_and_fails_the_command(paths, tmp_path, ca
         (["--batch-size", "0"], "--batch-size must be at least 1"),
     ],
 )
-def test_options_that_make_no_sense(paths, tmp_path, options, message):
+def test_invalid_options_are_refused(paths, tmp_path, options, message):
     assert message in error_of(main, *paths, "--out-dir", tmp_path / "out", *options)
 
 

@@ -4,7 +4,7 @@ from tests.tools.failing import error_of
 from tools.publish_model import main
 
 
-def test_it_says_where_the_model_is_and_how_large(tmp_path, capsys):
+def test_it_prints_the_path_and_size_of_the_model(tmp_path, capsys):
     weights = {
         f"{role}.a": torch.full((250000,), i) for i, role in enumerate(("model", "ema_model"))
     }

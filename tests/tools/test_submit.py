@@ -27,7 +27,7 @@ def test_submit_and_check(paths, tmp_path, capsys):
     note = "note: Dark Zurich test has 151 images, not 2"
     verdict = (
         "Dark Zurich test, 2 images: labelTrainIds/, labelTrainIds_invalid/, confidence/: "
-        "names, sizes, mode and values are as its server wants them"
+        "names, sizes, mode and values are as its server expects them"
     )
     assert capsys.readouterr().out.splitlines() == [f"wrote {out}", note, verdict]
     assert main(["check", out, "--images", str(tmp_path / "night")]) == 0

@@ -116,7 +116,7 @@ def test_overrides(paths, flag, capsys):
 @pytest.mark.parametrize(
     ("arguments", "dtype"),
     [
-        ([], None),  # though the model was trained with bf16
+        ([], None),  # although training uses bf16
         (["--amp"], torch.bfloat16),
         (["--amp", "fp16", "--channels-last", "--batch-size", "1"], torch.float16),
     ],
@@ -142,11 +142,11 @@ def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtyp
         ([], "choose at least one of --eval, --out, --show-dir, --format-only"),
         (
             ["--eval", "mAP"],
-            "--eval mAP: unknown metric; there are mIoU, mDice, mFscore, cityscapes",
+            "--eval mAP: unknown metric; choose from mIoU, mDice, mFscore, cityscapes",
         ),
         (["--format-only"], "imgfile_prefix=DIR belong together"),
         (["--eval", "mIoU", "--eval-options", "imgfile_prefix=x"], "belong together"),
-        (["--eval-options", "efficient_test=True"], "there are imgfile_prefix=DIR and to_"),
+        (["--eval-options", "efficient_test=True"], "choose from imgfile_prefix=DIR and to_"),
         (["--eval-options", "to_label_id=True"], "to_label_id is for --format-only"),
         (["--eval-options", "to_label_id=3"], "to_label_id must be True or False, not 3"),
         (["--format-only", "--eval-options", "imgfile_prefix=2024"], "write ./ before it"),
@@ -162,7 +162,7 @@ def test_precision_is_chosen_by_an_option_and_scores_stay(paths, arguments, dtyp
         (["--eval", "mIoU", "--dataset", "acdc", "--data-root", "acdc=gone"], r"acdc \(gone\)"),
     ],
 )
-def test_what_makes_no_sense_is_said(paths, arguments, message):
+def test_options_that_make_no_sense_are_refused(paths, arguments, message):
     with pytest.raises(InputError, match=message):
         main([*paths, *arguments])
 

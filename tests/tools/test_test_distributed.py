@@ -1,4 +1,4 @@
-"""``tools.test`` by several processes: each image once, one file of scores."""
+"""``tools.test`` with several processes counts each image once and writes one file of scores."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from tests.apis.color_world import method_model, prefixed, weights, write_world
 from tests.training import ROOT
 from tools.test import main
 
-IMAGES = 5  # which two processes cannot share evenly
+IMAGES = 5  # two processes cannot share them evenly
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """Five images with ``config.py`` and ``best.pth``; in ``out`` what two processes predicted."""
+    """Write five images, ``config.py`` and ``best.pth``; return their folder."""
     folder = tmp_path_factory.mktemp("two")
     cfg = write_world(folder, method_model())
     for index in range(2, IMAGES):

@@ -26,7 +26,7 @@ ROAD_ID, CAR_ID = 7, 26
 
 @pytest.fixture
 def colours(tmp_path):
-    """The arguments of the colour world, whose images lie in two folders under one name."""
+    """Return arguments for the colour world, with images of one name in two folders."""
     cfg = write_world(tmp_path, method_model())
     cfg.custom_imports = {"imports": ["tests.apis.color_world"]}
     write_config(cfg, tmp_path / "config.py")
@@ -40,7 +40,7 @@ def colours(tmp_path):
 
 @pytest.fixture
 def cities(tmp_path):
-    """The arguments of the street world's model on its two images of Cityscapes: road, car."""
+    """Return arguments for the street world's two Cityscapes images: a road and a car."""
     root = write_streets(tmp_path / "data")
     cfg = night_config(root)
     cfg.test_dataloader = cfg.val_dataloader
@@ -58,7 +58,7 @@ def test_pictures_keep_the_subfolders_of_the_images(colours, tmp_path):
         str(p.relative_to(tmp_path / "shown")) for p in (tmp_path / "shown").rglob("*.png")
     )
     assert found == ["A/x.png", "B/x.png"]
-    for name in found:  # the palette is the colours of the images: nothing changes
+    for name in found:  # the palette is the image's colours: nothing changes
         picture = np.asarray(Image.open(tmp_path / "shown" / name))
         np.testing.assert_array_equal(picture, np.asarray(Image.open(tmp_path / "images" / name)))
 
@@ -71,7 +71,7 @@ def test_pictures_keep_the_subfolders_of_the_images(colours, tmp_path):
         (["--show-dir", "labels"], "labels/A/x.png is an image or a label map .* overwritten"),
     ],
 )
-def test_nothing_is_written_over_anything(colours, tmp_path, monkeypatch, options, message):
+def test_no_existing_file_is_overwritten(colours, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     with pytest.raises(InputError, match=message):
@@ -79,7 +79,7 @@ def test_nothing_is_written_over_anything(colours, tmp_path, monkeypatch, option
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-def test_two_outputs_of_one_folder_are_refused(cities, tmp_path):
+def test_two_outputs_in_one_folder_are_refused(cities, tmp_path):
     folder = str(tmp_path / "o")
     options = ["--out", folder, "--format-only", "--eval-options", f"imgfile_prefix={folder}"]
     with pytest.raises(InputError, match="would be written twice: give --out, imgfile_prefix and"):
@@ -99,7 +99,7 @@ def test_format_only_writes_palette_pngs(cities, tmp_path, label_ids):
             assert set(image.convert("RGB").getdata()) == {tuple(CITYSCAPES_PALETTE[index])}
 
 
-def test_out_is_grey_unless_a_palette_is_asked_for(cities, tmp_path):
+def test_out_is_grey_unless_a_palette_is_requested(cities, tmp_path):
     for option in ([], ["--palette"], ["--palette", "cityscapes"]):
         main([*cities, "--out", str(tmp_path / "o"), *option])
         with Image.open(tmp_path / "o" / "2_leftImg8bit.png") as image:

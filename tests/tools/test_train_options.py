@@ -1,4 +1,4 @@
-"""Options and configs of the authors' release in training."""
+"""Train with options and configs of the authors' release."""
 
 import json
 from pathlib import Path
@@ -50,14 +50,14 @@ def test_a_run_starts_from_another_and_never_validates(config, tmp_path, quick_s
 
 
 @pytest.mark.parametrize("main", [train_tool.main, run_experiments.main])
-def test_what_a_run_cannot_start_from_is_said(main, config, tmp_path):
+def test_what_a_run_cannot_start_from_is_refused(main, config, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     chosen = [config] if main is train_tool.main else ["--config", config]
     for missing in (tmp_path / "no.pth", tmp_path):
         message = error_of(main, *chosen, "--load-from", missing, "--work-dir", tmp_path / "run")
         assert message == f"--load-from {missing}: no such file"
     assert error_of(main, *chosen, "--load-from", config, "--resume") == (
-        "--resume goes on with a run, --load-from starts one with other weights: leave out one"
+        "--resume continues a run, --load-from starts one with other weights: leave out one"
     )
     assert sorted(tmp_path.rglob("*")) == before
 

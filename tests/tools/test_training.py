@@ -1,4 +1,4 @@
-"""Training from the command line: what it leaves behind, resuming, reproducibility."""
+"""Train from the command line: check the files of a run, resuming and reproducibility."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def assert_equal(found, expected, path=""):
-    """Bit-equality of everything in two checkpoints."""
+    """Check that everything in two checkpoints is equal bit by bit."""
     assert type(found) is type(expected), path
     if isinstance(found, torch.Tensor):
         assert torch.equal(found, expected), path
@@ -46,7 +46,7 @@ def assert_equal(found, expected, path=""):
 
 
 def logged_values(checkpoint: dict) -> dict[str, list[float]]:
-    """All values logged since the start, without what depends on the clock."""
+    """Return all values logged since the start, except those that depend on the clock."""
     histories = checkpoint["message_hub"]["log_scalars"]
     return {
         name: history.data[0].tolist()
@@ -106,7 +106,7 @@ def test_killed_and_resumed_equals_uninterrupted_twice(toy_root, tmp_path, quick
 
 @pytest.fixture(scope="module")
 def trained(toy_root, tmp_path_factory) -> Path:
-    """The work dir of one short run."""
+    """Return the work dir of one short run."""
     folder = tmp_path_factory.mktemp("trained")
     cfg = small_config(toy_root, folder)
     train(cfg, device="cpu")
@@ -193,7 +193,7 @@ def test_source_only_starts_sepico(toy_root, tmp_path):
 
 @pytest.mark.slow
 def test_debug_copy_of_an_experiment_then_evaluation(toy_root, tmp_path):
-    """``run_experiments.py --exp 4 --debug`` and ``tools.test`` as a user types them."""
+    """``run_experiments.py --exp 4 --debug`` and then ``tools.test`` work as a user types them."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     for name in ("gta", "cityscapes"):
         (tmp_path / "data").mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from tools import visualize_features as tool
 
 @pytest.fixture
 def arguments(tmp_path) -> list[str]:
-    """Config, checkpoint and ``--out``; the data set that the config names is not there."""
+    """Return config, checkpoint and ``--out``; the target data of the config do not exist."""
     cfg = features_world(tmp_path)
     cfg.val_dataloader.dataset.data_root = "/nowhere"
     cfg.dump(tmp_path / "config.py")

@@ -1,4 +1,4 @@
-"""What training leaves of a work dir when it fails, and who may work in one."""
+"""Check a work dir after training fails, and while another run uses it."""
 
 import builtins
 import hashlib
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quick_start")
 
 @pytest.fixture(scope="module")
 def trained(toy_root, tmp_path_factory) -> Path:
-    """A folder with ``c.json`` and ``run`` of 4 iterations, with evaluations at 2 and 4."""
+    """Return a folder with ``c.json`` and a ``run`` of 4 iterations, evaluated at 2 and 4."""
     folder = tmp_path_factory.mktemp("trained")
     cfg = fastest_config(toy_root, folder)
     cfg.train_cfg.max_iters = 4
@@ -48,13 +48,13 @@ def trained(toy_root, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(trained, tmp_path) -> Path:
-    """A copy of the run that a test may change."""
+    """Return a copy of the run that a test may change."""
     shutil.copy(trained / "c.json", tmp_path)
     return Path(shutil.copytree(trained / "run", tmp_path / "run"))
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Path -> SHA-256 of every file, "folder" for folders."""
+    """Map each path to the SHA-256 of the file, or to "folder"."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         if path.is_file()
@@ -64,14 +64,14 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def arguments(run: Path, *options: str) -> list[str]:
-    """Of ``tools.train``; visualizers are known by the name of the experiment and the second."""
+    """Return arguments of ``tools.train``, with a new name, as visualizers are global by name."""
     config, name = run.parent / "c.json", f"experiment_name=start_{next(STARTS)}"
     shared = ["--work-dir", str(run), "--device", "cpu", "--cfg-options", name]
     return [str(config), *shared, *options]
 
 
 def resume(run: Path, *options: str) -> str:
-    """The error of ``tools.train --resume --cfg-options ...``."""
+    """Return the error of ``tools.train --resume --cfg-options ...``."""
     return error_of(train_tool.main, *arguments(run, *options), "--resume")
 
 
@@ -101,7 +101,7 @@ def test_a_refused_option_changes_no_file(run, option, message):
 
 @HOOKS.register_module()
 class Ending(Hook):
-    """Ends a run at a place, by an error of this name."""
+    """Raise the built-in error of this name at a place of the run."""
 
     def __init__(self, place: str, error: str) -> None:
         self.place, self.error = place, getattr(builtins, error)
@@ -116,11 +116,11 @@ class Ending(Hook):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 @pytest.mark.parametrize("place", ["before_run", "before_train"])
-def test_neither_does_another_end_before_the_first_iteration(run, error, place):
+def test_an_end_before_the_first_iteration_changes_no_file(run, error, place):
     cfg = load_config(run / "c.json")
     ending = {"type": "Ending", "place": place, "error": error.__name__, "priority": "HIGHEST"}
     cfg.custom_hooks = [*cfg.get("custom_hooks", ()), ending]
-    for config in (run / "c.json", run.parent / "c.json"):  # of the run to resume, of a new one
+    for config in (run / "c.json", run.parent / "c.json"):  # to resume, and to start a new run
         cfg.dump(config)
     before = hashes(run.parent)
     new = arguments(run)
@@ -141,7 +141,7 @@ def test_an_option_that_fits_is_stored_with_the_first_iteration(run):
 
 
 def test_scores_of_a_run_killed_in_evaluation_are_logged_once(run):
-    """They were logged, but no checkpoint knows of them; the second time is no better."""
+    """Scores that were logged, but are in no checkpoint, are computed again and logged once."""
     checkpoint = load_checkpoint(run / "iter_4.pth")
     checkpoint["message_hub"]["runtime_info"]["evaluated_iter"] = 2
     save_checkpoint(checkpoint, run / "iter_4.pth")
@@ -152,8 +152,8 @@ def test_scores_of_a_run_killed_in_evaluation_are_logged_once(run):
     assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
 
 
-def test_a_run_that_begins_again_leaves_the_log_of_its_first(run):
-    """A try that has no checkpoint, as one that has diverged: its curves are not lost."""
+def test_a_run_that_starts_again_keeps_its_first_log(run):
+    """A run without a checkpoint, such as a diverged one, keeps its log when it starts again."""
     for path in run.glob("*.pth"):
         path.unlink()
     (log,) = run.glob("*/vis_data/scalars.json")
@@ -189,12 +189,12 @@ def flip(path: Path) -> None:
     """Change 64 bytes of the largest tensor in a checkpoint."""
     content = bytearray(path.read_bytes())
     largest = max(zipfile.ZipFile(path).infolist(), key=lambda record: record.file_size)
-    start = largest.header_offset + 200  # of names and padding there are fewer bytes
+    start = largest.header_offset + 200  # names and padding take fewer bytes
     content[start : start + 64] = (byte ^ 255 for byte in content[start : start + 64])
     path.write_bytes(content)
 
 
-def test_a_damaged_last_checkpoint_names_the_one_to_go_on_from(run):
+def test_a_damaged_last_checkpoint_names_the_one_to_resume_from(run):
     flip(run / "iter_4.pth")
     before = hashes(run)
     message = resume(run, "train_cfg.max_iters=5")

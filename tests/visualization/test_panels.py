@@ -63,7 +63,7 @@ def test_legend_shows_every_colour_once():
         assert (picture == color).all(2).sum() == swatch
 
 
-def test_comparison_has_a_row_an_image_and_a_column_a_method():
+def test_comparison_has_a_row_per_image_a_column_per_method():
     label = np.array([[0, 1], [255, 1]])
     images = [plain((9, 9, 9), 50, 100)] * 3
     picture = comparison_picture(
@@ -76,7 +76,7 @@ def test_comparison_has_a_row_an_image_and_a_column_a_method():
         cell_width=100,
     )
     assert picture.shape[1] == 4 * 100 + 5 * GAP
-    # the third column is all of class 0, the fourth all of class 1, in three rows of one height
+    # the third column shows only class 0, the fourth only class 1, in three rows of one height
     third = (picture[:, 2 * 100 + 3 * GAP + 50] == RED).all(1).sum()
     fourth = (picture[:, 3 * 100 + 4 * GAP + 50] == BLUE).all(1).sum()
     assert third == fourth == 3 * 100

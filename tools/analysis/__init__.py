@@ -1,1 +1,1 @@
-"""Analysis of runs and models: curves of logs, projection features."""
+"""Analyse runs and models: curves of logs, projection features, costs."""

@@ -1,4 +1,4 @@
-"""Charts by matplotlib, which is imported when one is drawn."""
+"""Draw charts by matplotlib, which is imported when one is drawn."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 PANEL_SIZE = (6.2, 3.7)  # inches
 DPI = 130
-# Curves of at most so many points have markers, so that a single point is visible.
+# Largest number of points of curves with markers, which make a single point visible.
 MARKED_POINTS = 25
 # Number of nearest points by which the density of a class is measured.
 NEIGHBOURS = 20
@@ -31,8 +31,8 @@ class Line:
 
     Attributes:
         label: label in the legend.
-        x: (N,).
-        y: (N,).
+        x: (N,) iterations.
+        y: (N,) values.
         faint: (N,) values of a pale curve behind it, for instance before smoothing.
         spread: (N,) half the height of a band around it.
         color: index of its colour.

@@ -118,8 +118,8 @@ def cost_comparison(named_costs: Mapping[str, Sequence[PartCost]], size: tuple[i
 def _legend(size: tuple[int, int]) -> str:
     return (
         f"GFLOPs: 10^9 operations of one forward pass of one image of {size[0]}x{size[1]} (height "
-        "x width).\nA multiply-add is two operations. Counted are convolutions, matrix products "
-        "and attention, of the\nstudent alone; predicting needs no projection head."
+        "x width).\nA multiply-add is two operations. Convolutions, matrix products and attention "
+        "of the student are\ncounted. Prediction does not need the projection head."
     )
 
 

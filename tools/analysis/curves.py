@@ -1,4 +1,4 @@
-"""Charts of the logs of runs."""
+"""Draw charts of the logs of runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,7 +62,7 @@ def plot_runs(
             for label in short_names(list(members) if group else names)
         ]
     if len(labels) != len(members) or len(set(labels)) < len(labels):
-        raise InputError(f"--labels: {len(members)} different ones are needed, got {labels}")
+        raise InputError(f"--labels: {len(members)} different labels are needed, got {labels}")
     indices = dict(zip(labels, members.values(), strict=True))
     curves = [read_run(run) for run in runs]
     panels = choose_keys(curves, keys)

@@ -112,7 +112,7 @@ def sample_features(
         num_images: number of images; all if there are fewer.
         generator: generator on the CPU.
         description: label of the progress bar.
-        most: number of pixels of a class in an image, at most.
+        most: largest number of pixels of a class in an image.
 
     Raises:
         InputError: if the model has no projection head, or no pixel has a class.

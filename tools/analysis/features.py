@@ -1,4 +1,4 @@
-"""Functions of projection features of pixels.
+"""Sample, measure and embed projection features of pixels.
 
 N: pixels, A: feature dimensions, C: classes.
 """

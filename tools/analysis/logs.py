@@ -171,7 +171,7 @@ def choose_keys(runs: Sequence[Curves], wanted: Sequence[str] = ()) -> dict[str,
     unknown = [name for name in wanted if name not in known]
     if unknown:
         there = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
-        raise InputError(f"--keys {unknown[0]}: not in the logs; there are {there}")
+        raise InputError(f"--keys {unknown[0]}: not in the logs; choose from {there}")
     shown = {title: default for title, _, default in PANELS}
     panels: dict[str, list[str]] = {}
     for name in wanted or known:

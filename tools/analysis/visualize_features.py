@@ -43,26 +43,27 @@ def visualize_features(
     """Show the projection features of labelled source and target images.
 
     Args:
-        cfg: of a run that adapts a labelled source to a target with labelled validation images.
-        checkpoint: of that run.
-        out_dir: gets ``tsne.png``, pixels in a plane, coloured by class and by domain, and
+        cfg: config of a run that adapts a labelled source to a target with labelled validation
+            images.
+        checkpoint: checkpoint of that run.
+        out_dir: folder for ``tsne.png``, pixels in a plane, coloured by class and by domain, and
             ``pdd.png`` and ``pdd.json``, the
             :func:`~tools.analysis.features.pixel_discrimination_distance` of each class in each
             domain.
         parts: which of the two.
         role: whether the student or the teacher projects.
-        num_images: of each domain.
-        pixels: of each class and domain in the plane; fewer of a class that one domain has fewer
-            of.
-        seed: of all draws.
+        num_images: number of images of each domain.
+        pixels: number of pixels of each class and domain in the plane; fewer if a domain has fewer
+            of the class.
+        seed: seed of all random draws.
         device: ``auto``, ``cpu`` or ``cuda``.
-        pixels_per_image: of each class in an image at most, before anything else is drawn.
+        pixels_per_image: largest number of pixels of each class in an image.
 
     Returns:
-        What is in ``pdd.json``, without "pdd" if that was not asked for.
+        The content of ``pdd.json``, without "pdd" if ``parts`` does not have it.
 
     Raises:
-        InputError: for mistakes in the input.
+        InputError: if there is a mistake in the input.
     """
     _check(parts, num_images, pixels)
     check_writable(out_dir, "--out")
@@ -129,7 +130,7 @@ def _draw_plane(
     parts = list(zip(domains.values(), chosen, strict=True))
     features = torch.cat([domain.features[index] for domain, index in parts])
     if len(features) < 4:
-        raise InputError("source and target share too few pixels of a class: more --images?")
+        raise InputError("source and target share too few pixels of a class: increase --images")
     draw_clouds(
         path,
         tsne(features, seed).numpy(),

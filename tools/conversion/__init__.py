@@ -1,1 +1,1 @@
-"""Checkpoints and pretrained weights in the layouts of other projects."""
+"""Convert checkpoints and pretrained weights from and to the layouts of other projects."""

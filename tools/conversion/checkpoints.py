@@ -47,7 +47,7 @@ def convert_checkpoint(
         trust: whether to run code from ``source``, see :func:`load_checkpoint`.
 
     Returns:
-        The left out entries of the checkpoint, and prefixes of left out weights.
+        Entries of the checkpoint that were left out, and prefixes of weights that were left out.
 
     Raises:
         InputError: if ``source`` cannot be read or has no weights, or ``target`` cannot be written.
@@ -89,7 +89,7 @@ def publish_model(
         The path of the file.
 
     Raises:
-        InputError: if as :func:`convert_checkpoint`, or ``source`` has no such segmentor.
+        InputError: as :func:`convert_checkpoint`, or if ``source`` has no such segmentor.
     """
     source, prefix = Path(source), Path(str(prefix).removesuffix(".pth"))
     checkpoint = load_checkpoint(source)

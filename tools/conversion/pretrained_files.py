@@ -37,7 +37,7 @@ class ConvertedFile:
 
 
 def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> ConvertedFile:
-    """Write the weights of a file under the names of the backbone of ours that they fit.
+    """Write the weights of a file under the names of our backbone that they fit.
 
     Args:
         source: a file, or a folder of Hugging Face's libraries; see
@@ -82,9 +82,7 @@ def _identify(conversion: Conversion, source: str | os.PathLike) -> tuple[str, n
                     return f"ResNetV1c, depth {depth}", ResNetV1c(depth)
         else:
             known = "; ".join(layout.title for layout in LAYOUTS)
-            raise InputError(
-                f"the keys of {source} match no pretrained backbone that is known here: {known}"
-            )
+            raise InputError(f"the keys of {source} match no known pretrained backbone: {known}")
     own = [size.__name__ for size in MIT_SIZES] + [f"ResNet-{d}-V1c" for d in ARCHITECTURES]
     raise InputError(
         f"{source} ({conversion.title}) has stages of {', '.join(map(str, depths))} blocks: no "

@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     """Parse the command line, run ``conversion.convert_<name>``, print its report.
 
-    Returns the exit status: 1 if some files were damaged or unfit.
+    Returns:
+        The exit status: 1 if some files are damaged or unfit.
     """
     parser = Parser(
         description=f"Write the train-id label maps of {data_set} and the statistics of its "
-        "classes. What is already there is kept."
+        "classes. Existing files are kept."
     )
     parser.add_argument("data_root", help=f"folder of the data set, for instance data/{name}")
-    parser.add_argument("--nproc", type=int, default=4, help="processes (default: %(default)s)")
+    parser.add_argument("--nproc", type=int, default=4, help="number of processes (%(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {arguments.nproc}")
 
-    # Imported late, so that --help is quick.
+    # Imported late to keep --help fast.
     from . import conversion
 
     report = getattr(conversion, f"convert_{name}")(arguments.data_root, arguments.nproc)
@@ -32,7 +33,7 @@ def convert(name: str, data_set: str, argv: list[str] | None = None) -> int:
     if report.num_failed:
         print(
             f"error: {failures(report)}; the others are converted, but no statistics were "
-            "written: correct what is listed and run this again",
+            "written: correct the listed files and run this again",
             file=sys.stderr,
         )
         return 1

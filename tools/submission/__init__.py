@@ -1,1 +1,1 @@
-"""Zips for test servers: how each wants its files, making them, checking them."""
+"""Write and check zips for test servers, each of which has a different format."""

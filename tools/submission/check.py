@@ -64,7 +64,7 @@ class SubmissionReport:
             folders = ", ".join(f"{name}/" for name in row.folders if name != ANYWHERE)
             count = "count, " if self.num_images == row.num_images else ""
             checked = f"{folders + ': ' if folders else ''}{count}names, sizes, mode and values"
-            verdict = f"{images}: {checked} are as its server wants them"
+            verdict = f"{images}: {checked} are as its server expects them"
         return "\n".join([*(f"note: {line}" for line in self.notes), verdict])
 
 
@@ -142,7 +142,7 @@ def _opened(path: str | os.PathLike) -> zipfile.ZipFile:
 
 
 def _recognised(names: list[str], path: str | os.PathLike) -> str:
-    """Choose the benchmark that fits most names; of several, the one with as many images."""
+    """Choose the benchmark that fits most names; of several, the nearest in number of images."""
     paths = [PurePosixPath(name) for name in names]
 
     def fit(key: str) -> tuple[int, int]:
@@ -176,7 +176,7 @@ def _sorted_maps(
         if outer:
             outer_folders.add(f"{outer}/")
         if inner:
-            errors.add("in a folder within the folder", info.filename)
+            errors.add("in a subfolder", info.filename)
         image = benchmark.image_of(path.name)
         if image is None:
             errors.add(f"not named {benchmark.file_name_text}", info.filename)
@@ -281,7 +281,7 @@ def _values(
         errors.add("damaged within the zip", name)
         return None
     except RuntimeError:  # of zipfile: a password or a rare compression is needed
-        errors.add("encrypted, or compressed in a way that is not known here", name)
+        errors.add("encrypted, or compressed by an unknown method", name)
         return None
     if len(data) > MAX_ENTRY_BYTES:
         errors.add(f"more than {MAX_ENTRY_BYTES >> 20} MiB when unpacked", name)
@@ -290,7 +290,7 @@ def _values(
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             mode, found = image.mode, image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        errors.add("not a PNG image in spite of the name", name)
+        errors.add("not a PNG image, although its name says so", name)
         return None
     if mode != "L":
         mode = _MODES.get(mode, "16 bits" if mode.startswith("I") else mode)

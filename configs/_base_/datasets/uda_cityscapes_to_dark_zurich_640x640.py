@@ -1,5 +1,5 @@
-# Cityscapes (labelled, cropped to 640x640) to Dark Zurich by night (unlabelled, whole), and the
-# weights of the classes there.
+# Cityscapes (labelled, cropped to 640x640) to Dark Zurich by night (unlabelled, whole), with class
+# weights.
 _base_ = ["uda_gta_to_cityscapes_640x640.py", "cityscapes_class_weights.py"]
 source_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -9,7 +9,7 @@ source_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
-# For the night image and the day image of the same place alike.
+# Applied alike to a night image and the day image of the same place.
 target_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(1280, 720), keep_ratio=True),

@@ -54,7 +54,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    # For GPUs. Images of one size are predicted together, which changes no result.
+    # For GPUs: images of one size are predicted together, which does not change the results.
     batch_size=4,
     num_workers=4,
     persistent_workers=True,

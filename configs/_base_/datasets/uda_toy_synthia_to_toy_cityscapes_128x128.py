@@ -21,7 +21,7 @@ test_pipeline = [
     dict(type="PackSegInputs"),
 ]
 data_preprocessor = dict(size=(128, 128))
-# Small images: the processes of a data loader would take longer to start.
+# No workers: for small images, starting them takes longer than loading.
 train_dataloader = dict(
     num_workers=0,
     persistent_workers=False,

@@ -1,6 +1,6 @@
-# AdamW on the student, heads ten times as fast; 40k iterations: lr(t) = lr * (1 - t / T), times a
-# line from 1e-6 at t = 0 to 1 at the end of the warm-up. mmengine counts the last point of a
-# schedule: its `end` is one more than the iterations.
+# AdamW for the student, with ten times the learning rate for heads, and 40k iterations:
+# lr(t) = lr * (1 - t / T), times a linear warm-up from 1e-6 at t = 0 to 1. The `end` of a
+# schedule in mmengine counts its last point, so it is one more than the number of iterations.
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="StudentOptimWrapperConstructor",

@@ -1,4 +1,4 @@
-# 400 iterations of a network without ImageNet weights.
+# 400 iterations, for a network without ImageNet weights.
 _base_ = "adamw.py"
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3), paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0)))

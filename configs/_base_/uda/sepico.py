@@ -1,4 +1,4 @@
-# SePiCo with the settings of the paper; experiments.py chooses the variant.
+# SePiCo with the settings of the paper; experiments.py sets the variant.
 model = dict(
     type="SePiCo",
     contrast=dict(

@@ -1,4 +1,4 @@
-# The baseline: the same network and source images without a target.
+# The baseline: the same network and source images, without a target.
 model = dict(
     type="SourceOnly",
     augment_source_and_target=True,

@@ -1,4 +1,4 @@
-"""Making the toy sets: what is complete is kept, the rest is made, nothing else is touched."""
+"""Toy sets are made unless they are complete, and foreign files are not touched."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of four sets of two images each."""
+    """Return the files of four sets of two images each."""
     root = tmp_path_factory.mktemp("toy")
     make_toy_data(root, ToySettings(2, 2, 1, 1, seed=7), nproc=1, sets=SETS)
     return contents(root)
@@ -44,7 +44,7 @@ def test_files_depend_on_the_seed_alone(made: dict[str, bytes], tmp_path: Path) 
         "dark_zurich/rgb_anon/test/night/TOYN0355/TOYN0355_frame_000001_rgb_anon.png",
     ],
 )
-def test_images_depend_on_the_seed_not_on_how_many_there_are(
+def test_images_depend_on_the_seed_not_on_their_number(
     made: dict[str, bytes], tmp_path: Path, image: str
 ) -> None:
     name = image.split("/")[0]
@@ -54,7 +54,7 @@ def test_images_depend_on_the_seed_not_on_how_many_there_are(
     assert (tmp_path / "other" / image).read_bytes() != made[image]
 
 
-def test_a_complete_set_is_kept_and_anything_else_is_made_anew(tmp_path: Path) -> None:
+def test_complete_sets_are_kept_and_others_made_again(tmp_path: Path) -> None:
     root = tmp_path / "toy"
     assert not has_toy_data(root)
     assert make_toy_data(root, TINY, nproc=1)
@@ -78,18 +78,18 @@ def test_each_set_is_complete_on_its_own(tmp_path: Path) -> None:
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["dark_zurich", "toy.json"]
     night = contents(tmp_path / "dark_zurich")
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
-    # Another number of source images is another GTA, and the same Dark Zurich.
+    # Another number of source images changes GTA, but not Dark Zurich.
     assert make_toy_data(tmp_path, ToySettings(2, 1, 1, 1), 1, ["gta", "dark_zurich"])
     assert has_toy_data(tmp_path, ["gta", "dark_zurich"])
     assert all(path.stat().st_mtime_ns == at for path, at in written.items())
-    # Of Dark Zurich, one image more of any split is a new set.
+    # One more image in any split of Dark Zurich makes it a new set.
     assert make_toy_data(tmp_path, ToySettings(2, 1, 1, 2), 1, ["dark_zurich"])
     assert len(contents(tmp_path / "dark_zurich")) == len(night) + 1
     (tmp_path / "dark_zurich/corresp/train/night/TOYN0351.csv").unlink()
     assert make_toy_data(tmp_path, ToySettings(2, 1, 1, 2), 1, ["dark_zurich"])
 
 
-def test_toy_data_of_an_older_marker_is_made_anew(tmp_path: Path) -> None:
+def test_sets_of_an_older_marker_are_made_again(tmp_path: Path) -> None:
     (tmp_path / "toy.json").write_text('{"complete": true, "drawing": 2}')
     (tmp_path / "gta").mkdir()
     (tmp_path / "gta/old.png").write_bytes(b"old")

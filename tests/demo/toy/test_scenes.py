@@ -1,4 +1,4 @@
-"""The toy scenes: exact labels, every class, and looks that differ by measured amounts."""
+"""Toy scenes have exact labels, show all classes, and look different in each domain."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_every_class_occurs_often_enough_to_be_learnt() -> None:
     for index in range(num_scenes):
         label = train_ids(random_scene(np.random.default_rng([3, index]), 256, 128))
         images += np.bincount(label.ravel(), minlength=256)[:19] > 100
-        # Only static and dynamic things have no class.
+        # Only things labelled static or dynamic have no class.
         assert (label == 255).mean() < 0.06
     rate = dict(zip(CITYSCAPES_CLASSES, images / num_scenes, strict=True))
     assert min(rate.values()) >= 0.15, rate
@@ -38,7 +38,7 @@ def test_every_class_occurs_often_enough_to_be_learnt() -> None:
 
 
 def test_label_follows_the_picture() -> None:
-    """A box of 2 m x 3 m at 10 m, 20 pixels a metre: 40 x 60 pixels up from the ground line."""
+    """A box of 2 m x 3 m at 10 m, 20 pixels per metre, covers 40 x 60 pixels above the ground."""
     backdrop, box = Thing("sky", 0.0), Thing("building", 10.0)
     backdrop.add("sky", front(-90, 90, -40, 90, 50.0))
     box.add("door", front(-1, 1, 0, 3, 10.0))
@@ -51,7 +51,7 @@ def test_label_follows_the_picture() -> None:
 
 
 def test_a_camera_aside_and_ahead_sees_things_move() -> None:
-    """0.5 m to the right and 2 m closer: 25 pixels a metre, the box begins 1.5 m to the left."""
+    """From 0.5 m to the right and 2 m closer (25 pixels per metre), the box starts at -1.5 m."""
     moved = Camera(200, 100, horizon=40, centre=100, focal=200, above=2, aside=0.5, ahead=2.0)
     corners = moved.project(front(-1, 1, 0, 3, 10.0))
     np.testing.assert_allclose(corners[0], [100 - 1.5 * 25, 40 + 2 * 25])
@@ -68,7 +68,7 @@ def test_two_domains_show_one_scene_differently() -> None:
 
 
 def test_the_two_sources_differ() -> None:
-    """The second is more saturated: its channels lie further apart."""
+    """The second is more saturated: its channels differ more."""
     scene = random_scene(np.random.default_rng(1), 256, 128)
     game, model = painted(scene, GAME), painted(scene, CITY_MODEL)
     assert np.ptp(model, axis=-1).mean() > 1.3 * np.ptp(game, axis=-1).mean()
@@ -76,7 +76,7 @@ def test_the_two_sources_differ() -> None:
 
 
 def test_night_is_dark_and_its_day_is_not() -> None:
-    """Most of a night image is dark but not black, above all the sky; lamps are bright in both."""
+    """Most of a night image, above all the sky, is dark but not black; its lamps are bright."""
     scenes = [random_scene(np.random.default_rng([1, index]), 256, 144) for index in range(4)]
     night = np.stack([painted(scene, NIGHT) for scene in scenes])
     day = np.stack([painted(scene, DAYLIGHT) for scene in scenes])
@@ -92,12 +92,12 @@ def test_lamps_shine_at_night_unless_they_are_off(kind: str, shade: float, lit: 
     lamp.add(kind, upright(disc(0, 3.0, 0.5), 0.0, 10.0), shade=shade)
     image = painted(Scene(CAMERA, [backdrop, lamp]), NIGHT)
     assert (image[15:25, 95:105, 0].mean() > 180) == lit
-    # Its light falls on the wall close to it, and hardly 4 m away.
-    beside, away = image[15:25, 111:116, 0].mean(), image[15:25, 176:186, 0].mean()
-    assert (beside > 1.8 * away) == lit
+    # Its light falls on the wall nearby, but hardly on the wall 4 m away.
+    near, away = image[15:25, 111:116, 0].mean(), image[15:25, 176:186, 0].mean()
+    assert (near > 1.8 * away) == lit
 
 
-def test_a_lamp_is_hidden_by_what_stands_before_it() -> None:
+def test_a_lamp_is_hidden_by_things_in_front_of_it() -> None:
     lamp, wall = Thing("pole", 20.0), Thing("wall", 10.0)
     lamp.add("lamp", upright(disc(0, 2.0, 0.5), 0.0, 20.0))
     wall.add("wall", front(-5, 5, 0, 4, 10.0))
@@ -106,7 +106,7 @@ def test_a_lamp_is_hidden_by_what_stands_before_it() -> None:
 
 
 def test_another_day_shows_the_same_place_with_other_traffic() -> None:
-    """Where nothing moves, the labels agree but for the shift of the camera."""
+    """Labels of fixed things agree except for the shift of the camera."""
     agree, moved = [], 0
     for index in range(12):
         rng = np.random.default_rng([5, index])

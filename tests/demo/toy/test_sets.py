@@ -1,4 +1,4 @@
-"""The toy sets: stored as the real ones are, read by the same classes."""
+"""Toy sets are stored like the real ones, and read by the same classes."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ def test_gta(toy: Path) -> None:
         assert Image.open(label).mode == "P" and Image.open(image).mode == "RGB"
         assert Image.open(label).size == Image.open(image).size
         values = np.unique(read(label))
-        # The classes, and what GTA also knows: static (4) and dynamic (5) things.
+        # The classes, and the ids for static (4) and dynamic (5) things that GTA has too.
         assert set(values.tolist()) <= {*LABEL_ID_TO_TRAIN_ID, 4, 5}
         train_ids = read(label.with_name(f"{label.stem}_labelTrainIds.png"))
         np.testing.assert_array_equal(train_ids, train_id_table()[read(label)])
@@ -62,7 +62,7 @@ def test_gta(toy: Path) -> None:
     assert len(json.loads((toy / "gta/sample_class_stats.json").read_text())) == 5
 
 
-def test_cityscapes_whose_polygons_give_the_labels(toy: Path) -> None:
+def test_cityscapes_has_polygons_that_give_the_labels(toy: Path) -> None:
     root = toy / "cityscapes"
     assert names(root / "leftImg8bit", "val/*/*8bit.png") == [
         "val/toymouth/toymouth_000000_000019_leftImg8bit.png",
@@ -96,7 +96,7 @@ def test_cityscapes_whose_polygons_give_the_labels(toy: Path) -> None:
         ),
     ],
 )
-def test_the_files_that_the_measured_demo_depends_on_stay(
+def test_files_of_the_measured_demo_are_unchanged(
     toy: Path, image: str, mean: float, label: str, digest: str
 ) -> None:
     assert read(toy / image).mean() == pytest.approx(mean, abs=0.01)
@@ -116,11 +116,11 @@ def test_synthia(toy: Path) -> None:
         expected = train_id_table(SYNTHIA_ID_TO_TRAIN_ID)[ids]
         train_ids = read(root / f"GT/LABELS/000000{index}_labelTrainIds.png")
         np.testing.assert_array_equal(train_ids, expected)
-        # Numbered are things (10 person to 20 train, without the traffic light), nothing else is.
+        # Things of countable classes (without truck and train) are numbered, and nothing else.
         assert set(np.unique(ids[label[..., 1] > 0])) <= {8, 10, 11, 12, 17, 19}
         assert not (label[..., 1] == 0)[np.isin(ids, (8, 10, 11, 12, 17, 19))].any()
         assert not label[..., 0].any()
-    # Terrain, truck and train have ids, but SYNTHIA shows none.
+    # Terrain, truck and train have ids, but are not in SYNTHIA.
     assert not present & {16, 18, 20}
     assert {1, 2, 3, 4, 6, 7, 8, 9} <= present
     source = SynthiaDataset(
@@ -130,7 +130,7 @@ def test_synthia(toy: Path) -> None:
     assert len(json.loads((root / "sample_class_stats.json").read_text())) == 5
 
 
-def test_synthia_label_of_two_cars_before_a_wall() -> None:
+def test_synthia_label_of_two_cars_in_front_of_a_wall() -> None:
     def box(left: int, right: int) -> np.ndarray:
         return np.array([(left, 2), (right, 2), (right, 5), (left, 5)], np.int32)
 
@@ -160,7 +160,7 @@ def test_dark_zurich(toy: Path) -> None:
         assert dark.shape == bright.shape == (144, 256, 3)
         assert np.median(dark) < 0.75 * np.median(bright)
     assert len(names(root, "rgb_anon/train/day/*/*")) == 4
-    # Labels for validation alone.
+    # Only validation images have labels.
     assert names(root / "gt", "**/*.png") == [
         name.replace("_rgb_anon", "_gt_labelTrainIds")
         for name in names(root / "rgb_anon", "val/night/*/*.png")
@@ -170,7 +170,7 @@ def test_dark_zurich(toy: Path) -> None:
     assert len(names(root, "rgb_anon/test/night/*/*.png")) == 2
 
 
-def test_dark_zurich_brings_the_day_of_the_same_place(toy: Path) -> None:
+def test_dark_zurich_has_a_day_image_of_the_same_place(toy: Path) -> None:
     target = DarkZurichDataset(
         data_root=str(toy / "dark_zurich"),
         data_prefix={"img_path": "rgb_anon/train/night"},

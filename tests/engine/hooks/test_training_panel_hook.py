@@ -75,7 +75,7 @@ def target_batch(path="target.png", count=2):
 
 
 def iterate(hook, run, batch):
-    """What the training loop does around one iteration."""
+    """Call the hook as the training loop does around one iteration."""
     hook.before_train_iter(run, run.iter, batch)
     if run.model.keep_visuals:
         run.model.visuals = visuals()
@@ -83,7 +83,7 @@ def iterate(hook, run, batch):
 
 
 class Validation:
-    """One image with a label."""
+    """A validation set of one image with a label."""
 
     def __init__(self, img_path, seg_map_path):
         self.info = {"img_path": str(img_path), "seg_map_path": str(seg_map_path)}
@@ -95,7 +95,7 @@ class Validation:
         return self.info
 
 
-def test_panels_come_at_the_first_and_at_every_interval(tmp_path):
+def test_panels_at_the_first_iteration_and_every_interval(tmp_path):
     hook, model = TrainingPanelHook(interval=3, out_dir="pictures", max_images=1), Model()
     for iteration in range(7):
         iterate(hook, runner(tmp_path, model, iteration), target_batch())
@@ -104,7 +104,7 @@ def test_panels_come_at_the_first_and_at_every_interval(tmp_path):
     assert names == ["iter_000001_0.png", "iter_000003_0.png", "iter_000006_0.png"]
 
 
-def test_one_panel_an_image_of_the_batch_at_most(tmp_path):
+def test_at_most_one_panel_per_image_of_the_batch(tmp_path):
     iterate(TrainingPanelHook(interval=1, max_images=5), runner(tmp_path, Model()), target_batch())
     names = sorted(path.name for path in (tmp_path / "debug").iterdir())
     assert names == ["iter_000001_0.png", "iter_000001_1.png"]
@@ -144,7 +144,7 @@ def test_the_label_of_a_crop_follows_its_image(tmp_path):
     Image.fromarray(label).save(tmp_path / "label.png")
     meta = {"img_shape": (2, 4), "flip": True, "flip_direction": "horizontal"}
     crop = label_of_crop(str(tmp_path / "label.png"), meta, (0, 2, 1, 3))
-    # rows 0 and 2, columns 0, 2, 4, 6 backwards: 6 4 2 0; of those the middle two
+    # rows 0 and 2, columns 0, 2, 4, 6 backwards: 6 4 2 0; the middle two of these
     assert crop.tolist() == [[4, 2], [20, 18]]
 
 
@@ -152,7 +152,7 @@ def colors_of(picture):
     return {color for _, color in Image.fromarray(picture).getcolors(2**24)}
 
 
-def test_panel_shows_what_there_is():
+def test_panel_shows_the_available_visuals():
     one = {name: value[0] for name, value in visuals().items()}
     green = [[0, 255, 0], [0, 0, 255]]
     truth = np.zeros((16, 16), np.uint8)

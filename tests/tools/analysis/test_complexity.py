@@ -1,4 +1,4 @@
-"""Parameters and FLOPs, worked out by hand."""
+"""Compare counted parameters and FLOPs with numbers worked out by hand."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from mmseg.utils import InputError
 from tests.models.networks import DLV2, tiny
 from tools.analysis.complexity import PartCost, cost_comparison, cost_table, count_cost
 
-#: Multiplications a pixel: the stem on 1/2 of a side, four convolutions on 1/4, the head's two.
+#: Multiplications per pixel: the stem (1/2 of the side), four convolutions (1/4), the head's two.
 STEM = 9 * (3 * 32 + 32 * 32 + 32 * 64)
 STAGE = 4 * 9 * 64 * 64
 HEAD = 9 * 64 * 8 + 8 * 5
 
 
 def test_convolutions():
-    """A multiply-add is two; BatchNorm has two parameters a channel and costs nothing."""
+    """A multiply-add counts as two FLOPs; BatchNorm has two parameters per channel and no FLOPs."""
     backbone, head = count_cost(tiny(), (32, 64))
     assert backbone == PartCost(
         "backbone",
@@ -21,18 +21,18 @@ def test_convolutions():
         2 * (16 * 32 * STEM + 8 * 16 * STAGE),
     )
     assert (backbone.parameters, backbone.flops) == (176736, 66945024)
-    # Biases of both convolutions, which FLOPs leave out: the first has one, without a norm.
+    # Both convolutions have a bias (the first has no norm), which FLOPs leave out.
     assert head == PartCost("decode head", HEAD + 8 + 5, 2 * 8 * 16 * HEAD)
 
 
 def test_attention():
-    """One block of 8 channels on 4x4 tokens: queries, keys, values, their products, the MLP."""
+    """A block of 8 channels on 4x4 tokens costs its projections, attention products and MLP."""
     backbone = {"type": "MixVisionTransformer", "embed_dims": (8,), "depths": (1,)}
     backbone |= {"num_heads": (2,), "sr_ratios": (1,), "out_indices": (0,)}
     head = tiny()["decode_head"] | {"in_channels": 8}
     cost = count_cost(tiny(backbone=backbone, decode_head=head), (16, 16))[0]
     embed, linear, mlp = 7 * 7 * 3 * 8, 4 * 8 * 8, 8 * 32 + 9 * 32 + 32 * 8
-    products = 2 * 16 * 8  # a token with 16 others: scores, then weighted values
+    products = 2 * 16 * 8  # per token, with 16 tokens: scores, then weighted values
     assert cost.flops == 2 * 16 * (embed + linear + products + mlp) == 79616
     biases, norms = 8 + 4 * 8 + 32 + 32 + 8, 2 * 4 * 8
     assert cost.parameters == embed + linear + mlp + biases + norms
@@ -45,7 +45,7 @@ def test_method_counts_its_student_once():
 
 
 def test_published_network():
-    """ResNet-101 without its classifier has 42.5 M parameters, the deep stem included."""
+    """ResNet-101 with a deep stem and without its classifier has 42.5 M parameters."""
     backbone, head, projection = count_cost(DLV2, (64, 64))
     assert [part.name for part in (backbone, head, projection)] == [
         "backbone",

@@ -12,7 +12,7 @@ from tools.analysis.curves import plot_runs
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two seeds of one method, which differ by 2, and a run of another without mIoU."""
+    """Write two seeds of a method, whose losses differ by 2, and a run of another without mIoU."""
     for seed in (0, 1):
         rows = [training(step, loss_seg=step / 10 + 2 * seed) for step in (10, 20, 30)]
         write_log(tmp_path / f"dist_seed{seed}", "t", *rows, scores(30, 40.0 + seed))
@@ -22,14 +22,14 @@ def runs(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that are saved."""
+    """Collect the figures instead of saving them."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     return figures
 
 
 def lines_by_title(figure: Figure) -> dict[str, dict[str, Line2D]]:
-    """The lines of each panel by their labels; those behind have none."""
+    """Map panel titles to their lines by label, without the transparent lines behind."""
     return {
         axis.get_ylabel(): {
             line.get_label(): line for line in axis.lines if line.get_alpha() is None
@@ -38,7 +38,7 @@ def lines_by_title(figure: Figure) -> dict[str, dict[str, Line2D]]:
     }
 
 
-def test_of_one_run_curves_of_a_kind_share_a_panel(runs, drawn):
+def test_curves_of_a_kind_in_one_run_share_a_panel(runs, drawn):
     plot_runs([str(runs / "dist_seed0")], runs / "c.png", smoothing=0.5)
     (figure,) = drawn
     assert (figure.get_suptitle(), figure.legends) == ("dist_seed0", [])
@@ -52,11 +52,11 @@ def test_of_one_run_curves_of_a_kind_share_a_panel(runs, drawn):
     np.testing.assert_allclose(loss.lines[0].get_ydata(), [1, 2, 3])
     np.testing.assert_allclose(loss.lines[1].get_ydata(), [1, 2.5 / 1.5, 4.25 / 1.75])
     assert loss.lines[1] is panels["segmentation loss"]["loss_seg"]
-    (score,) = miou.lines  # scores count each for itself
+    (score,) = miou.lines  # scores are not smoothed
     assert score.get_ydata().tolist() == [40]
 
 
-def test_of_several_runs_each_curve_has_a_panel(runs, drawn):
+def test_each_curve_of_several_runs_has_a_panel(runs, drawn):
     result = plot_runs([str(runs)], runs / "c.png", keys=["mIoU", "loss_seg"])
     (figure,) = drawn
     assert figure.get_suptitle() == ""
@@ -65,7 +65,7 @@ def test_of_several_runs_each_curve_has_a_panel(runs, drawn):
     assert sorted(text.get_text() for text in legend.texts) == list(result)
     panels = lines_by_title(figure)
     assert list(panels["loss_seg"]) == list(result)
-    # The colour is the run's, also where another has no such curve.
+    # A run has the same colour in every panel, even if another run lacks the curve.
     colors = {label: to_hex(line.get_color()) for label, line in panels["mIoU"].items()}
     assert colors == {"dist seed0": "#ff7f0e", "dist seed1": "#2ca02c"}
 
@@ -76,7 +76,7 @@ def test_groups_are_drawn_as_mean_and_spread(runs, drawn):
     bank, dist = axis.lines
     assert (bank.get_label(), dist.get_label()) == ("B", "D (mean of 2 seeds)")
     np.testing.assert_allclose(dist.get_ydata(), [2, 3, 4])
-    (band,) = axis.collections  # of one of them
+    (band,) = axis.collections  # only one group has several seeds
     corners = band.get_paths()[0].vertices
     for step, mean in ((10, 2), (20, 3), (30, 4)):
         heights = corners[corners[:, 0] == step, 1]
@@ -87,7 +87,7 @@ def test_groups_are_drawn_as_mean_and_spread(runs, drawn):
 def test_the_chart(runs, group):
     plot_runs([str(runs)], runs / "deep" / "c.png", group=group)
     picture = read_image(str(runs / "deep" / "c.png"))
-    colors = set((picture.astype(int) @ [1, 256, 65536]).ravel().tolist())  # of BGR
+    colors = set((picture.astype(int) @ [1, 256, 65536]).ravel().tolist())  # BGR
     blue, orange, green = 0x1F77B4, 0xFF7F0E, 0x2CA02C
     assert {blue, orange} <= colors and (green in colors) is not group
 
@@ -96,8 +96,8 @@ def test_the_chart(runs, group):
     "options, message",
     [
         ({"out": "c.txt"}, "must end with .png, .pdf, .svg"),
-        ({"labels": ["a"]}, "--labels: 3 different ones are needed"),
-        ({"labels": ["a", "b", "a"]}, "--labels: 3 different ones are needed"),
+        ({"labels": ["a"]}, "--labels: 3 different labels are needed"),
+        ({"labels": ["a", "b", "a"]}, "--labels: 3 different labels are needed"),
         ({"keys": ["loss"]}, "--keys loss: not in the logs"),
         ({"out": "dist_seed0/t/vis_data/scalars.json/c.png"}, "cannot write to"),
     ],

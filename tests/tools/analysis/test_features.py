@@ -18,7 +18,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_pixels_of_each_class_are_drawn_but_none_without_one():
+def test_pixels_of_each_class_are_drawn_but_no_ignored_ones():
     label = torch.tensor([0] * 50 + [255] * 50 + [3] * 2 + [7] * 50)
     chosen = sample_per_class(label, 5, generator())
     assert label[chosen].tolist() == [0] * 5 + [3] * 2 + [7] * 5
@@ -29,7 +29,7 @@ def test_pixels_of_each_class_are_drawn_but_none_without_one():
 
 
 def test_domains_give_the_same_number_of_pixels_of_a_class():
-    """Class 0: 3 of each; 1: as few as the second domain has; 2 and 4: only in one."""
+    """Class 0 gives 3 pixels, class 1 the one of the second domain, classes 2 and 4 none."""
     first = torch.tensor([0, 0, 0, 0, 1, 1, 2, 0])
     second = torch.tensor([1, 4, 0, 0, 0, 0])
     a, b = sample_equally([first, second], 3, generator())
@@ -46,7 +46,7 @@ def test_centroids():
 
 
 def test_discrimination_distance_by_hand():
-    """Centroids of 0, 1 and 3 at 0, 90 and 45 degrees; class 2 is not there."""
+    """The centroids of classes 0, 1 and 3 are at 0, 90 and 45 degrees; class 2 is absent."""
     half = 0.5**0.5  # cosine of 45 degrees
     features = torch.tensor([[2.0, 0], [0, 1], [half, half], [1, 1], [0.5, 0.5]])
     label = torch.tensor([0, 1, 3, 3, 3])

@@ -50,7 +50,7 @@ def test_a_run_with_lines_of_training_and_of_scores(tmp_path):
 
 
 def test_logs_of_a_resumed_run_are_joined_and_the_later_wins(tmp_path):
-    """Killed at 40, resumed from 20: what was logged at 30 and 40 belongs to no weights."""
+    """A run killed at 40 and resumed from 20 loses the values that it had logged at 30 and 40."""
     lost = [training(30, a=8.0), training(40, a=9.0)]
     write_log(
         tmp_path,
@@ -91,7 +91,7 @@ def test_runs_are_found_one_by_one_or_by_their_folder(tmp_path):
 
 
 def test_smoothing_by_hand():
-    """Weights 1/2, 1/4, ... of ever older values, over their sum."""
+    """Values have weights 1, 1/2, 1/4, ... by age, divided by the sum of the weights."""
     values = np.array([4.0, 2.0, np.nan, 8.0])
     expected = [4, (2 + 4 / 2) / 1.5, np.nan, (8 + 2 / 2 + 4 / 4) / 1.75]
     np.testing.assert_allclose(smooth(values, 0.5), expected)
@@ -100,7 +100,7 @@ def test_smoothing_by_hand():
         smooth(values, 1)
 
 
-def test_mean_and_spread_where_all_have_logged():
+def test_mean_and_spread_at_common_steps():
     curves = [
         Curve(np.array([1, 2, 3]), np.array([1.0, 2.0, 3.0])),
         Curve(np.array([2, 3, 4]), np.array([4.0, 9.0, 0.0])),
@@ -128,7 +128,7 @@ def test_what_is_drawn_by_default_and_by_name():
         "accuracy [%]": ["aAcc", "src.decode.acc_seg"],
         "time": ["time"],
     }
-    with pytest.raises(InputError, match="--keys loss: not in the logs; there are lr, base_lr, "):
+    with pytest.raises(InputError, match="--keys loss: not in the logs; choose from lr, base_lr, "):
         choose_keys(runs, ["loss"])
     with pytest.raises(InputError, match="name --keys"):
         choose_keys([{"memory": None}])
@@ -148,7 +148,7 @@ def test_groups_of_seeds():
         groups_of_seeds(names[1:])
 
 
-def test_names_are_what_tells_runs_apart():
+def test_short_names_show_how_runs_differ():
     dist = NAME.format("261122_1000", "DistCL", 0, "0d527")
     assert short_names([dist, NAME.format("261123_1100", "BankCL", 1, "aaaaa")]) == [
         "DistCL seed0",

@@ -11,8 +11,9 @@ from mmseg.utils import InputError
 from tests.apis.color_world import method_model, prefixed, weights, write_world
 from tools.analysis.visualize_features import pdd_table, visualize_features
 
-# Features are r = (2, 1, 1), g = (1, 2, 1) and b = (1, 1, 2) over the root of 6. The red class has
-# cells of 9 r, 2 g and 1 b: its centroid is along (21, 14, 13). The green one has 3 g.
+# The features are r = (2, 1, 1), g = (1, 2, 1) and b = (1, 1, 2), divided by the root of 6. The red
+# class has 9 cells of r, 2 of g and 1 of b, so its centroid has the direction (21, 14, 13). The
+# green class has 3 cells of g.
 NORM = math.sqrt(6 * (21**2 + 14**2 + 13**2))
 GREEN = NORM / 62
 RED = (9 * (69 / NORM) / (5 / 6) + 2 * (62 / NORM) / 1 + (61 / NORM) / (5 / 6)) / 12
@@ -20,12 +21,14 @@ RED = (9 * (69 / NORM) / (5 / 6) + 2 * (62 / NORM) / 1 + (61 / NORM) / (5 / 6)) 
 
 @pytest.fixture
 def cfg(tmp_path) -> Config:
-    """The colour world as source and target, and a projection that only normalises the colours."""
     return features_world(tmp_path)
 
 
 def features_world(tmp_path: Path) -> Config:
-    """Write images, ``best.pth`` and its config."""
+    """Write the colour world as source and target, and ``best.pth``; return the config.
+
+    The projection only normalises the colours.
+    """
     model = method_model()
     model["segmentor"]["type"] = "EncoderDecoderProjector"
     model["segmentor"]["auxiliary_head"] = {
@@ -47,7 +50,7 @@ def features_world(tmp_path: Path) -> Config:
 
 
 def test_distances_by_hand(cfg, tmp_path):
-    cfg.val_dataloader.dataset.pipeline[1].scale = (64, 32)  # as it is
+    cfg.val_dataloader.dataset.pipeline[1].scale = (64, 32)  # not resized
     out = tmp_path / "out"
     every = {"device": "cpu", "pixels_per_image": 10**6}
     result = visualize_features(cfg, tmp_path / "best.pth", out, ("pdd",), **every)
@@ -93,7 +96,7 @@ def test_the_plane(cfg, tmp_path):
         ({"val_dataloader.dataset.pipeline.1.scale": (20, 10)}, "is less than 32 pixels high"),
     ],
 )
-def test_configs_that_will_not_do(cfg, tmp_path, change, message):
+def test_unsuitable_configs_are_refused(cfg, tmp_path, change, message):
     cfg.merge_from_dict(change)
     with pytest.raises(InputError, match=message):
         visualize_features(cfg, tmp_path / "best.pth", tmp_path / "out", ("pdd",), device="cpu")

@@ -42,7 +42,7 @@ def assert_same(found: dict, expected: dict) -> None:
 
 @pytest.fixture
 def published(tmp_path):
-    """A file as the release's runner saves it."""
+    """Save a checkpoint as the release's runner does."""
     meta = META | {"mmcv_version": "1.3.7", "hook_msgs": {"best_score": np.float64(0.5)}}
     content = {"meta": meta, "state_dict": both(), "optimizer": {"state": {}}}
     torch.save(content, tmp_path / "published.pth", _use_new_zipfile_serialization=False)
@@ -51,7 +51,7 @@ def published(tmp_path):
 
 @pytest.fixture
 def ours(tmp_path):
-    """A file as our runner saves it; the weights are views and parameters."""
+    """Save a checkpoint as our runner does, with views and parameters as weights."""
     weights = {name: value.expand(4, *value.shape)[0] for name, value in both().items()}
     weights["model.a.weight"] = nn.Parameter(both()["model.a.weight"].t().contiguous().t())
     meta = {
@@ -67,7 +67,7 @@ def ours(tmp_path):
     return tmp_path / "ours.pth"
 
 
-def test_there_and_back_again_nothing_of_the_release_changes(published, tmp_path):
+def test_a_round_trip_changes_nothing_of_the_release(published, tmp_path):
     assert convert_checkpoint(published, tmp_path / "a.pth") == ["optimizer"]
     converted = load_checkpoint(tmp_path / "a.pth")
     assert converted["meta"]["dataset_meta"] == {
@@ -83,7 +83,7 @@ def test_there_and_back_again_nothing_of_the_release_changes(published, tmp_path
     assert_same(back["state_dict"], both())
 
 
-def test_there_and_back_again_from_ours(ours, tmp_path):
+def test_a_round_trip_of_our_checkpoint(ours, tmp_path):
     lost = convert_checkpoint(ours, tmp_path / "a.pth", "published")
     assert lost == ["message_hub", "optimizer", "prototypes.*"]
     meta = load_checkpoint(tmp_path / "a.pth")["meta"]
@@ -100,7 +100,7 @@ def test_there_and_back_again_from_ours(ours, tmp_path):
 
 
 def test_the_published_layout_is_what_torch_1_7_reads(ours, tmp_path):
-    """A zip file, protocol 2, and no names but those of plain tensors."""
+    """The file is a zip that uses pickle protocol 2 and only the names of plain tensors."""
     convert_checkpoint(ours, tmp_path / "a.pth", "published")
     with zipfile.ZipFile(tmp_path / "a.pth") as file:
         (name,) = [name for name in file.namelist() if name.endswith("data.pkl")]
@@ -117,7 +117,7 @@ def test_the_published_layout_is_what_torch_1_7_reads(ours, tmp_path):
         "torch LongStorage",
         "torch._utils _rebuild_tensor_v2",
     }
-    # What the tensors are views of is not in the file.
+    # The tensors that the weights are views of are not in the file.
     assert sorted(records) == [8, 8, 24, 24]
 
 
@@ -131,7 +131,7 @@ def test_bare_weights_stay_so_or_become_the_student(tmp_path):
     assert_same(converted["state_dict"], prefixed("model", state(2.0)))
 
 
-def test_what_cannot_be_converted_is_said(published, tmp_path):
+def test_what_cannot_be_converted_is_refused(published, tmp_path):
     for target in (tmp_path, published):
         with pytest.raises(InputError, match=f"cannot write to {target}: name a new file"):
             convert_checkpoint(published, target)

@@ -1,4 +1,4 @@
-"""Files of other libraries become files of ours."""
+"""Convert pretrained weights of other libraries to our layout."""
 
 import sys
 
@@ -22,7 +22,7 @@ def resnet18d() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def resnet18c(resnet18d) -> dict[str, torch.Tensor]:
-    """timm has no such model; its ResNet-18-D differs in the numbers of the shortcuts' layers."""
+    """Return ResNet-18-C weights: timm's ResNet-18-D with renumbered layers in the shortcuts."""
     numbers = {"downsample.1.": "downsample.0.", "downsample.2.": "downsample.1."}
 
     def renamed(key: str) -> str:
@@ -34,7 +34,7 @@ def resnet18c(resnet18d) -> dict[str, torch.Tensor]:
     return {renamed(key): value for key, value in resnet18d.items()}
 
 
-def test_safetensors_to_a_file_that_loads(tmp_path, resnet18c):
+def test_safetensors_become_a_file_that_loads(tmp_path, resnet18c):
     save_file(resnet18c, tmp_path / "timm.safetensors")
     target = tmp_path / "new" / "resnet18_v1c.pth"
     done = convert_file(tmp_path / "timm.safetensors", target)
@@ -57,7 +57,7 @@ def test_safetensors_to_a_file_that_loads(tmp_path, resnet18c):
 
 @pytest.mark.parametrize("build", [mit_b0, mit_b1])
 def test_sizes_of_mit(tmp_path, build):
-    """B0 and B1 have as many blocks; B1's are wider."""
+    """B0 and B1 have the same number of blocks and are told apart by their width."""
     (tmp_path / "folder").mkdir()
     torch.save(build().state_dict(), tmp_path / "folder" / "pytorch_model.bin")
     done = convert_file(tmp_path / "folder", tmp_path / "new.pth")
@@ -75,8 +75,7 @@ def test_refusals(tmp_path, resnet18c, resnet18d):
 
     assert "its shortcuts pool before they convolve" in message(resnet18d)
     assert (
-        "match no pretrained backbone that is known here: NVlabs' MiT (our names); "
-        "OpenMMLab's MiT; "
+        "match no known pretrained backbone: NVlabs' MiT (our names); OpenMMLab's MiT; "
     ) in message({"a": torch.zeros(1)})
     short = {key: value for key, value in resnet18c.items() if not key.startswith("layer3.1.")}
     assert (

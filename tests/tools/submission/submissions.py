@@ -1,4 +1,4 @@
-"""Zips as test servers take them, of small maps, and ways to break them."""
+"""Small submissions to test servers, and ways to break them."""
 
 import io
 import zipfile
@@ -17,7 +17,7 @@ Files = dict[str, bytes]
 
 
 def png(values: np.ndarray | list, mode: str | None = None) -> bytes:
-    """The bytes of an image of these values, perhaps converted to another mode of PIL."""
+    """Encode an array as PNG, after conversion to ``mode`` of PIL if given."""
     image = Image.fromarray(np.asarray(values))
     buffer = io.BytesIO()
     (image.convert(mode) if mode else image).save(buffer, "PNG")
@@ -25,14 +25,14 @@ def png(values: np.ndarray | list, mode: str | None = None) -> bytes:
 
 
 def label_map(width: int = SIZE[0], height: int = SIZE[1]) -> np.ndarray:
-    """Train ids 0-18, row by row, and one pixel that is ignored."""
+    """Return a map of the train ids 0-18, row by row, with one ignored pixel."""
     values = np.arange(width * height, dtype=np.uint8).reshape(height, width) % 19
     values[0, 0] = 255
     return values
 
 
 def night_files() -> Files:
-    """A good submission to Dark Zurich of two images of 8x4 pixels."""
+    """Return a valid submission to Dark Zurich: two images of 8x4 pixels."""
     files = {}
     for image in NIGHT_IMAGES:
         files[f"{LABELS}/{image}.png"] = files[f"{INVALID}/{image}.png"] = png(label_map())
@@ -41,7 +41,7 @@ def night_files() -> Files:
 
 
 def city_files() -> Files:
-    """A good submission to Cityscapes of two images of 8x4 pixels: every label id, and 0."""
+    """Return a valid submission to Cityscapes: two images of 8x4 pixels, all label ids and 0."""
     label_ids = [0, 7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33]
     values = np.array(label_ids + [7] * (SIZE[0] * SIZE[1] - len(label_ids)), np.uint8)
     map_of_ids = png(values.reshape(SIZE[::-1]))
@@ -49,7 +49,7 @@ def city_files() -> Files:
 
 
 def write_zip(path: Path, files: Files) -> Path:
-    """Write a zip of these files."""
+    """Write files to a zip; return its path."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
@@ -57,15 +57,15 @@ def write_zip(path: Path, files: Files) -> Path:
 
 
 def renamed(change: Callable[[str], str]) -> Callable[[Files], Files]:
-    """A way to break a submission: other names."""
+    """Return a function that renames the files of a submission."""
     return lambda files: {change(name): data for name, data in files.items()}
 
 
 def replaced(name: str, data: bytes) -> Callable[[Files], Files]:
-    """A way to break a submission: other content of one of its files."""
+    """Return a function that replaces the content of one file of a submission."""
     return lambda files: files | {name: data}
 
 
 def without(part: str) -> Callable[[Files], Files]:
-    """A way to break a submission: files whose names hold ``part`` left out."""
+    """Return a function that removes the files whose names hold ``part``."""
     return lambda files: {name: data for name, data in files.items() if part not in name}

@@ -76,7 +76,7 @@ BROKEN = {
     "no confidence": (without("confidence"), ["confidence/ is missing, or holds no maps"]),
     "a subfolder": (
         renamed(lambda name: name.replace("Ids/", "Ids/night/")),
-        [f"in a folder within the folder: {LABELS}/night/{FIRST}, {LABELS}/night/{SECOND}"],
+        [f"in a subfolder: {LABELS}/night/{FIRST}, {LABELS}/night/{SECOND}"],
     ),
     "a missing image": (without(f"{INVALID}/{FIRST}"), [f"missing: {INVALID}/{FIRST}"]),
     "an image of another set": (
@@ -93,7 +93,7 @@ BROKEN = {
     "a second map": (
         replaced(f"{LABELS}/more/{FIRST}", png(GREY)),
         [
-            f"in a folder within the folder: {LABELS}/more/{FIRST}",
+            f"in a subfolder: {LABELS}/more/{FIRST}",
             f"a second map of one image: {LABELS}/more/{FIRST}",
         ],
     ),
@@ -119,11 +119,11 @@ BROKEN = {
     ),
     "no PNG": (
         replaced(f"{LABELS}/{FIRST}", b"\xff\xd8\xff\xe0JFIF"),
-        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image, although its name says so: {LABELS}/{FIRST}"],
     ),
     "an empty file": (
         replaced(f"{LABELS}/{FIRST}", b""),
-        [f"not a PNG image in spite of the name: {LABELS}/{FIRST}"],
+        [f"not a PNG image, although its name says so: {LABELS}/{FIRST}"],
     ),
     "cut": (
         replaced(f"{LABELS}/{FIRST}", png(GREY)[:-10]),
@@ -133,14 +133,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_is_wrong_is_said(tmp_path, case):
+def test_each_fault_is_reported(tmp_path, case):
     change, errors = BROKEN[case]
     report = check(tmp_path, change(night_files()), images=NIGHT_SIZES)
     assert report.benchmark == "dark_zurich"
     assert report.errors == errors
 
 
-def test_all_that_is_wrong_is_said_in_a_line_for_each_fault(tmp_path):
+def test_every_kind_of_fault_is_reported_on_one_line(tmp_path):
     files = {f"{LABELS}/{i}_rgb_anon.png": png(GREY, "RGB") for i in range(5)}
     files[f"{LABELS}/5_rgb_anon.png"] = png(GREY * 0 + 20)
     assert check(tmp_path, files, size=(9, 9)).errors == [
@@ -154,7 +154,7 @@ def test_all_that_is_wrong_is_said_in_a_line_for_each_fault(tmp_path):
     ]
 
 
-def test_without_images_folders_vote_and_sizes_are_the_real(tmp_path):
+def test_without_images_the_folders_are_compared(tmp_path):
     files = without(f"{INVALID}/{FIRST}")(night_files())
     files[f"{LABELS}/more_rgb_anon.png"] = png(label_map(1920, 1080))
     errors = check(tmp_path, files).errors
@@ -173,8 +173,8 @@ def test_confidence_that_is_a_copy_of_the_labels_is_noted(tmp_path):
     assert f"{CONFIDENCE}/ holds the labels, not confidences, of 1 image" in report.notes
 
 
-def test_invalid_maps_that_say_otherwise_are_noted(tmp_path):
-    """Pixels that are declared invalid are no difference; another class is."""
+def test_invalid_maps_with_other_classes_are_noted(tmp_path):
+    """Invalid maps may mark pixels as invalid, but another class is a difference."""
     declared, other = label_map(), label_map()
     declared[1] = 255
     other[1] = 3
@@ -186,7 +186,7 @@ def test_invalid_maps_that_say_otherwise_are_noted(tmp_path):
         assert [note for note in report.notes if "differs" in note] == found * count
 
 
-def test_files_beside_the_maps_are_noted(tmp_path):
+def test_files_next_to_the_maps_are_noted(tmp_path):
     files = night_files() | {"readme.txt": b"", f"__MACOSX/{LABELS}/._{FIRST}": b"", "my/": b""}
     report = check(tmp_path, files, images=NIGHT_SIZES)
     assert report.errors == []
@@ -203,7 +203,7 @@ def test_train_ids_are_not_for_cityscapes(tmp_path):
 
 def test_bytes_damaged_within_the_zip(tmp_path):
     path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:  # stored: each byte is where it was
+    with zipfile.ZipFile(path, "w") as archive:  # uncompressed, so that the bytes can be found
         for name, data in night_files().items():
             archive.writestr(name, data)
     path.write_bytes(path.read_bytes().replace(png(GREY), png(GREY)[:-1] + b"!", 1))
@@ -230,7 +230,7 @@ def test_a_zip_without_maps_is_not_good(tmp_path, files):
     ]
 
 
-def test_what_is_no_zip_or_for_nobody_knows_which_benchmark(tmp_path):
+def test_invalid_zips_and_unknown_benchmarks_are_refused(tmp_path):
     with pytest.raises(InputError, match="no zip at .*/b.zip"):
         check_submission(tmp_path / "b.zip")
     (tmp_path / "b.zip").write_bytes(b"PK")
@@ -277,7 +277,7 @@ def test_images_of_a_folder(tmp_path):
 
 @pytest.mark.parametrize("announced", [None, 100])
 def test_an_entry_that_fills_the_memory_is_not_unpacked(tmp_path, announced):
-    """60 MiB of zeros; a head that lies about it changes nothing."""
+    """An entry of 60 MiB is refused, even if its header announces 100 bytes."""
     name = f"{LABELS}/{FIRST}"
     path = write_zip(tmp_path / "a.zip", night_files() | {name: bytes(60 << 20)})
     if announced is not None:
@@ -296,7 +296,7 @@ def test_an_entry_that_fills_the_memory_is_not_unpacked(tmp_path, announced):
 
 
 def test_a_zip_of_more_files_than_any_server_takes(tmp_path):
-    """One file, whose line in the list of contents stands there 100 001 times."""
+    """A zip that lists one file 100 001 times is refused."""
     data = write_zip(tmp_path / "a.zip", {"a": b""}).read_bytes()
     start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
     contents = data[start:end] * 100_001

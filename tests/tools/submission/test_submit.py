@@ -49,7 +49,7 @@ def world(tmp_path, monkeypatch):
 
 
 def read(path):
-    """Path in the zip -> values, of all PNGs."""
+    """Map the path of each PNG in a zip to its pixels."""
     with zipfile.ZipFile(path) as archive:
         return {
             name: np.array(Image.open(io.BytesIO(archive.read(name))))
@@ -174,7 +174,7 @@ def test_scales_and_flips_of_the_teacher(world, tmp_path):
     cfg.tta_pipeline = FLIPS
     on_cpu("dark_zurich", world, tmp_path / "out.zip", role="teacher", aug_test=True)
     maps = read(tmp_path / "out.zip")
-    for path in images(tmp_path):  # a flip changes nothing for a network of single pixels
+    for path in images(tmp_path):  # a flip changes nothing for a pixel-wise network
         predicted = probabilities(path)
         np.testing.assert_array_equal(maps[f"labelTrainIds/{path.name}"], predicted.argmax(-1))
         confidence = maps[f"confidence/{path.name}"]
@@ -238,7 +238,7 @@ def test_a_zip_that_would_be_refused_is_not_written(world, tmp_path):
     assert not (tmp_path / "out.zip").exists()
 
 
-def test_it_is_the_work_of_one_process(world, tmp_path, monkeypatch):
+def test_several_processes_are_refused(world, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="started 2 processes, each of which would do all"):
