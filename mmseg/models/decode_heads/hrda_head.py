@@ -1,4 +1,4 @@
-"""Hoyer et al., "HRDA", ECCV 2022, section 3.3: fusion of two scales by attention."""
+"""Hoyer et al., "HRDA", ECCV 2022: fusion of two scales by attention."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ class HRDAHead(BaseModule):
         scale_attention: config of the decoder whose outputs, after a sigmoid, are the attention to
             the detail for each class.
         detail_loss_weight: lambda_d, weight of the loss of the detail alone; the loss of the fused
-            prediction has the weight 1 - lambda_d (eq. 9).
+            prediction has the weight 1 - lambda_d.
         init_cfg: mmengine's initialisers.
     """
 
@@ -75,7 +75,7 @@ class HRDAHead(BaseModule):
 
     @staticmethod
     def fuse(context: Tensor, attention: Tensor, detail: Tensor) -> Tensor:
-        """Fuse the logits of both scales (eq. 8).
+        """Fuse the logits of both scales.
 
         Args:
             context: (B, C, h, w).
@@ -120,7 +120,7 @@ class HRDAHead(BaseModule):
         label: Tensor,
         weight: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Compute the weighted losses of the fused logits and of the detail alone (eq. 9).
+        """Compute the weighted losses of the fused logits and of the detail alone.
 
         Args:
             fused: (B, C, h, w).

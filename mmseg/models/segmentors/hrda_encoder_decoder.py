@@ -129,7 +129,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
         Returns:
             The context's features, and ``decode.loss_seg``, ``decode.acc_seg``,
-            ``decode.hr.loss_seg`` and ``decode.hr.acc_seg``; the losses are weighted.
+            ``decode.hr.loss_seg`` and ``decode.hr.acc_seg``; the losses include their weights.
         """
         height, width = inputs.shape[2:]
         head = self.decode_head

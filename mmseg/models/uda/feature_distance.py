@@ -1,4 +1,4 @@
-"""Thing-class ImageNet feature distance (Hoyer et al., DAFormer, CVPR 2022, section 3.3)."""
+"""Thing-class ImageNet feature distance (Hoyer et al., DAFormer, CVPR 2022)."""
 
 import copy
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ MaskMode = Literal[
 
 
 def mask_blocks(image: Tensor, u: Tensor, mask_ratio: float) -> Tensor:
-    """Hide square blocks of images (eq. 4 and 5).
+    """Hide square blocks of images.
 
     Args:
         image: (B, 3, H, W), normalised: hidden pixels become the mean colour 0.
