@@ -7,8 +7,10 @@ from typing import Any
 
 from mmseg.utils.errors import InputError
 
-from .data import Preprocessing, test_loaders, train_loader, worker_settings
-from .model import segmentor, test_class_weight, uda_model
+from .data import test_loaders, train_loader, worker_settings
+from .method import test_class_weight, uda_model
+from .model import segmentor
+from .pipelines import Preprocessing
 from .section import Section
 from .training import metrics_of, training_settings
 
@@ -21,6 +23,7 @@ IGNORED = {
     r"dataset_type|data_root|\w+_pipeline\..+": _VARIABLE,
     r"name_\w+": "a part of the name, which is read as a whole",
     r"log_config\.hooks(\..+)?": "LoggerHook writes to the console and to TensorBoard",
+    r"log_config\.img_interval": "panels are written every uda.debug_img_interval iterations",
     r"checkpoint_config\..+": "ours are kept in such a way that a run survives a crash",
     r"resume_from|work_dir": "said on the command line: --resume, --work-dir",
     r"workflow": "mmengine has loops instead",
@@ -28,8 +31,10 @@ IGNORED = {
     r"gpu_model": "the kind of GPU that the experiment was for",
     r"git_rev": "of the code that trained",
     r"model\.train_cfg(\..+)?": "where the code that trained left its logs",
+    r"model\.test_cfg\.batched_slide": "one by one or together, windows give the same result",
     r"model\.backbone\.ema_drop_path_rate": "the teacher drops nothing",
     r"model\.auxiliary_head\.dropout_ratio": "the release builds this dropout and never calls it",
+    r"uda\.print_grad_magnitude": "only writes to the log",
     r"data\.train\.target\.ann_dir": "the labels of the target must not be read in training",
     r"data\.(train\.target|val|test)\.test_mode": "follows from what the data set is used for",
     r"data\..+\.(keys|meta_keys)": "PackSegInputs packs what there is",
@@ -49,7 +54,7 @@ def is_legacy(cfg: Mapping[str, Any]) -> bool:
 
 
 def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Translate a config of mmseg 0.x, as SePiCo's release resolves it, to the schema of 1.x.
+    """Translate a config of mmseg 0.x, as the releases resolve it, to the schema of 1.x.
 
     Returns:
         The config, and the reasons why it can be tested but not trained: a setting of training is
@@ -83,7 +88,7 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     model = network
     try:
         model = uda_model(section, network)
-        loader = train_loader(section, workers, preprocessing)
+        loader = train_loader(section, workers, preprocessing, model.get("crop_size"))
         settings = training_settings(section, metrics)
     except InputError as error:
         reasons.append(str(error))

@@ -1,167 +1,17 @@
-"""Translate the data of an old config: pipelines, data sets and loaders."""
+"""Translate the data of an old config: data sets and loaders."""
 
 import os
 from typing import Any
 
 from mmseg.utils.errors import InputError
 
+from .pipelines import Preprocessing, is_size, test_pipelines, training_step
 from .section import Section
 
 # For GPUs, which predict images of one size together, without changing results.
 TEST_BATCH_SIZE = 4
-
-
-class Preprocessing:
-    """Settings for normalising and padding, which old pipelines do and here the model does.
-
-    All pipelines must have the same ones.
-    """
-
-    def __init__(self) -> None:
-        self.settings: dict[str, Any] = {}
-        self._paths: dict[str, str] = {}
-
-    def add(self, step: Section, settings: dict[str, Any]) -> None:
-        """Add the settings of a step.
-
-        Raises:
-            InputError: if another pipeline has different ones.
-        """
-        for key, value in settings.items():
-            first = self._paths.setdefault(key, step.path)
-            if self.settings.setdefault(key, value) != value:
-                raise InputError(
-                    f"{step.path} differs from {first} ({key} is {value} instead of "
-                    f"{self.settings[key]}), but the model preprocesses all images alike"
-                )
-
-    def config(self) -> dict[str, Any]:
-        """Return the config of the model's ``data_preprocessor``."""
-        return {"type": "SegDataPreProcessor", **self.settings, "non_blocking": True}
-
-
-def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
-    """Translate a step of a training pipeline; None: the model or ``PackSegInputs`` does it."""
-    name = step.take("type", str)
-    if name in ("LoadImageFromFile", "LoadAnnotations"):
-        return {"type": name}
-    if name == "Resize":
-        keep_ratio = step.take("keep_ratio", bool, True)
-        return {"type": name, "scale": _scale(step), "keep_ratio": keep_ratio}
-    if name == "RandomCrop":
-        ratio = step.take("cat_max_ratio", default=1.0)
-        return {"type": name, "crop_size": step.take("crop_size"), "cat_max_ratio": ratio}
-    if name == "RandomFlip":
-        return {"type": name, "prob": step.take("prob")}
-    if name not in ("Normalize", "Pad", "DefaultFormatBundle", "ImageToTensor", "Collect"):
-        raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
-    _preprocess(name, step, preprocessing)
-    return None
-
-
-def _scale(step: Section) -> Any:
-    """Take the scale, width and height; a list of several is refused."""
-    scale = step.take("img_scale", (list, tuple))
-    if not _is_size(scale):
-        raise InputError(f"{step.where('img_scale')} must be one width and height, not {scale}")
-    return scale
-
-
-def _is_size(scale: Any) -> bool:
-    return (
-        isinstance(scale, list | tuple)
-        and len(scale) == 2
-        and all(isinstance(side, int) for side in scale)
-    )
-
-
-def _preprocess(name: str, step: Section, preprocessing: Preprocessing) -> None:
-    if name == "Normalize":
-        bgr_to_rgb = step.take("to_rgb", bool, True)
-        settings = {"mean": step.take("mean"), "std": step.take("std"), "bgr_to_rgb": bgr_to_rgb}
-        preprocessing.add(step, settings)
-    elif name == "Pad":
-        settings = {"size": step.take("size"), **step.take_all("pad_val", "seg_pad_val")}
-        preprocessing.add(step, settings)
-
-
-def test_pipelines(
-    dataset: Section, labelled: bool, preprocessing: Preprocessing
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    """Translate loading and ``MultiScaleFlipAug``.
-
-    Returns:
-        The pipeline for one size without flips, and that for all sizes and flips, with labels; None
-        if the old pipeline has one size and no flip.
-    """
-    steps = dataset.sections("pipeline")
-    names = [step.take("type", str) for step in steps]
-    if names != ["LoadImageFromFile", "MultiScaleFlipAug"]:
-        raise InputError(
-            f"{dataset.where('pipeline')} must be LoadImageFromFile and MultiScaleFlipAug, not "
-            f"{', '.join(names) or 'empty'}"
-        )
-    augmentation = steps[1]
-    keep_ratio, has_flip = True, False
-    for step in augmentation.sections("transforms"):
-        name = step.take("type", str)
-        if name == "Resize":
-            keep_ratio = step.take("keep_ratio", bool, True)
-        elif name in ("Normalize", "ImageToTensor", "Collect"):
-            _preprocess(name, step, preprocessing)
-        elif name == "RandomFlip":  # with the settings of MultiScaleFlipAug
-            has_flip = True
-        else:
-            raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
-    if not has_flip:
-        augmentation.only("flip", False, required=False)
-    scale, scales = _test_scales(augmentation)
-    resize, *resizes = (
-        {"type": "Resize", "scale": each, "keep_ratio": keep_ratio} for each in (scale, *scales)
-    )
-    flips = _flips(augmentation)
-    load, pack = {"type": "LoadImageFromFile"}, {"type": "PackSegInputs"}
-    # After Resize: labels keep their size, at which the metric is computed.
-    labels = {"type": "LoadAnnotations"}
-    plain = [load, resize, *([labels] if labelled else []), pack]
-    if len(resizes) * len(flips) == 1:
-        return plain, None
-    return plain, [load, {"type": "TestTimeAug", "transforms": [resizes, flips, [labels], [pack]]}]
-
-
-def _test_scales(augmentation: Section) -> tuple[Any, list[Any]]:
-    """Take the size (width, height) for tests without augmentation, and all sizes for those with.
-
-    The former is the size in the file, which ``img_ratios`` refer to, or the first of its list.
-    """
-    ratios = augmentation.take("img_ratios", (list, tuple, float, int, type(None)), None)
-    several = augmentation.node.get("img_scale") if ratios is None else None
-    if isinstance(several, list | tuple) and several and all(map(_is_size, several)):
-        augmentation.take("img_scale")
-        return several[0], list(several)
-    scale = _scale(augmentation)
-    if ratios is None:
-        return scale, [scale]
-    ratios = ratios if isinstance(ratios, list | tuple) else [ratios]
-    if not ratios or not all(isinstance(ratio, int | float) and ratio > 0 for ratio in ratios):
-        raise InputError(f"{augmentation.where('img_ratios')} must be positive numbers: {ratios}")
-    scales = [[int(side * ratio) for side in scale] for ratio in ratios]
-    return scales[0] if len(scales) == 1 else scale, scales
-
-
-def _flips(augmentation: Section) -> list[dict[str, Any]]:
-    """Make steps that do not flip and, if the old pipeline flips, one that does per direction.
-
-    There are as many of the former as of the latter.
-    """
-    directions = augmentation.take("flip_direction", (str, list, tuple), "horizontal")
-    directions = [directions] if isinstance(directions, str) else list(directions)
-    flip = augmentation.take("flip", bool, False)
-    return [
-        {"type": "RandomFlip", "prob": prob, "direction": direction}
-        for prob in ((0.0, 1.0) if flip else (0.0,))
-        for direction in (directions if flip else directions[:1])
-    ]
+# Width and height of the images that ``crop_pseudo_margins`` refer to, at any scale of training.
+CITYSCAPES_SIZE = (2048, 1024)
 
 
 def worker_settings(data: Section) -> dict[str, Any]:
@@ -207,22 +57,30 @@ def test_loaders(
 
 
 def train_loader(
-    old: Section, workers: dict[str, Any], preprocessing: Preprocessing
+    old: Section, workers: dict[str, Any], preprocessing: Preprocessing, crop_size: Any = None
 ) -> dict[str, Any]:
-    """Translate the loader for training, from the whole old file."""
+    """Translate the loader for training, from the whole old file.
+
+    Args:
+        old: the file.
+        workers: settings of :func:`worker_settings`.
+        preprocessing: the settings of all pipelines so far.
+        crop_size: (height, width) of the method's crops of the target; None: it takes none.
+    """
     data = old.section("data")
     return {
         "batch_size": data.take("samples_per_gpu", int),
         **workers,
         "pin_memory": True,
         "sampler": {"type": "UDASampler"},
-        "dataset": _training_set(old, preprocessing),
+        "dataset": _training_set(old, preprocessing, crop_size),
     }
 
 
-def _training_set(old: Section, preprocessing: Preprocessing) -> dict[str, Any]:
+def _training_set(old: Section, preprocessing: Preprocessing, crop_size: Any) -> dict[str, Any]:
     train = old.section("data").section("train")
     train.only("type", "UDADataset")
+    train.only("sync_crop_size", None, required=False)
     source, target = train.section("source"), train.section("target")
     translated = {
         "type": "UDADataset",
@@ -235,15 +93,46 @@ def _training_set(old: Section, preprocessing: Preprocessing) -> dict[str, Any]:
         kept = [step for step in steps if step]
         if name == "target":
             kept = [step for step in kept if step["type"] != "LoadAnnotations"]
+            kept += _ignored_margins(section, translated[name]["type"])
         translated[name]["pipeline"] = [*kept, {"type": "PackSegInputs"}]
     uda = old.section("uda")
-    rows = [uda.take(f"pseudo_weight_ignore_{edge}", int) for edge in ("top", "bottom")]
-    height = uda.node.get("crop_size", (640, 640))[0]
-    translated["target"]["ignored_edges"] = tuple(each / height for each in rows)
+    translated["target"]["ignored_edges"] = _ignored_edges(uda, translated["target"], crop_size)
     folder = uda.take("corresp_root", (str, type(None)), None)
     if folder is not None:
         translated["target"]["corresp"] = _below(folder, translated["target"]["data_root"])
     return translated
+
+
+def _ignored_edges(uda: Section, target: dict[str, Any], crop_size: Any) -> tuple[float, ...]:
+    """Take the ignored rows, as shares of the height of the target's crops."""
+    rows = [uda.take(f"pseudo_weight_ignore_{edge}", int) for edge in ("top", "bottom")]
+    crops = [step["crop_size"] for step in target["pipeline"] if step["type"] == "RandomCrop"]
+    size = crop_size or next(iter(crops), None)
+    if not any(rows):
+        return (0.0, 0.0)
+    if not is_size(size):
+        raise InputError(
+            f"{uda.path} ignores {rows} rows of the target's crops, whose size must be a height "
+            f"and a width, not {size}"
+        )
+    return tuple(each / size[0] for each in rows)
+
+
+def _ignored_margins(target: Section, name: str) -> list[dict[str, Any]]:
+    """Translate the pixels of Cityscapes images, at their own size, that are not trusted."""
+    if name != "CityscapesDataset":
+        return []
+    margins = target.take("crop_pseudo_margins", (list, tuple, type(None)), None)
+    if margins is None:
+        return []
+    if len(margins) != 4 or not all(isinstance(each, int) for each in margins):
+        raise InputError(
+            f"{target.where('crop_pseudo_margins')} must be the rows at the top and bottom and the "
+            f"columns at the left and right, not {margins}"
+        )
+    width, height = CITYSCAPES_SIZE
+    sides = zip(margins, (height, height, width, width), strict=True)
+    return [{"type": "IgnoreMargins", "margins": tuple(each / side for each, side in sides)}]
 
 
 def _below(folder: str, data_root: str) -> str:
@@ -256,15 +145,37 @@ def _below(folder: str, data_root: str) -> str:
 
 def _dataset(dataset: Section, labelled: bool = True) -> dict[str, Any]:
     """Translate a data set without its pipeline, and without labels unless ``labelled``."""
-    prefix = {"img_path": dataset.take("img_dir", str)}
+    name = dataset.take("type", str)
+    prefix = {"img_path": _folder(dataset.take("img_dir", str))}
     if labelled:
         folder = dataset.take("ann_dir", (str, type(None)), None)
-        prefix |= {"seg_map_path": folder} if folder is not None else {}
+        prefix |= {"seg_map_path": _folder(folder)} if folder is not None else {}
     translated = {
-        "type": dataset.take("type", str),
+        "type": name,
         "data_root": dataset.take("data_root", (str, type(None)), None) or "",
         "data_prefix": prefix,
-        **dataset.take_all("img_suffix", "seg_map_suffix"),
     }
+    if name == "ACDCDataset":
+        return translated | _split_of(dataset, prefix)
+    translated |= dataset.take_all("img_suffix", "seg_map_suffix")
     split = dataset.take("split", (str, type(None)), None)
     return translated | ({"ann_file": split} if split else {})
+
+
+def _folder(path: str) -> str:
+    return path.rstrip("/") or path
+
+
+def _split_of(dataset: Section, prefix: dict[str, str]) -> dict[str, Any]:
+    """Translate folders of ACDC: the old ones name the split, and the data set here selects it."""
+    folders = {key: os.path.split(folder) for key, folder in prefix.items()}
+    splits = {split for _, split in folders.values()}
+    if len(splits) != 1 or not splits <= {"train", "val", "test"}:
+        raise InputError(
+            f"{dataset.path} has the folders {' and '.join(prefix.values())}, but those of ACDC "
+            "must end with one of train, val and test, the same for images and labels"
+        )
+    return {
+        "data_prefix": {key: folder for key, (folder, _) in folders.items()},
+        "split": splits.pop(),
+    }

@@ -1,4 +1,4 @@
-"""Translate the model of an old config: backbone, decoder, projection and method."""
+"""Translate the segmentor of an old config: backbone, decoder and projection."""
 
 from typing import Any
 
@@ -18,6 +18,15 @@ _RESNET_KEYS = (
     "norm_eval",
     "with_cp",
 )
+# Older name -> name in the releases.
+_OLDER_NAMES = {
+    "MultiResEncoderDecoder": "HRDAEncoderDecoder",
+    "MultiResAttentionWrapper": "HRDAHead",
+    "UniHead": "DAFormerHead",
+}
+_SEGMENTORS = ("EncoderDecoder", "EncoderDecoderProjector", "HRDAEncoderDecoder")
+# Channels of HRDA's scale attention, unless the file sets them.
+_ATTENTION_CHANNELS = 256
 # Initialisation that heads have here by default.
 _HEAD_INIT = {
     "DLV2Head": {"type": "Normal", "std": 0.01, "override": {"name": "aspp_modules"}},
@@ -28,24 +37,26 @@ _HEAD_INIT = {
 def segmentor(model: Section) -> dict[str, Any]:
     """Translate ``model`` of the old file to the config of a segmentor.
 
-    Without a projection head it is an ``EncoderDecoder``, which can be tested.
+    An ``EncoderDecoderProjector`` whose projection head has no translation becomes an
+    ``EncoderDecoder``, which can be tested.
     """
     name = model.take("type", str)
-    if name not in ("EncoderDecoderProjector", "EncoderDecoder"):
-        raise InputError(
-            f"{model.where('type')} is {name!r}; known are EncoderDecoderProjector and "
-            "EncoderDecoder"
-        )
-    test_cfg = model.section("test_cfg")
+    name = _OLDER_NAMES.get(name, name)
+    if name not in _SEGMENTORS:
+        raise InputError(f"{model.where('type')} is {name!r}; known are {', '.join(_SEGMENTORS)}")
+    test_cfg, head = model.section("test_cfg"), model.section("decode_head")
     translated: dict[str, Any] = {
         "type": "EncoderDecoder",
         "backbone": _backbone(model.section("backbone")),
-        "decode_head": _decode_head(model.section("decode_head")),
         "test_cfg": {
             "mode": test_cfg.take("mode", str),
             **test_cfg.take_all("crop_size", "stride"),
         },
     }
+    if name == "HRDAEncoderDecoder":
+        translated |= {"type": name, "decode_head": _hrda_head(head), **_scales(model)}
+    else:
+        translated["decode_head"] = _decode_head(head, "type")
     projection = None
     if name == "EncoderDecoderProjector":
         projection = model.trained("auxiliary_head", _projection)
@@ -58,6 +69,25 @@ def segmentor(model: Section) -> dict[str, Any]:
             "checkpoint": _pretrained_file(pretrained),
         }
     return translated
+
+
+def _scales(model: Section) -> dict[str, Any]:
+    """Translate how HRDA crops and scales images."""
+    scales = model.take("scales", (list, tuple))
+    numbers = all(isinstance(scale, int | float) for scale in scales)
+    if not numbers or len(scales) != 2 or not 0 < min(scales) < max(scales) == 1:
+        raise InputError(
+            f"{model.where('scales')} is {scales}, but there is only 1 with a smaller one here"
+        )
+    model.only("hr_slide_inference", True)
+    model.only("hr_slide_overlapping", True, required=False)
+    model.only("blur_hr_crop", False, required=False)
+    model.only_trained("feature_scale", min(scales))
+    return {
+        "context_scale": min(scales),
+        "detail_size": model.take("hr_crop_size", (list, tuple)),
+        "detail_divisor": model.take_trained("crop_coord_divisible", int, 1),
+    }
 
 
 def _pretrained_file(name: str) -> str:
@@ -82,11 +112,32 @@ def _backbone(backbone: Section) -> dict[str, Any]:
     }
 
 
-def _decode_head(head: Section) -> dict[str, Any]:
-    name = head.take("type", str)
+def _hrda_head(head: Section) -> dict[str, Any]:
+    """Translate HRDA's pair of decoders, whose attention is a variant of the decoder."""
+    head.only("type", "HRDAHead", "MultiResAttentionWrapper")
+    head.only("attention_classwise", True)
+    head.only("fixed_attention", None, required=False)
+    head.only_trained("lr_loss_weight", 0)
+    channels = head.take("attention_embed_dim", int, _ATTENTION_CHANNELS)
+    decoder = _decode_head(head, "single_scale_head")
+    attention = {key: value for key, value in decoder.items() if key != "loss_decode"}
+    if decoder["type"] == "DAFormerHead":
+        attention |= {"channels": channels, "embed_dims": channels, "dilations": None}
+    return {
+        "type": "HRDAHead",
+        "head": decoder,
+        "scale_attention": attention,
+        "detail_loss_weight": head.take_trained("hr_loss_weight", (int, float), 0),
+    }
+
+
+def _decode_head(head: Section, type_key: str) -> dict[str, Any]:
+    """Translate the decoder of one scale, whose type is under ``type_key``."""
+    old_name = head.take(type_key, str)
+    name = _OLDER_NAMES.get(old_name, old_name)
     if name not in _HEAD_INIT:
         known = " and ".join(_HEAD_INIT)
-        raise InputError(f"{head.where('type')} is {name!r}; known are {known}")
+        raise InputError(f"{head.where(type_key)} is {name!r}; known are {known}")
     head.only_trained("sampler", None)
     translated = {
         "type": name,
@@ -100,10 +151,13 @@ def _decode_head(head: Section) -> dict[str, Any]:
     if name == "DLV2Head":
         return translated | {"dilations": head.take("dilations")}
     parameters = head.section("decoder_params")
+    fusion = parameters.section("fusion_cfg")
+    if old_name == "UniHead":
+        fusion.take_all("fusion")
     translated |= {
         "channels": head.take("channels", int),
         "embed_dims": parameters.take("embed_dims", int),
-        "dilations": _fusion_dilations(parameters.section("fusion_cfg"), translated),
+        "dilations": _fusion_dilations(fusion, translated),
     }
     for key in ("embed_cfg", "embed_neck_cfg"):
         embedding = parameters.section(key)
@@ -139,110 +193,3 @@ def _projection(head: Section) -> dict[str, Any]:
         "num_convs": head.take("num_convs", int),
         **head.take_all("input_transform", "norm_cfg", "align_corners"),
     }
-
-
-METHODS = ("SePiCo", "SePiCoDark")
-# Old name -> name here, for settings with the same values.
-_RENAMED = {
-    "alpha": "alpha",
-    "pseudo_threshold": "pseudo_threshold",
-    "enable_self_training": "enable_self_training",
-    "enable_strong_aug": "augment_source_and_target",
-    "start_distribution_iter": "start_contrast_iter",
-    "blur": "blur",
-    "color_jitter_strength": "color_jitter_strength",
-    "color_jitter_probability": "color_jitter_threshold",
-}
-# Old name -> name here and default of the release, for settings of the class-balanced crop.
-_CROP = {
-    "pseudo_random_crop": ("pseudo_crop", False),
-    "cat_max_ratio": ("cat_max_ratio", 0.75),
-    "crop_size": ("crop_size", [640, 640]),
-    "regen_pseudo": ("regenerate_pseudo_label", False),
-}
-# Factor s of z = (mean(l) - l) / std(l) in class weights 1 + s z, at test time and in training.
-_TEST_SPREAD, _TRAINING_SPREAD = 0.16, 0.05
-
-
-def test_class_weight(old: Section) -> list[float] | None:
-    """Return the class weights for the probabilities in tests of a night model."""
-    uda = old.node.get("uda")
-    if not isinstance(uda, dict) or uda.get("type") == "SePiCo":
-        return None
-    class_weight = uda.get("class_weight")
-    if class_weight is None:
-        return None
-    if not isinstance(class_weight, list | tuple) or not all(
-        isinstance(weight, int | float) for weight in class_weight
-    ):
-        raise InputError(f"uda.class_weight must be numbers: {class_weight}")
-    spread = _TEST_SPREAD / _TRAINING_SPREAD
-    return [1 + spread * (weight - 1) for weight in class_weight]
-
-
-def uda_model(old: Section, segmentor: dict[str, Any]) -> dict[str, Any]:
-    """Translate the method, from the whole old file.
-
-    Args:
-        old: the file; ``uda`` and the loss of ``model.auxiliary_head`` are used.
-        segmentor: the translated segmentor.
-    """
-    uda = old.section("uda")
-    name = uda.take("type", str)
-    if name not in METHODS:
-        raise InputError(f"uda.type is {name!r}; known are {' and '.join(METHODS)}")
-    if "auxiliary_head" not in segmentor:
-        raise InputError(f"{name} trains an EncoderDecoderProjector with a ProjHead")
-    uda.only("mix", "class")
-    uda.only_trained("prod", True)
-    uda.only_trained("push_off_self_training", False)
-    projection = old.section("model").section("auxiliary_head")
-    loss = projection.section("loss_decode")
-    num_classes = segmentor["decode_head"]["num_classes"]
-    for section in (projection, loss):
-        section.only("num_classes", num_classes)
-    model = {
-        "type": name,
-        "segmentor": segmentor,
-        "contrast": _contrast(loss),
-        "prototypes": {
-            "type": "ProtoEstimator",
-            "num_classes": num_classes,
-            "feature_dim": segmentor["auxiliary_head"]["channels"],
-            "memory_length": uda.take("memory_length", int, 0),
-        },
-        **{new: uda.take(key) for key, new in _RENAMED.items()},
-        **{new: uda.take(key, default=default) for key, (new, default) in _CROP.items()},
-        "augment_mixed": True,  # enable_strong_aug is only for source and target
-    }
-    if segmentor["auxiliary_head"].get("input_transform") == "multiple_select":
-        model["num_levels"] = len(segmentor["auxiliary_head"]["in_index"])
-    if name == "SePiCoDark":
-        model |= {
-            "class_weight": uda.take("class_weight", default=None),
-            "day_ratio": uda.take("day_ratio"),
-            "shift_insensitive_classes": uda.take("shift_insensitive_classes"),
-        }
-    return model
-
-
-def _contrast(loss: Section) -> dict[str, Any]:
-    loss.only("type", "ContrastiveLoss")
-    loss.only("use_avg_pool", True)
-    regularizer_weight = loss.take("reg_relative_weight")
-    return {
-        "type": "ContrastiveLoss",
-        "variant": _variant(loss),
-        "temperature": loss.take("contrast_temp"),
-        "regularizer_weight": regularizer_weight if loss.take("use_reg", bool) else 0.0,
-        "min_ratio": loss.take("scale_min_ratio"),
-        "loss_weight": loss.take("loss_weight"),
-    }
-
-
-def _variant(loss: Section) -> str:
-    """Translate the two switches to one of three variants."""
-    dist, bank = loss.take("use_dist", bool), loss.take("use_bank", bool)
-    if dist and bank:
-        raise InputError(f"{loss.path} sets both use_dist and use_bank")
-    return "dist" if dist else "bank" if bank else "proto"

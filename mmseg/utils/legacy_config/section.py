@@ -87,6 +87,17 @@ class Section:
         except InputError as error:
             self.not_for_training.append(str(error))
 
+    def take_trained(self, key: str, kind: type | tuple, default: Any) -> Any:
+        """Remove a setting that only training uses; without a valid value it is ``default``.
+
+        That is a reason not to train.
+        """
+        try:
+            return self.take(key, kind)
+        except InputError as error:
+            self.not_for_training.append(str(error))
+            return default
+
     def trained(self, key: str, translate: Callable[["Section"], T]) -> T | None:
         """Translate a section that only training uses; an error is a reason not to train.
 
