@@ -1,4 +1,4 @@
-"""Configs of the authors' release in its schema: the recorded ones and their variants."""
+"""Configs of the authors' releases in their schema: the recorded ones and their variants."""
 
 import json
 from typing import Any
@@ -10,6 +10,10 @@ RECORDED = range(1, 9)
 _LIKE = {exp: (exp - 8, None) for exp in range(9, 15)}
 _LIKE |= {15: (7, "BankCL"), 16: (7, "ProtoCL"), 17: (8, "BankCL"), 18: (8, "ProtoCL")}
 _MEMORY_LENGTH = 200
+#: Folder of the configs of DAFormer, HRDA and MIC.
+BASELINES = DATA / "baselines" / "original_configs"
+#: File there -> its release, number of the experiment there and name of the run.
+BASELINE_INDEX = json.loads((BASELINES / "index.json").read_text())
 
 
 def old_config(exp: int) -> dict[str, Any]:
@@ -29,6 +33,11 @@ def old_config(exp: int) -> dict[str, Any]:
     else:
         _with_variant(old, variant)
     return old
+
+
+def baseline_config(name: str) -> dict[str, Any]:
+    """Return a recorded config of DAFormer, HRDA or MIC, such as ``hrda_exp40_0``."""
+    return json.loads((BASELINES / f"{name}.json").read_text())
 
 
 def _from_synthia(old: dict[str, Any]) -> None:

@@ -18,8 +18,11 @@ from mmseg.utils import InputError
 from mmseg.utils.config import load_config, without_variables
 from mmseg.utils.legacy_config import translate
 from tests.golden import DATA, load_golden
-from tests.old_configs import old_config
+from tests.old_configs import BASELINE_INDEX, baseline_config, old_config
 from tests.training import written
+
+#: Row -> the release whose experiment it is, and its number there.
+RELEASES = {exp: row.release.split() for exp, row in EXPERIMENTS.items() if row.release}
 
 
 def plain(node: Any) -> Any:
@@ -99,6 +102,35 @@ def test_every_setting_equals_the_release(exp, tmp_path):
     target["ignored_edges"] = list(DATASETS.get(target["type"]).IGNORED_EDGES)
     assert (weights[0] is not None) == (found["model"]["type"] == "SePiCoDark")
     assert found == expected
+
+
+@pytest.mark.parametrize("exp", RELEASES)
+def test_every_setting_of_a_row_equals_its_release(exp, tmp_path):
+    found = resolved(exp, tmp_path)
+    release, number = RELEASES[exp]
+    # The number of the experiment differs, and so may that of processes that load data, which
+    # changes no result: the configs of HRDA's and MIC's releases have 1, to save memory.
+    numbers = {"exp": int(number)}
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        numbers[f"{loader}.num_workers"] = 4 if release == "DAFormer" else 1
+    about = {"release": release, "exp": int(number), "name": found["experiment_name"], "seed": 0}
+    (file,) = (file for file, each in BASELINE_INDEX.items() if each == about)
+    translated, reasons = translate(baseline_config(file.removesuffix(".json")))
+    assert reasons == []
+    # Our configs leave out what a data set's class says itself.
+    target = found["train_dataloader"]["dataset"]["target"]
+    target.setdefault("ignored_edges", list(DATASETS.get(target["type"]).IGNORED_EDGES))
+    expected = settings(plain(translated))
+    assert numbers.items() <= expected.items()
+    assert settings(found) | numbers == expected
+
+
+def test_runs_have_the_names_of_the_releases():
+    names = load_golden("baselines/experiment_names.json")
+    for exp, (release, number) in RELEASES.items():
+        (config,) = generate_experiment_cfgs(exp, seed=2)
+        assert config["experiment_name"].endswith("_s2")
+        assert config["experiment_name"] in names[release][number]
 
 
 @pytest.mark.parametrize("exp", EXPERIMENTS)

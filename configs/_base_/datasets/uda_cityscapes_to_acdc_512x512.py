@@ -16,16 +16,10 @@ target_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
-val_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(960, 540), keep_ratio=True),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
-# The test split has no public labels: a server scores it (tools/submit.py).
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(960, 540), keep_ratio=True),
+    dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
 train_dataloader = dict(
@@ -53,17 +47,10 @@ val_dataloader = dict(
         type="ACDCDataset",
         data_root="data/acdc/",
         split="val",
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-test_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type="ACDCDataset",
-        data_root="data/acdc/",
-        split="test",
+        data_prefix=dict(img_path="rgb_anon", seg_map_path="gt"),
         pipeline=test_pipeline,
         test_mode=True,
     ),
 )
+# As in the release. A server scores the test split (tools/submit.py).
+test_dataloader = val_dataloader

@@ -43,7 +43,8 @@ def segmentor(model: Section) -> dict[str, Any]:
     name = model.take("type", str)
     name = _OLDER_NAMES.get(name, name)
     if name not in _SEGMENTORS:
-        raise InputError(f"{model.where('type')} is {name!r}; known are {', '.join(_SEGMENTORS)}")
+        known = f"{', '.join(_SEGMENTORS[:-1])} and {_SEGMENTORS[-1]}"
+        raise InputError(f"{model.where('type')} is {name!r}; known are {known}")
     test_cfg, head = model.section("test_cfg"), model.section("decode_head")
     translated: dict[str, Any] = {
         "type": "EncoderDecoder",
@@ -82,7 +83,7 @@ def _scales(model: Section) -> dict[str, Any]:
     model.only("hr_slide_inference", True)
     model.only("hr_slide_overlapping", True, required=False)
     model.only("blur_hr_crop", False, required=False)
-    model.only_trained("feature_scale", min(scales))
+    model.only_trained("feature_scale", min(scales), required=True)
     return {
         "context_scale": min(scales),
         "detail_size": model.take("hr_crop_size", (list, tuple)),

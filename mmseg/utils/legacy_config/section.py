@@ -76,14 +76,13 @@ class Section:
             known = " or ".join(repr(choice) for choice in choices)
             raise InputError(f"{self.where(key)} is {value!r}, but there is only {known} here")
 
-    def only_trained(self, key: str, *choices: Any) -> None:
+    def only_trained(self, key: str, *choices: Any, required: bool = False) -> None:
         """Remove a setting that only training uses, whose value should be one of ``choices``.
 
-        Another value is a reason not to train. If the file does not set it, the first choice was
-        the default.
+        The arguments are those of :meth:`only`, but another value is a reason not to train.
         """
         try:
-            self.only(key, *choices, required=False)
+            self.only(key, *choices, required=required)
         except InputError as error:
             self.not_for_training.append(str(error))
 

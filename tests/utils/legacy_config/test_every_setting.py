@@ -12,7 +12,7 @@ import pytest
 
 from mmseg.utils import InputError
 from mmseg.utils.legacy_config import IGNORED, translate
-from tests.old_configs import old_config
+from tests.old_configs import baseline_config, old_config
 
 # Where a setting of the old schema (a regular expression) is in ours, if its name is another one.
 PLACES = {
@@ -30,11 +30,23 @@ PLACES = {
     r"optimizer\.(paramwise_cfg.+)": r"optim_wrapper.\1",
     r"optimizer\.(.+)": r"optim_wrapper.optimizer.\1",
     r"model\.pretrained": "model.segmentor.backbone.init_cfg.checkpoint",
-    r"model\.decode_head\.decoder_params\.embed_dims": "model.segmentor.decode_head.embed_dims",
-    r"model\.decode_head\.decoder_params\.fusion_cfg\.dilations": (
-        "model.segmentor.decode_head.dilations"
+    r"model\.scales": "model.segmentor.context_scale",
+    r"model\.hr_crop_size": "model.segmentor.detail_size",
+    r"model\.crop_coord_divisible": "model.segmentor.detail_divisor",
+    r"model\.decode_head\.hr_loss_weight": "model.segmentor.decode_head.detail_loss_weight",
+    r"model\.decode_head\.attention_embed_dim": (
+        "model.segmentor.decode_head.scale_attention.(channels|embed_dims)"
     ),
-    r"model\.decode_head\.init_cfg\..+": "model.segmentor.decode_head.init_cfg",
+    r"model\.decode_head\.decoder_params\.embed_dims": (
+        "model.segmentor.decode_head.(head.)?embed_dims"
+    ),
+    r"model\.decode_head\.decoder_params\.fusion_cfg\.dilations": (
+        "model.segmentor.decode_head.(head.)?dilations"
+    ),
+    r"model\.decode_head\.init_cfg\..+": (
+        "model.segmentor.decode_head.((head|scale_attention).)?init_cfg"
+    ),
+    r"model\.decode_head\.(.+)": r"model.segmentor.decode_head.((head|scale_attention).)?\1",
     r"model\.auxiliary_head\.channels": (
         "model.(segmentor.auxiliary_head.channels|prototypes.feature_dim)"
     ),
@@ -57,9 +69,24 @@ PLACES = {
     r"uda\.debug_img_interval": "default_hooks.panels.interval",
     r"uda\.corresp_root": "train_dataloader.dataset.target.corresp",
     r"uda\.class_weight": "model.(class_weight|segmentor.test_cfg.class_weight)",
+    r"uda\.imnet_feature_dist_lambda": "model.terms.feature_distance.loss_weight",
+    r"uda\.imnet_feature_dist_classes": "model.terms.feature_distance.classes",
+    r"uda\.imnet_feature_dist_scale_min_ratio": "model.terms.feature_distance.min_ratio",
+    r"uda\.mask_mode": "model.terms.mic.mask_mode",
+    r"uda\.mask_lambda": "model.terms.mic.loss_weight",
+    r"uda\.mask_generator\.mask_ratio": "model.terms.mic.mask_ratio",
+    r"uda\.mask_generator\.mask_block_size": "model.terms.mic.block_size",
     r"uda\.(.+)": r"model.\1",
     r"data\.samples_per_gpu": "train_dataloader.batch_size",
     r"data\.workers_per_gpu": "(train|val|test)_dataloader.num_workers",
+    # The folders of ACDC contain the name of the split.
+    r"data\.(\w+)\.((source|target)\.)?type": r"\1_dataloader.dataset.\2(type|split|data_prefix.+)",
+    r"data\.train\.target\.crop_pseudo_margins": (
+        r"train_dataloader.dataset.target.pipeline.\\d.margins"
+    ),
+    r"data\.train\.target\.pipeline\.\d\.crop_size": (
+        r"train_dataloader.dataset.target.(pipeline.\\d.crop_size|ignored_edges)"
+    ),
     r"data\.(\w+)\.(.*)img_dir": r"\1_dataloader.dataset.\2data_prefix.img_path",
     r"data\.(\w+)\.(.*)ann_dir": r"\1_dataloader.dataset.\2data_prefix.seg_map_path",
     r"data\.(\w+)\.(.*)pipeline\..*img_scale": r"\1_dataloader.dataset.\2pipeline.\\d.scale",
@@ -76,6 +103,7 @@ OPTIONAL = "|".join(
         "load_from|seed|exp|cudnn_benchmark|optimizer_config|model.pretrained",
         r"optimizer\..+|uda\.(class_weight|memory_length|corresp_root)",
         r"uda\.(pseudo_random_crop|cat_max_ratio|crop_size.*|regen_pseudo)",
+        r"uda\.(source_only|mask_mode)|model\.decode_head\.attention_embed_dim",
         r"model\.backbone\.(?!type).+|model\.auxiliary_head\.norm_cfg.*",
         r"model\.decode_head\.init_cfg.*|model\..+_head\.(align_corners|dropout_ratio)",
         r"model\.auxiliary_head\.input_transform",
@@ -88,7 +116,8 @@ OPTIONAL = "|".join(
 HANDED_ON = r"optimizer.*|.*norm_cfg|.*init_cfg.*|data\.train\.rare_class_sampling"
 # What training alone reads.
 TRAINED = (
-    r"(?!model\.|data\.(val|test)\.|data\.workers).+|model\.(auxiliary_head|.+\.loss_decode).*"
+    r"(?!model\.|data\.(val|test)\.|data\.workers).+|model\.(auxiliary_head|.+\.loss_decode).*|"
+    r"model\.(feature_scale|crop_coord_divisible|decode_head\.[hl]r_loss_weight)"
 )
 
 
@@ -170,15 +199,22 @@ def what_is_tested(translated: dict) -> dict:
     """What testing reads of a config, without the settings of losses and projection."""
     model = translated["model"]
     network = copy.deepcopy(model.get("segmentor", model))
-    network = {key: network[key] for key in ("backbone", "decode_head", "test_cfg")}
-    network["decode_head"].pop("loss_decode")
+    keys = ("backbone", "decode_head", "context_scale", "detail_size", "test_cfg")
+    network = {key: network[key] for key in keys if key in network}
+    network["decode_head"].pop("detail_loss_weight", None)
+    network["decode_head"].get("head", network["decode_head"]).pop("loss_decode")
     parts = ("val_dataloader", "test_dataloader", "val_evaluator", "test_evaluator")
     return network | {key: translated[key] for key in parts}
 
 
-@pytest.mark.parametrize("exp", [1, 5, 8])
+def config(name: int | str) -> dict:
+    """A config of SePiCo by its experiment, or one of DAFormer, HRDA or MIC by its file."""
+    return old_config(name) if isinstance(name, int) else baseline_config(name)
+
+
+@pytest.mark.parametrize("exp", [1, 5, 8, "mic_exp80_0", "mic_exp81_1", "mic_exp80_2"])
 def test_a_changed_setting_changes_its_counterpart_alone(exp):
-    old = old_config(exp)
+    old = config(exp)
     before, reasons = translate(old)
     assert reasons == []
     for path in leaves(old):
@@ -209,6 +245,9 @@ def test_every_reason_to_ignore_a_setting_is_needed():
     old |= {"work_dir": "x", "gpu_ids": [0], "git_rev": "x", "gpu_model": "x"}
     old["model"]["backbone"]["ema_drop_path_rate"] = 0.1
     old["model"]["train_cfg"] = {"work_dir": "x", "log_config": {"interval": 50}}
+    old["model"]["test_cfg"]["batched_slide"] = True
+    old["log_config"]["img_interval"] = 1000
+    old["uda"]["print_grad_magnitude"] = True
     old["data"]["test"]["pipeline"][1]["transforms"][-1]["meta_keys"] = ["filename"]
     old["data"]["test"]["test_mode"] = True
     assert translate(old) == translate(old_config(1))
@@ -218,9 +257,9 @@ def test_every_reason_to_ignore_a_setting_is_needed():
         assert any(re.fullmatch(pattern, name) for name in names), pattern
 
 
-@pytest.mark.parametrize("exp", [4, 7])
+@pytest.mark.parametrize("exp", [4, 7, "mic_exp80_0"])
 def test_a_setting_that_nobody_knows_is_named(exp):
-    old = old_config(exp)
+    old = config(exp)
     before, _ = translate(old)
     for path in dicts(old):
         name = dotted((*path, "strange"))
@@ -239,9 +278,9 @@ def test_a_setting_that_nobody_knows_is_named(exp):
             assert re.fullmatch(TRAINED, name), name
 
 
-@pytest.mark.parametrize("exp", [2, 8])
+@pytest.mark.parametrize("exp", [2, 8, "mic_exp80_0"])
 def test_a_missing_setting_is_named_unless_it_has_a_default(exp):
-    old = old_config(exp)
+    old = config(exp)
     before = what_is_tested(translate(old)[0])
     for path in leaves(old):
         without = copy.deepcopy(old)

@@ -39,7 +39,7 @@ def test_without_strong_augmentation_mixed_images_are_augmented():
 
 def test_a_plain_segmentor_is_tested_with_its_configs_scales(toy_root, tmp_path, capsys):
     old = old_config(4)
-    old["uda"] = {"type": "DACS"}
+    old["uda"] = {"type": "AdvSeg"}
     old["model"] |= {"type": "EncoderDecoder", "pretrained": None}
     del old["model"]["auxiliary_head"]
     old["model"]["backbone"]["type"] = "mit_b0"
@@ -69,7 +69,7 @@ def test_a_plain_segmentor_is_tested_with_its_configs_scales(toy_root, tmp_path,
     printed = capsys.readouterr()
     assert "several scales and flips" in printed.out
     assert printed.err.startswith(
-        f"note: {config} can be tested, but not trained: uda.type is 'DACS'; known are"
+        f"note: {config} can be tested, but not trained: uda.type is 'AdvSeg'; known are"
     )
     assert json.loads((tmp_path / "old_cityscapes_aug_eval.json").read_text())["aug_test"] is True
 

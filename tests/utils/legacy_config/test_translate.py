@@ -109,7 +109,7 @@ def test_what_cannot_be_tested_is_an_error():
             with_changes(exp, **values)
         return str(caught.value)
 
-    known = "known are EncoderDecoderProjector and EncoderDecoder"
+    known = "known are EncoderDecoder, EncoderDecoderProjector and HRDAEncoderDecoder"
     assert error(model__type="HRDA") == f"model.type is 'HRDA'; {known}"
     assert error(model__pretrained=3) == "model.pretrained has an unexpected value: 3"
     assert error(8, uda__class_weight=["a"]) == "uda.class_weight must be numbers: ['a']"
@@ -162,7 +162,7 @@ def reasons_of(exp: int = 1, **values: Any) -> list[str]:
             "model.decode_head.sampler is {'type': 'OHEMPixelSampler', 'thresh': 0.7}, but there "
             "is only None here",
         ),
-        ("uda__type", "DACS", "uda.type is 'DACS'; known are SePiCo and SePiCoDark"),
+        ("uda__type", "AdvSeg", "uda.type is 'AdvSeg'; known are SePiCo, SePiCoDark and DACS"),
         ("uda__mix", "cut", "uda.mix is 'cut', but there is only 'class' here"),
         ("uda__strange", 1, "nothing is known about uda.strange"),
         ("runner__type", "EpochBasedRunner", "runner.type is 'EpochBasedRunner', but there is"),
