@@ -68,7 +68,7 @@ def is_size(scale: Any) -> bool:
     return (
         isinstance(scale, list | tuple)
         and len(scale) == 2
-        and all(isinstance(side, int) for side in scale)
+        and all(isinstance(side, int) and side > 0 for side in scale)
     )
 
 

@@ -239,6 +239,8 @@ def test_the_balanced_crop_has_the_defaults_of_the_release():
     assert (model["crop_size"], model["cat_max_ratio"]) == ([640, 640], 0.75)
     train = with_changes(1, uda__crop_size=[320, 640])["train_dataloader"]["dataset"]
     assert train["target"]["ignored_edges"] == (15 / 320, 120 / 320)
+    (reason,) = reasons_of(1, uda__crop_size=[0, 640])
+    assert reason.endswith("size must be a height and a width, not [0, 640]")
 
 
 def test_activations_are_recomputed_where_the_old_backbone_did():
