@@ -15,11 +15,12 @@ from mmengine.config import Config
 from PIL import Image
 from torch import Tensor
 
+from mmseg.apis.init_model import without_pretrained
 from mmseg.registry import MODELS
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.golden import load_golden
-from tests.old_configs import baseline_config
+from tests.old_configs import BASELINES, baseline_config
 from tools import convert_checkpoint
 from tools.test import main
 
@@ -93,14 +94,19 @@ def evaluate(config: Path, checkpoint: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("network", PAIRS)
+def test_networks_have_the_keys_of_the_release(network):
+    segmentor = load_config(BASELINES / f"{PAIRS[network]}.json").model.segmentor
+    with torch.device("meta"):
+        weights = MODELS.build(without_pretrained(segmentor)).state_dict()
+    shapes = {name: list(value.shape) for name, value in weights.items()}
+    assert shapes == load_golden("baselines/state_dict_keys_baselines.json")[network]
+
+
+@pytest.mark.parametrize("network", PAIRS)
 def test_the_tool_evaluates_a_pair_of_the_release(network, toy_root, tmp_path, capsys):
     config, path = tmp_path / "release.json", tmp_path / "release.pth"
     config.write_text(json.dumps(tiny(PAIRS[network], toy_root)))
     checkpoint = published(config)
-    recorded = load_golden("baselines/state_dict_keys_baselines.json")[network].keys()
-    student = {name.removeprefix("model.") for name in of_roles(checkpoint, "model")}
-    assert student <= recorded
-    assert {name for name in recorded if name.startswith("decode_head.")} <= student
     torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
     scores = evaluate(config, path)
     assert capsys.readouterr().err == ""
