@@ -107,7 +107,7 @@ def _ignored_edges(uda: Section, target: dict[str, Any], crop_size: Any) -> tupl
     """Take the ignored rows, as shares of the height of the target's crops."""
     rows = [uda.take(f"pseudo_weight_ignore_{edge}", int) for edge in ("top", "bottom")]
     crops = [step["crop_size"] for step in target["pipeline"] if step["type"] == "RandomCrop"]
-    size = crop_size or next(iter(crops), None)
+    size: Any = crop_size or next(iter(crops), None)
     if not any(rows):
         return (0.0, 0.0)
     if not is_size(size):
