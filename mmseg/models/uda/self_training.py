@@ -87,6 +87,10 @@ class LossTerm(nn.Module):
         """Return further passes by their name in the log, see :meth:`UDADecorator.train_on`."""
         return {}
 
+    @classmethod
+    def scale_crops(cls, config: dict[str, Any], factor: float) -> None:
+        """Change a config of this term in place to crops that are ``factor`` times as large."""
+
 
 @MODELS.register_module(name=["SelfTraining", "DACS"])
 class SelfTraining(UDADecorator):

@@ -179,8 +179,16 @@ class UDADecorator(BaseModel):
 
     @classmethod
     def set_crop_size(cls, config: dict[str, Any], side: int) -> None:
-        """Change a config of this method in place to square crops of ``side`` pixels."""
-        config["data_preprocessor"]["size"] = (side, side)
+        """Change a config of this method in place to square crops of ``side`` pixels.
+
+        Sizes of the segmentor and of the terms change in proportion, by their ``scale_crops``.
+        """
+        preprocessor = config["data_preprocessor"]
+        factor = side / preprocessor.get("size", (side, side))[0]
+        preprocessor["size"] = (side, side)
+        for part in (config["segmentor"], *(config.get("terms") or {}).values()):
+            if hasattr(kind := MODELS.get(part["type"]), "scale_crops"):
+                kind.scale_crops(part, factor)
 
     @classmethod
     def shrink(cls, config: dict[str, Any], channels: int, iterations: int) -> None:
