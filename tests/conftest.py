@@ -97,10 +97,7 @@ def capture_only(monkeypatch):
 
 @pytest.fixture
 def quick_start(monkeypatch):
-    """Skip what takes mmengine seconds: asking compilers for versions, pretty-printing configs."""
+    """Start training as :func:`tests.training.start_quickly` does."""
+    from tests.training import start_quickly
 
-    def plain_text(cfg: Config) -> str:
-        return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
-
-    monkeypatch.setattr("mmengine.runner.runner.collect_env", dict)
-    monkeypatch.setattr(Config, "pretty_text", property(plain_text))
+    start_quickly(monkeypatch)

@@ -23,14 +23,19 @@ EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
 
 
+def part_class(config: Mapping[str, Any]) -> Any:
+    """Return the class that the config of a part of the model names; None if there is none."""
+    kind = config.get("type")
+    return MODELS.get(kind) if isinstance(kind, str) else kind
+
+
 def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
     """Return the class of the domain-adaptation method that the config of a model names.
 
     Raises:
         InputError: if the config names no such method.
     """
-    kind = config.get("type")
-    method = MODELS.get(kind) if isinstance(kind, str) else kind
+    method = part_class(config)
     if not (isinstance(method, type) and issubclass(method, UDADecorator)):
         methods = sorted(
             name
@@ -38,8 +43,8 @@ def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
             if isinstance(each, type) and issubclass(each, UDADecorator)
         )
         raise InputError(
-            f"the model is a {kind}, but this needs a domain-adaptation method around a segmentor: "
-            f"{', '.join(methods)}"
+            f"the model is a {config.get('type')}, but this needs a domain-adaptation method "
+            f"around a segmentor: {', '.join(methods)}"
         )
     return method
 
@@ -187,7 +192,7 @@ class UDADecorator(BaseModel):
         factor = side / preprocessor.get("size", (side, side))[0]
         preprocessor["size"] = (side, side)
         for part in (config["segmentor"], *(config.get("terms") or {}).values()):
-            if hasattr(kind := MODELS.get(part["type"]), "scale_crops"):
+            if hasattr(kind := part_class(part), "scale_crops"):
                 kind.scale_crops(part, factor)
 
     @classmethod
