@@ -33,8 +33,11 @@ def toy_synthia_root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_night_root(tmp_path_factory) -> Path:
-    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images."""
-    return small_toy_data(tmp_path_factory, "cityscapes", "dark_zurich")
+    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images.
+
+    ``acdc/`` has 8, 4 and 4 images.
+    """
+    return small_toy_data(tmp_path_factory, "cityscapes", "dark_zurich", "acdc")
 
 
 def small_toy_data(tmp_path_factory, *sets: str) -> Path:

@@ -11,7 +11,6 @@ from mmseg.registry import MODELS
 from mmseg.utils.config import load_config
 from tests.training import written
 
-METHOD = {exp: row.method for exp, row in EXPERIMENTS.items()}
 TERMS = {
     "dacs+mic": ["mic"],
     "sepico+mic": ["mic"],
@@ -46,21 +45,16 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
             assert features.shape[1] == model.prototypes[0].class_mean.shape[1]
             assert cfg.model.contrast.variant == EXPERIMENTS[exp].variant
             assert 0 < cfg.model.start_contrast_iter < 10
-    assert list(cfg.model.get("terms", {})) == TERMS.get(METHOD[exp], [])
-
-
-@pytest.mark.parametrize("exp", [exp for exp, row in EXPERIMENTS.items() if "hrda" in row.network])
-def test_details_have_half_the_size_of_crops(exp, tmp_path):
-    segmentor = shrunk_config(exp, tmp_path, tmp_path).model.segmentor
-    assert (segmentor.context_scale, segmentor.detail_size) == (0.5, (64, 64))
-    windows = {"mode": "slide", "crop_size": (128, 128), "stride": (64, 64)}
-    # HRDA's release tests the whole image with DeepLab-v2.
-    assert segmentor.test_cfg == ({"mode": "whole"} if exp == 28 else windows)
-
-
-@pytest.mark.parametrize("exp", [exp for exp, method in METHOD.items() if "mic" in method])
-def test_blocks_shrink_with_the_crops(exp, tmp_path):
-    assert shrunk_config(exp, tmp_path, tmp_path).model.terms.mic.block_size == 8
+    terms = cfg.model.get("terms", {})
+    assert list(terms) == TERMS.get(EXPERIMENTS[exp].method, [])
+    # Details are half of the crops, blocks a sixteenth, and windows are as large as crops.
+    assert cfg.model.segmentor.get("detail_size", (64, 64)) == (64, 64)
+    assert "mic" not in terms or terms.mic.block_size == 8
+    by_windows = {"mode": "slide", "crop_size": (128, 128), "stride": (64, 64)}
+    tested = {name: cfg.model.segmentor.test_cfg.get(name) for name in by_windows}
+    assert tested in (by_windows, {"mode": "whole", "crop_size": None, "stride": None})
+    # HRDA's release tests the whole image with DeepLab-v2, MIC's by windows.
+    assert ("hrda" in EXPERIMENTS[exp].network and exp != 28) == (tested == by_windows)
 
 
 @pytest.mark.parametrize(
