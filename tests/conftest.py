@@ -33,8 +33,11 @@ def toy_synthia_root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_night_root(tmp_path_factory) -> Path:
-    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images."""
-    return small_toy_data(tmp_path_factory, "cityscapes", "dark_zurich")
+    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images.
+
+    ``acdc/`` has 8, 4 and 4 images.
+    """
+    return small_toy_data(tmp_path_factory, "cityscapes", "dark_zurich", "acdc")
 
 
 def small_toy_data(tmp_path_factory, *sets: str) -> Path:
@@ -97,10 +100,7 @@ def capture_only(monkeypatch):
 
 @pytest.fixture
 def quick_start(monkeypatch):
-    """Skip what takes mmengine seconds: asking compilers for versions, pretty-printing configs."""
+    """Start training as :func:`tests.training.start_quickly` does."""
+    from tests.training import start_quickly
 
-    def plain_text(cfg: Config) -> str:
-        return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
-
-    monkeypatch.setattr("mmengine.runner.runner.collect_env", dict)
-    monkeypatch.setattr(Config, "pretty_text", property(plain_text))
+    start_quickly(monkeypatch)

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -94,6 +95,33 @@ def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, row
     assert lines[0] == ["class", "source", "only", "SePiCo", "difference"]
     assert [line[0] for line in lines[-len(rows) :]] == rows
     assert (table.parent / "debug" / "iter_000001_0.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("exp", "toy", "passes"),
+    [
+        ("33", "toy_night_root", ["src", "mix", "masked"]),  # HRDA with MIC, to ACDC
+        ("42", "toy_root", ["src", "tgt", "mix", "masked"]),  # SePiCo with MIC on HRDA
+    ],
+)
+def test_a_debug_copy_on_hrda_has_all_losses(place, exp, toy, passes, request, quick_start):
+    shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy", dirs_exist_ok=True)
+    contrast = ["model.start_contrast_iter=1"] if "tgt" in passes else []
+    run_experiments.main(
+        ["--exp", exp, "--debug", "--device", "cpu", "--work-dir", "run", "--cfg-options"]
+        + ["train_cfg.max_iters=2", "train_cfg.val_interval=2", "default_hooks.logger.interval=1"]
+        + ["val_dataloader.dataset.indices=1", *contrast]
+    )
+    curves = read_run(Path("run"))
+    found = {name.removesuffix(".loss") for name in curves if name.endswith(".loss")}
+    assert found == set(passes)
+    for name in set(passes) - {"tgt"}:
+        parts = {f"{name}.decode.loss_seg", f"{name}.decode.hr.loss_seg"}
+        assert parts <= curves.keys()
+        assert all(np.isfinite(curves[part].values).all() for part in parts)
+    assert ("src.loss_imnet_feat_dist" in curves) == (exp == "33")
+    assert ("fog/mIoU" in curves) == (exp == "33")
+    assert len(list(Path("run/debug").glob("*.png"))) == 2
 
 
 def test_a_resumed_run_keeps_settings_a_used_folder_is_refused(place):

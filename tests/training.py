@@ -4,10 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from mmengine.config import Config
 
 from experiments import config_text, generate_experiment_cfgs
-from mmseg.apis.shrink import shrink
+from mmseg.apis.shrink import TOY_ROOTS, shrink
+from mmseg.models.uda import method_class
 from mmseg.utils.config import load_config
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +23,12 @@ def written(config: dict, folder: Path) -> Path:
     return path
 
 
-def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
-    """Return a run of experiment 0 on few small images: SePiCo (last) or source only (first)."""
-    config = generate_experiment_cfgs(0)[stage]
+def small_config(toy_root: Path, folder: Path, stage: int = -1, exp: int = 0) -> Config:
+    """Return a run of an experiment on few small images.
+
+    The stages of experiment 0 are SePiCo (last) and source only (first).
+    """
+    config = generate_experiment_cfgs(exp)[stage]
     # Visualizers and message hubs are global and known by this name.
     config["experiment_name"] = re.sub(r"\W", "_", str(folder))
     cfg = load_config(written(config, folder))
@@ -35,17 +40,15 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
         cfg.test_dataloader.dataset,
     ]
     for dataset in filter(None, datasets):
-        name = "gta" if dataset.type == "GTADataset" else "cityscapes"
-        dataset.data_root = str(toy_root / name)
+        dataset.data_root = str(toy_root / TOY_ROOTS[dataset.type])
         for transform in dataset.pipeline:
             if transform.type == "Resize":
                 transform.scale = (2 * CROP, 9 * CROP // 8)
             elif transform.type == "RandomCrop":
                 transform.crop_size = (CROP, CROP)
     cfg.train_dataloader.dataset.rare_class_sampling.min_pixels = 40
-    cfg.model.data_preprocessor.size = (CROP, CROP)
-    if cfg.model.type == "SePiCo":
-        cfg.model.crop_size = (CROP, CROP)
+    method_class(cfg.model).set_crop_size(cfg.model, CROP)
+    if "pseudo_threshold" in cfg.model:
         cfg.model.pseudo_threshold = 0.1
     cfg.val_dataloader.dataset.indices = cfg.test_dataloader.dataset.indices = 2
     cfg.work_dir = str(folder / "run")
@@ -55,3 +58,13 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
 def own_copy(toy_root: Path, folder: Path) -> Path:
     """Copy the toy set, so that a test may damage it."""
     return Path(shutil.copytree(toy_root, folder / "toy"))
+
+
+def start_quickly(patch: pytest.MonkeyPatch) -> None:
+    """Skip what takes mmengine seconds: asking compilers for versions, pretty-printing configs."""
+
+    def plain_text(cfg: Config) -> str:
+        return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
+
+    patch.setattr("mmengine.runner.runner.collect_env", dict)
+    patch.setattr(Config, "pretty_text", property(plain_text))

@@ -12,18 +12,19 @@ from mmseg.utils.cli import Parser, run_main
 def main(argv: list[str] | None = None) -> int:
     """Draw the data, and print the result."""
     parser = Parser(
-        description="Draw street scenes and store them like GTA, Cityscapes, SYNTHIA and Dark "
-        "Zurich, ready for training. It takes a minute or two on two cores. Complete sets are kept."
+        description="Draw street scenes and store them like GTA, Cityscapes, SYNTHIA, Dark Zurich "
+        "and ACDC, ready for training. It takes a minute or two on two cores. Complete sets are "
+        "kept."
     )
     parser.add_argument("root", nargs="?", default="data/toy", help="folder (%(default)s)")
     add = parser.add_argument
-    which = "gta, cityscapes, synthia, dark_zurich (all)"
+    which = "gta, cityscapes, synthia, dark_zurich, acdc (all)"
     add("--sets", nargs="+", metavar="SET", help=which)
     count = {"type": int, "metavar": "N"}
     add("--source", default=400, help="images of each source (%(default)s)", **count)
     add("--target-train", default=300, help="images of each target (%(default)s)", **count)
     add("--val", default=60, help="validation images of each target (%(default)s)", **count)
-    add("--test", default=10, help="test images of Dark Zurich (%(default)s)", **count)
+    add("--test", default=10, help="test images of Dark Zurich and ACDC (%(default)s)", **count)
     add("--seed", default=0, help="seed of all random numbers (%(default)s)", **count)
     add("--nproc", default=2, help="number of processes (%(default)s)", **count)
     arguments = parser.parse_args(argv)

@@ -118,6 +118,25 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """Rain or snow in the air; a stroke is drawn from where it comes from to where it falls.
+
+    Args:
+        colour: its colour (RGB).
+        density: strokes per 1000 pixels of the image.
+        stroke: columns and rows that a stroke covers in the exposure, in heights of the image.
+        width: thickness of the nearest strokes, in heights of the image.
+        opacity: opacity of the nearest strokes, in [0, 1].
+    """
+
+    colour: Colour
+    density: float
+    stroke: tuple[float, float]
+    width: float
+    opacity: float
+
+
+@dataclass(frozen=True)
 class Domain:
     """The look of a domain.
 
@@ -136,6 +155,8 @@ class Domain:
         noise: sigma of the sensor noise in grey levels.
         vignette: loss of light in the corners, in [0, 1].
         night: light at night; None: day.
+        wet: share of the image above the horizon that wet ground mirrors, in [0, 1].
+        fall: rain or snow in the air; None: dry.
     """
 
     palette: Mapping[str, tuple[Colour, ...]] = field(default_factory=dict)
@@ -152,6 +173,8 @@ class Domain:
     noise: float = 1.5
     vignette: float = 0.0
     night: Night | None = None
+    wet: float = 0.0
+    fall: Fall | None = None
 
     def colours(self, kind: str) -> tuple[Colour, ...]:
         """Return the colours of ``kind``."""
@@ -285,3 +308,70 @@ NIGHT = Domain(
     ),
 )
 """A domain like Dark Zurich by night: lit by little but street lamps and windows; noisy."""
+
+FOG = Domain(
+    palette=OVERCAST_PALETTE
+    | {
+        "sky": ((198, 202, 206), (202, 206, 210)),
+        "cloud": ((200, 204, 208),),
+    },
+    saturation=0.75,
+    texture=0.8,
+    shadow=0.05,
+    haze=0.05,
+    haze_colour=(202, 206, 210),
+    exposure=0.95,
+    blur=0.8,
+    noise=3.0,
+    vignette=0.15,
+)
+"""ACDC in fog: after some 30 metres all is grey, and what is near has little contrast."""
+
+RAIN = Domain(
+    palette=OVERCAST_PALETTE
+    | {
+        "road": ((92, 94, 100), (82, 84, 92)),
+        "sidewalk": ((128, 124, 122), (120, 118, 118)),
+        "sky": ((142, 150, 162), (176, 182, 190)),
+        "cloud": ((150, 156, 166),),
+    },
+    saturation=0.8,
+    texture=0.8,
+    shadow=0.0,
+    haze=0.016,
+    haze_colour=(164, 170, 178),
+    cast=(0.88, 0.94, 1.04),
+    exposure=0.85,
+    blur=1.0,
+    noise=4.0,
+    vignette=0.2,
+    wet=0.45,
+    fall=Fall((214, 220, 228), density=5.0, stroke=(0.012, 0.09), width=0.006, opacity=0.55),
+)
+"""ACDC in rain: a dark sky, streaks of rain, and ground that mirrors what is above."""
+
+SNOW = Domain(
+    palette=OVERCAST_PALETTE
+    | {
+        "road": ((176, 176, 180), (162, 162, 168), (190, 190, 192)),
+        "sidewalk": ((232, 234, 240), (224, 228, 236)),
+        "slab line": ((216, 220, 228),),
+        "kerb": ((206, 208, 216),),
+        "terrain": ((240, 242, 246), (232, 236, 242)),
+        "vegetation": ((176, 184, 180), (150, 162, 152), (204, 208, 208)),
+        "conifer": ((186, 198, 196), (146, 166, 156)),
+        "roof": ((240, 242, 246), (230, 234, 240)),
+        "sky": ((204, 208, 216), (226, 228, 232)),
+        "cloud": ((214, 218, 224),),
+    },
+    saturation=0.75,
+    shadow=0.08,
+    haze=0.012,
+    haze_colour=(222, 226, 232),
+    cast=(0.96, 0.98, 1.03),
+    blur=0.7,
+    noise=3.0,
+    vignette=0.15,
+    fall=Fall((250, 250, 252), density=5.0, stroke=(0.004, 0.008), width=0.014, opacity=0.85),
+)
+"""ACDC in snow: white ground, roofs and trees, and flakes in the air."""

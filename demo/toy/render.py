@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from .domains import Domain, Light, Night
+from .domains import Domain, Fall, Light, Night
 from .scene import Camera, Part, Scene, Seen, shadow_under
 
 SUPERSAMPLING = 2
@@ -62,6 +62,12 @@ def render(scene: Scene, domain: Domain, rng: np.random.Generator) -> np.ndarray
     image = cv2.resize(textured, (width, height), interpolation=cv2.INTER_AREA)
     if lights:
         image = lights.shine_on(image)
+    if domain.wet:
+        ground = cv2.resize(surfaces, (width, height), interpolation=cv2.INTER_NEAREST)
+        ground = ground == TEXTURE_NAMES.index(TEXTURES["road"])
+        image = mirror(image, ground, round(scene.camera.horizon), domain.wet)
+    if domain.fall:
+        image = fall_on(image, domain.fall, rng)
     return develop(image, domain, rng)
 
 
@@ -120,6 +126,31 @@ def surface_noise(surfaces: np.ndarray, domain: Domain, rng: np.random.Generator
     for number, name in enumerate(TEXTURE_NAMES):
         chosen = np.where(surfaces == number, noise[name], chosen)
     return domain.texture * chosen
+
+
+def mirror(image: np.ndarray, ground: np.ndarray, horizon: int, share: float) -> np.ndarray:
+    """Mix into the ground (H, W) bool below a row the image above it, upside down and blurred."""
+    height = len(image)
+    rows = np.clip(2 * horizon - np.arange(horizon, height), 0, height - 1)
+    wet = cv2.GaussianBlur(image[rows], (0, 0), sigmaX=1.0, sigmaY=0.03 * height)
+    below = image[horizon:]
+    mixed = np.where(ground[horizon:, :, None], below + share * (wet - below), below)
+    return np.concatenate([image[:horizon], mixed])
+
+
+def fall_on(image: np.ndarray, fall: Fall, rng: np.random.Generator) -> np.ndarray:
+    """Draw rain or snow, the nearest strokes last, before an image (H, W, 3) float32."""
+    height, width = image.shape[:2]
+    near = np.sort(rng.uniform(0.5, 1, round(fall.density * height * width / 1000)) ** 2)
+    starts = rng.uniform(-0.1, 1, (len(near), 2)) * (width, height)
+    strokes = to_fixed(np.stack([starts, starts + height * np.outer(near, fall.stroke)], axis=1))
+    veil = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), np.uint8)
+    for size, (start, end) in zip(near, strokes.tolist(), strict=True):
+        thickness = max(1, round(size * fall.width * len(veil)))
+        cv2.line(veil, start, end, 255 * size * fall.opacity, thickness, cv2.LINE_AA, FIXED_POINT)
+    veil = cv2.resize(veil, (width, height), interpolation=cv2.INTER_AREA)
+    opacity = veil[..., None].astype(np.float32) / 255
+    return image + opacity * (np.array(fall.colour, np.float32) - image)
 
 
 def develop(image: np.ndarray, domain: Domain, rng: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg.datasets.acdc import CONDITIONS
 from mmseg.utils import InputError, atomic_path
 from mmseg.utils.jobs import map_in_processes, with_progress
 from tools.convert_datasets.conversion import (
@@ -25,17 +26,30 @@ from tools.convert_datasets.conversion import (
     convert_synthia,
 )
 
-from .domains import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, PALETTE, Domain
+from .domains import (
+    CITY_MODEL,
+    DAYLIGHT,
+    FOG,
+    GAME,
+    NIGHT,
+    OVERCAST,
+    PALETTE,
+    RAIN,
+    SNOW,
+    Domain,
+)
 from .layout import another_day, random_scene, random_street
 from .render import render
 from .scene import Scene, scene_polygons
 from .writers import (
     DRIVES,
+    acdc_frame,
+    night_frame,
     write_cityscapes,
     write_correspondence,
     write_day,
+    write_frame,
     write_gta,
-    write_night,
     write_synthia,
 )
 
@@ -44,6 +58,9 @@ GTA_SIZES = ((256, 144), (272, 152), (280, 150), (256, 136))
 CITYSCAPES_SIZE = (256, 128)
 SYNTHIA_SIZE = (256, 152)
 DARK_ZURICH_SIZE = (256, 144)
+ACDC_SIZE = (256, 144)
+WEATHER = {"fog": FOG, "night": NIGHT, "rain": RAIN, "snow": SNOW}
+"""Look of each condition of ACDC."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,7 @@ class ToySet:
         draw: draws image ``index`` of a split and writes it below the set's folder.
         finish: makes the remaining files from the written ones, given the number of processes.
         files: pattern -> number of files that there must be.
+        smallest: least number of images of a split.
     """
 
     drawing: int
@@ -97,10 +115,14 @@ class ToySet:
     draw: Callable[[Path, str, int, np.random.Generator], None]
     finish: Callable[[Path, Counts, int], None]
     files: Callable[[Counts], Mapping[str, int]]
+    smallest: int = 1
 
     def counts(self, settings: ToySettings) -> Counts:
         """Return the number of images of each split."""
-        return {name: getattr(settings, split.size) for name, split in self.splits.items()}
+        return {
+            name: max(getattr(settings, split.size), self.smallest)
+            for name, split in self.splits.items()
+        }
 
 
 def _by(
@@ -160,7 +182,7 @@ def _draw_dark_zurich(root: Path, split: str, index: int, rng: np.random.Generat
     street = random_street(rng, *DARK_ZURICH_SIZE)
     scene = street.scene()
     polygons = scene_polygons(scene) if split == "val" else None
-    write_night(root, index, split, render(scene, NIGHT, rng), polygons)
+    write_frame(root, night_frame(split, index), render(scene, NIGHT, rng), polygons)
     if split == "train":
         write_day(root, index, render(another_day(street, rng).scene(), DAYLIGHT, rng))
 
@@ -175,6 +197,20 @@ def _dark_zurich_files(counts: Counts) -> Mapping[str, int]:
         "rgb_anon/train/day/*/*.png": counts["train"],
         "gt/val/night/*/*_gt_labelTrainIds.png": counts["val"],
         "corresp/train/night/*.csv": min(counts["train"], len(DRIVES["train"])),
+    }
+
+
+def _draw_acdc(root: Path, split: str, index: int, rng: np.random.Generator) -> None:
+    scene = random_scene(rng, *ACDC_SIZE)
+    polygons = None if split == "test" else scene_polygons(scene)
+    look = WEATHER[CONDITIONS[index % len(CONDITIONS)]]
+    write_frame(root, acdc_frame(split, index), render(scene, look, rng), polygons)
+
+
+def _acdc_files(counts: Counts) -> Mapping[str, int]:
+    return {
+        "rgb_anon/*/*/*/*.png": sum(counts.values()),
+        "gt/*/*/*/*_gt_labelTrainIds.png": counts["train"] + counts["val"],
     }
 
 
@@ -214,6 +250,19 @@ TOY_SETS = {
         draw=_draw_dark_zurich,
         finish=_finish_dark_zurich,
         files=_dark_zurich_files,
+    ),
+    "acdc": ToySet(
+        drawing=1,
+        looks=WEATHER,
+        splits={
+            "train": Split("num_target_train", 7),
+            "val": Split("num_val", 8),
+            "test": Split("num_test", 9),
+        },
+        draw=_draw_acdc,
+        finish=lambda root, counts, nproc: None,
+        files=_acdc_files,
+        smallest=len(CONDITIONS),
     ),
 }
 """Name of a folder -> its set."""

@@ -1,6 +1,6 @@
 """Store drawn scenes in the on-disk formats of the real data sets.
 
-The first arguments are the data root and the number of the image in its split; images are (H, W, 3)
+The first arguments are the data root and the number or name of the image; images are (H, W, 3)
 uint8 RGB.
 """
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmseg.datasets.acdc import CONDITIONS
 from mmseg.datasets.class_names import (
     CITYSCAPES_CLASSES,
     SYNTHIA_ID_TO_TRAIN_ID,
@@ -34,6 +35,8 @@ DRIVES = {
     "test": ("TOYN0355", "TOYN0364"),
 }
 """Drives of each split of Dark Zurich by night, which images take in turn."""
+ACDC_DRIVES = {"train": "0475", "val": "0476", "test": "0477"}
+"""Number of the drive of each split of ACDC, in each condition."""
 DAY_DRIVE = {"TOYN0351": "TOYD0345", "TOYN0376": "TOYD0363", "TOYN0391": "TOYD0363"}
 """Drive by night -> drive by day along the same streets."""
 
@@ -132,11 +135,8 @@ def write_synthia(root: Path, index: int, image: np.ndarray, polygons: Polygons)
     _save_image(image, root / "RGB" / name)
 
 
-def write_night(
-    root: Path, index: int, split: str, image: np.ndarray, polygons: Polygons | None
-) -> None:
-    """Write an image of Dark Zurich by night and, if there are polygons, its train ids."""
-    frame = night_frame(split, index)
+def write_frame(root: Path, frame: str, image: np.ndarray, polygons: Polygons | None) -> None:
+    """Write an image of Dark Zurich or ACDC and, if there are polygons, its train ids."""
     _save_image(image, root / f"rgb_anon/{frame}_rgb_anon.png")
     if polygons is not None:
         height, width = image.shape[:2]
@@ -167,6 +167,13 @@ def night_frame(split: str, index: int) -> str:
     """Name a night frame: ``<split>/night/<drive>/<drive>_frame_000001``."""
     drive, number = _turn(DRIVES[split], index)
     return f"{split}/night/{drive}/{drive}_frame_{number + 1:06d}"
+
+
+def acdc_frame(split: str, index: int) -> str:
+    """Name an image of ACDC, ``<condition>/<split>/<drive>/<drive>_frame_000001``, in turn."""
+    condition, number = _turn(CONDITIONS, index)
+    drive = f"TOY{condition[0].upper()}{ACDC_DRIVES[split]}"
+    return f"{condition}/{split}/{drive}/{drive}_frame_{number + 1:06d}"
 
 
 def day_frame(index: int) -> str:

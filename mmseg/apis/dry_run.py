@@ -142,7 +142,8 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) 
     segmentor = segmentors_of(model)[0] if segmentors_of(model) else None
     if segmentor is None:
         return
-    heads = {"decode_head": segmentor.decode_head, "auxiliary_head": segmentor.auxiliary_head}
+    parts = {*segmentor.network_parts()} - {segmentor.backbone}
+    heads = {name: module for name, module in segmentor.named_modules() if module in parts}
     too_small = (
         f"images of {size[0]}x{size[1]} (height x width) do not go through the model: make "
         "crop_size and the preprocessor's size larger"
@@ -153,8 +154,6 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) 
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{too_small} ({_first_line(error)})") from error
         for name, head in heads.items():
-            if head is None:
-                continue
             _check_channels(f"{path}.{name}", head, [each.shape[1] for each in maps])
             try:
                 result = head(maps)

@@ -24,6 +24,7 @@ TOY_ROOTS = {
     "CityscapesDataset": "cityscapes",
     "SynthiaDataset": "synthia",
     "DarkZurichDataset": "dark_zurich",
+    "ACDCDataset": "acdc",
 }
 
 
@@ -69,13 +70,15 @@ def _small_schedule(cfg: Config) -> None:
 def _small_model(model: Any) -> Any:
     method = method_class(model)
     segmentor = model.segmentor
-    heads = [segmentor[name] for name in ("decode_head", "auxiliary_head") if name in segmentor]
+    parts = {name: part for name, part in segmentor.items() if name != "backbone"}
+    heads = _find(parts, lambda node: "in_channels" in node)
     if segmentor.backbone.type.startswith("mit_b"):
         segmentor.backbone.type = "mit_b0"
         for head in heads:
             head.in_channels = MIT_B0_CHANNELS
             head.channels = CHANNELS
-        segmentor.decode_head.embed_dims = CHANNELS
+            if "embed_dims" in head:
+                head.embed_dims = CHANNELS
     elif segmentor.backbone.type == "ResNetV1c":
         segmentor.backbone.depth = 18
         for head in heads:

@@ -27,6 +27,7 @@ from mmseg.engine.hooks import FirstResultHook
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
+from mmseg.models.uda import part_class
 from mmseg.utils import (
     InputError,
     atomic_path,
@@ -218,7 +219,9 @@ def _choose_weights(cfg: Config, resume: bool) -> None:
     cfg.resume = resume
     if resume:
         cfg.load_from = str(latest_checkpoint(Path(cfg.work_dir)))
-    if cfg.get("load_from"):
+    terms = (part_class(term) for term in (cfg.model.get("terms") or {}).values())
+    kept = any(getattr(term, "KEEPS_PRETRAINED", False) for term in terms)
+    if cfg.get("load_from") and not kept:
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):
         check_is_there(path)

@@ -17,14 +17,17 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from demo.toy import ToySettings, make_toy_data
+from experiments import describe
 from mmseg.apis.train import FINISHED, train
+from mmseg.registry import MODELS
 from mmseg.utils.checkpoint import load_checkpoint
 from tests.models.networks import TINY_TRANSFORMER
-from tests.training import small_config
+from tests.training import small_config, start_quickly
 from tools.analysis.logs import read_run
 
 ITERATIONS, INTERVAL = 12, 2
@@ -34,12 +37,19 @@ CLOCK = ("time", "data_time", "memory", "eta")
 OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
 
 
-def fastest_config(toy_root: Path, folder: Path) -> Config:
-    """Return a small SePiCo config with checkpoints and scores every few iterations."""
-    cfg = small_config(toy_root, folder)
-    cfg.model.segmentor = copy.deepcopy(TINY_TRANSFORMER)
-    cfg.model.segmentor["decode_head"]["num_classes"] = 19
-    cfg.model.prototypes.feature_dim = 8
+def fastest_config(toy_root: Path, folder: Path, exp: int = 0) -> Config:
+    """Return a tiny config of an experiment with checkpoints and scores every few iterations."""
+    cfg = small_config(toy_root, folder, exp=exp)
+    cfg.model.segmentor = tiny_segmentor(cfg.model.segmentor)
+    if "prototypes" in cfg.model:
+        cfg.model.prototypes.feature_dim = 8
+    if "feature_distance" in cfg.model.get("terms", {}):
+        # The frozen weights come from this file in each start.
+        backbone = cfg.model.segmentor.backbone
+        weights = {"state_dict": MODELS.build(backbone).state_dict()}
+        torch.save(weights, folder / "imagenet.pth")
+        backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(folder / "imagenet.pth")}
+        cfg.model.terms.feature_distance.update(min_ratio=0.2, loss_weight=1.0)
     cfg.optim_wrapper.optimizer.lr = 1e-2
     cfg.train_cfg.update(max_iters=ITERATIONS, val_interval=INTERVAL)
     cfg.default_hooks.checkpoint.update(interval=INTERVAL, max_keep_ckpts=2)
@@ -47,6 +57,20 @@ def fastest_config(toy_root: Path, folder: Path) -> Config:
     cfg.val_dataloader.dataset.indices = 1
     cfg.randomness = {"seed": 3, "deterministic": True}
     return cfg
+
+
+def tiny_segmentor(segmentor: ConfigDict) -> ConfigDict:
+    """Return a segmentor of the same type, of two stages of a small transformer."""
+    tiny = ConfigDict(copy.deepcopy(TINY_TRANSFORMER), type=segmentor.type)
+    tiny.decode_head.num_classes = 19
+    if "auxiliary_head" not in segmentor:
+        del tiny.auxiliary_head
+    if segmentor.decode_head.type == "HRDAHead":
+        attention = tiny.decode_head | {"dilations": None}
+        tiny.decode_head = {"head": tiny.decode_head, "scale_attention": attention}
+        tiny.decode_head.type = "HRDAHead"
+        tiny.update({name: segmentor[name] for name in ("detail_size", "test_cfg")})
+    return tiny
 
 
 def start(cfg: Config, work_dir: Path) -> int:
@@ -70,28 +94,41 @@ def start(cfg: Config, work_dir: Path) -> int:
         os._exit(status)
 
 
-def killed(process: int, moment: float) -> bool:
+def killed(process: int, moment: float, after: Path | None = None) -> bool:
     """Kill a process after ``moment`` seconds; return False if it succeeded before.
+
+    Args:
+        process: id of the process.
+        moment: seconds from now, or from when a file appears.
+        after: that file.
 
     Raises:
         RuntimeError: the process failed.
     """
-    deadline = time.monotonic() + moment
-    while time.monotonic() < deadline:
+    begin = None if after else time.monotonic()
+    while begin is None or time.monotonic() < begin + moment:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
             if status:
                 raise RuntimeError(f"a run ended with status {status}")
             return False
         time.sleep(0.002)
+        if begin is None and after is not None and after.exists():
+            begin = time.monotonic()
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
     return True
 
 
 def disturbed_run(cfg: Config, work_dir: Path, seconds: float, rng: random.Random) -> int:
-    """Train with up to :data:`KILLS` kills within the time of a whole run; return their number."""
-    kills = 0
+    """Train with up to :data:`KILLS` kills; return their number.
+
+    The first comes soon after a checkpoint, the others within the time of a whole run.
+    """
+    first = work_dir / f"iter_{rng.randrange(INTERVAL, ITERATIONS, INTERVAL)}.pth"
+    if not killed(start(cfg, work_dir), rng.uniform(0, 0.05 * seconds), after=first):
+        return 0
+    kills = 1
     while True:
         # A resumed run has less to do and would often end before a later moment.
         moment = rng.uniform(0, 0.7 * seconds) if kills < KILLS else float("inf")
@@ -158,20 +195,21 @@ def differences(found: Any, expected: Any, path: str = "") -> list[str]:
     return [name for key, a, b in pairs for name in differences(a, b, key)]
 
 
-def campaign(folder: Path, runs: int, seed: int) -> tuple[int, list[str]]:
+def campaign(folder: Path, runs: int, seed: int, exp: int = 0) -> tuple[int, list[str]]:
     """Compare disturbed runs with an undisturbed one; print a row for each run.
 
     Args:
         folder: folder for everything that is written.
         runs: number of disturbed runs.
         seed: seed for the moments of the kills.
+        exp: experiment from GTA to Cityscapes.
 
     Returns:
         The number of kills, and what differs.
     """
     torch.set_num_threads(1)
     make_toy_data(folder / "toy", ToySettings(6, 4, 2, 2), nproc=1, sets=("gta", "cityscapes"))
-    cfg = fastest_config(folder / "toy", folder)
+    cfg = fastest_config(folder / "toy", folder, exp)
     before = time.monotonic()
     killed(start(cfg, folder / "whole"), float("inf"))
     seconds = time.monotonic() - before
@@ -192,11 +230,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.kills", description=__doc__)
     parser.add_argument("--runs", type=int, default=50, help="number of disturbed runs (50)")
     parser.add_argument("--seed", type=int, default=0, help="seed for the moments of the kills (0)")
+    which = "experiments from GTA to Cityscapes, in tiny (0)"
+    parser.add_argument("--exp", type=int, nargs="+", default=[0], metavar="N", help=which)
     args = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        kills, wrong = campaign(Path(folder), args.runs, args.seed)
-    print(f"\n{kills} kills, {len(wrong)} differences")
-    return int(bool(wrong))
+    differ = False
+    for exp in args.exp:
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            start_quickly(patch)
+            print(f"{describe(exp)}\n")
+            kills, wrong = campaign(Path(folder), args.runs, args.seed, exp)
+        print(f"\n{kills} kills, {len(wrong)} differences")
+        differ |= bool(wrong)
+    return int(differ)
 
 
 if __name__ == "__main__":

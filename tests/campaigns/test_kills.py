@@ -12,15 +12,26 @@ from tests.campaigns.kills import differences
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-def test_ten_kills_leave_no_trace():
-    command = [sys.executable, "-m", "tests.campaigns.kills", "--runs", "4", "--seed", "3"]
+def campaign(*options: str) -> list[tuple[int, str]]:
+    """Run the campaign; return the number of kills and the differences of each run."""
+    command = [sys.executable, "-m", "tests.campaigns.kills", "--seed", "3", *options]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     rows = re.findall(r"^ *\d+ +(\d+)  (.+)$", ended.stdout, re.M)
-    assert len(rows) == 4, ended.stdout + ended.stderr
-    assert ended.returncode == 0, ended.stdout
-    assert {what for _, what in rows} == {"none"}
-    assert sum(int(kills) for kills, _ in rows) >= 10
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return [(int(kills), what) for kills, what in rows]
+
+
+@pytest.mark.slow
+def test_ten_kills_leave_no_trace():
+    kills, differences = zip(*campaign("--runs", "4"), strict=True)
+    assert differences == ("none",) * 4
+    assert sum(kills) >= 10
+
+
+@pytest.mark.slow
+def test_kills_leave_no_trace_in_mic_on_hrda_with_feature_distance():
+    ((kills, what),) = campaign("--runs", "1", "--exp", "31")
+    assert what == "none" and kills >= 1
 
 
 def test_differences_are_found_by_name():

@@ -6,10 +6,17 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import Compose, RandomFlip, Resize
 from PIL import Image
 
-from mmseg.datasets import LoadAnnotations, LoadImageFromFile, PackSegInputs, RandomCrop
+from mmseg.datasets import (
+    LoadAnnotations,
+    LoadImageFromFile,
+    PackSegInputs,
+    RandomCrop,
+)
 from mmseg.datasets.image_files import count_values, read_image, read_label
+from mmseg.datasets.transforms import IgnoreMargins
 from mmseg.datasets.transforms.crop import is_balanced
 from mmseg.utils import InputError
 from tests.datasets.small_data import cut, write_image, write_palette_label
@@ -266,3 +273,49 @@ def test_pack_without_label():
     )
     assert "gt_sem_seg" not in packed["data_samples"]
     assert packed["data_samples"].metainfo == {"img_path": "a.png"}
+
+
+@pytest.mark.parametrize(
+    ("scale", "crop", "direction"),
+    [
+        ((256, 128), 128, "horizontal"),
+        ((200, 100), 64, "vertical"),
+        ((333, 171), 80, "diagonal"),
+        ((256, 128), 400, "horizontal"),  # no crop
+        ((409, 204), 150, "horizontal"),
+    ],
+)
+def test_ignored_margins_are_those_of_a_mask_of_the_image(scale, crop, direction):
+    """A mask of 2048x1024, resized (nearest), cropped and flipped like the image, in 20 draws."""
+    shape = (1024, 2048)
+    image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    mask[30:-240, 30:-30] = 1
+    pipeline = [
+        Resize(scale, keep_ratio=True),
+        RandomCrop((crop, crop), cat_max_ratio=1.0),
+        RandomFlip(0.5, direction=direction),
+        IgnoreMargins((30 / 1024, 240 / 1024, 30 / 2048, 30 / 2048)),
+    ]
+    np.random.seed(0)
+    margins = set()
+    for _ in range(20):
+        results = Compose(pipeline)(
+            {"img": image, "gt_seg_map": mask, "seg_fields": ["gt_seg_map"], "img_shape": shape}
+        )
+        top, bottom, left, right = results["ignored_margins"]
+        expected = results["gt_seg_map"]
+        height, width = expected.shape
+        found = np.zeros_like(expected)
+        found[top : height - bottom, left : width - right] = 1
+        np.testing.assert_array_equal(found, expected)
+        margins.add(results["ignored_margins"])
+    assert len(margins) > 1
+
+
+def test_ignored_margins_of_an_image_that_is_neither_cropped_nor_flipped():
+    results = IgnoreMargins((0.1, 0.25, 0.0, 0.5)).transform({"img_shape": (20, 10)})
+    assert results["ignored_margins"] == (2, 5, 0, 5)
+    packed = PackSegInputs().transform(
+        {"img": np.zeros((20, 10, 3), np.uint8), "img_path": "a", "ori_shape": (20, 10), **results}
+    )
+    assert packed["data_samples"].ignored_margins == (2, 5, 0, 5)

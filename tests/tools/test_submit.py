@@ -1,11 +1,16 @@
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from mmseg.apis import inference_model, init_model
+from mmseg.registry import MODELS
 from tests.apis.pixel_world import write_world
+from tests.campaigns.kills import fastest_config
 from tests.tools.failing import error_of
 from tests.tools.submission.submissions import night_files, png, renamed, write_zip
 from tools import submit as tool
@@ -126,3 +131,26 @@ def test_format_only_on_toy_night_images(paths, toy_night_root, tmp_path, capsys
     out = str(tmp_path / "toy.zip")
     main(["dark_zurich", *paths, out, "--device", "cpu", "--data-root", str(root)])
     assert main(["check", out, "--images", str(root / "rgb_anon/test/night")]) == 0
+
+
+@pytest.mark.parametrize(("name", "exp", "count"), [("acdc", 29, 4), ("dark_zurich", 30, 3)])
+def test_hrda_predicts_test_images_by_windows(name, exp, count, toy_night_root, tmp_path, capsys):
+    cfg = fastest_config(toy_night_root, tmp_path, exp)
+    assert cfg.model.segmentor.test_cfg.mode == "slide"
+    cfg.dump(tmp_path / "config.py")
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "weights.pth")
+    out = str(tmp_path / "out.zip")
+    arguments = [str(tmp_path / "config.py"), str(tmp_path / "weights.pth"), out]
+    assert main([name, *arguments, "--device", "cpu"]) == 0
+    capsys.readouterr()
+    images = toy_night_root / name / "rgb_anon"
+    assert main(["check", out, "--benchmark", name, "--images", str(images)]) == 0
+    assert f"test, {count} images: labelTrainIds/" in capsys.readouterr().out
+    path = next(images.glob("**/test/**/*.png"))
+    with zipfile.ZipFile(out) as archive, archive.open(f"labelTrainIds/{path.name}") as file:
+        found = np.array(Image.open(file))
+    expected = inference_model(init_model(cfg, tmp_path / "weights.pth", "cpu"), path)
+    np.testing.assert_array_equal(found, expected.pred_sem_seg.data[0])
+    assert len(np.unique(found)) > 1

@@ -123,10 +123,13 @@ def image_sizes(benchmark: Benchmark, paths: Iterable[str | os.PathLike]) -> dic
 def images_below(benchmark: Benchmark, folder: Path) -> dict[str, Size]:
     """Return :func:`image_sizes` of the benchmark's images below a folder.
 
+    If some are in folders named ``test``, the others are those of other splits (ACDC).
+
     Raises:
         InputError: if there are none.
     """
     names = [name for name in list_files(folder, ".png") if benchmark.image_of(Path(name).name)]
+    names = [name for name in names if "test" in Path(name).parts] or names
     if not names:
         raise InputError(
             f"no images of {benchmark.title} ({benchmark.file_name_text}) below {folder}"

@@ -31,9 +31,9 @@ class TrainingPanelHook(Hook):
 
     A panel shows source image and label, the teacher's prediction on the whole target image, the
     target crop with pseudo-label and pixel weight, for night images the day image used for the
-    pseudo-label, and the mixed image. The ground truth of the crop is shown only if the
-    *validation* data set contains the image; training labels of the target are never opened. The
-    hook does nothing for models without visuals.
+    pseudo-label, the mixed image, and the masked image if there is one. The ground truth of the
+    crop is shown only if the *validation* data set contains the image; training labels of the
+    target are never opened. The hook does nothing for models without visuals.
 
     Args:
         interval: iterations from one panel to the next; the first iteration has one too.

@@ -425,6 +425,22 @@ class EncoderDecoder(BaseModel):
             return self.loss(inputs, data_samples)
         raise ValueError(f"mode must be one of {list(get_args(ForwardMode))}, got {mode!r}")
 
+    @classmethod
+    def scale_crops(cls, config: dict[str, Any], factor: float) -> None:
+        """Change a config of this segmentor in place to crops that are ``factor`` times as large.
+
+        The windows of ``test_cfg`` keep their size relative to the crops.
+        """
+        test_cfg = config.get("test_cfg") or {}
+        for name in ("crop_size", "stride"):
+            if name in test_cfg:
+                test_cfg[name] = scaled(test_cfg[name], factor)
+
+
+def scaled(size: Sequence[int], factor: float) -> tuple[int, ...]:
+    """Multiply the sides of a size by a factor."""
+    return tuple(max(1, round(side * factor)) for side in size)
+
 
 def segmentors_of(module: nn.Module) -> list[EncoderDecoder]:
     """List the segmentors in a module: itself, or the student and teacher of a method."""

@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils.setting_types import Size2d
 
 from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box, stride_of
-from .encoder_decoder import EncoderDecoder
+from .encoder_decoder import EncoderDecoder, scaled
 from .encoder_decoder_projector import EncoderDecoderProjector
 from .prediction import window_starts
 
@@ -159,6 +159,13 @@ class HRDAEncoderDecoder(EncoderDecoder):
         pair = list(self.decode_head.children())
         others = [part for part in super().network_parts() if part is not self.decode_head]
         return [*others, *pair]
+
+    @classmethod
+    def scale_crops(cls, config: dict[str, Any], factor: float) -> None:
+        """Scale the detail too, see :meth:`EncoderDecoder.scale_crops`."""
+        super().scale_crops(config, factor)
+        if "detail_size" in config:
+            config["detail_size"] = scaled(config["detail_size"], factor)
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ from .self_training import LossTerm, SelfTraining
 from .sepico import SePiCo
 from .sepico_dark import SePiCoDark
 from .source_only import SourceOnly
-from .uda_decorator import UDADecorator, method_class
+from .uda_decorator import UDADecorator, method_class, part_class
 
 __all__ = [
     "FeatureDistance",
@@ -18,4 +18,5 @@ __all__ = [
     "SourceOnly",
     "UDADecorator",
     "method_class",
+    "part_class",
 ]

@@ -58,6 +58,7 @@ class FeatureDistance(LossTerm):
         min_ratio: see :func:`~mmseg.models.utils.label_downscale.downscale_label`.
     """
 
+    KEEPS_PRETRAINED = True
     imagenet_backbone: BaseModule
     things: Tensor
 

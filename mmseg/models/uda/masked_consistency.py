@@ -1,7 +1,7 @@
 """Masked image consistency (Hoyer et al., MIC, CVPR 2023)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -106,3 +106,9 @@ class MaskedConsistency(LossTerm):
         """Draw u ~ U(0, 1) for each block of images (B, 3, H, W), on their device: (B, 1, h, w)."""
         height, width = (max(1, round(side / self.block_size)) for side in image.shape[2:])
         return torch.rand(len(image), 1, height, width, device=image.device)
+
+    @classmethod
+    def scale_crops(cls, config: dict[str, Any], factor: float) -> None:
+        """Scale the blocks, see :meth:`LossTerm.scale_crops`."""
+        if "block_size" in config:
+            config["block_size"] = max(1, round(config["block_size"] * factor))

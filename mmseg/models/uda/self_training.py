@@ -68,6 +68,9 @@ class LossTerm(nn.Module):
     A term adds losses to the pass of the source, adds further passes, or both.
     """
 
+    #: Whether :meth:`init_weights` needs the student's pretrained weights, in resumed runs too.
+    KEEPS_PRETRAINED: ClassVar[bool] = False
+
     def attach(self, method: "SelfTraining") -> None:
         """Build what depends on the student of the method, before it has its first weights."""
 
@@ -86,6 +89,10 @@ class LossTerm(nn.Module):
     def losses(self, method: "SelfTraining", batch: Batch) -> dict[str, Callable[[], Losses]]:
         """Return further passes by their name in the log, see :meth:`UDADecorator.train_on`."""
         return {}
+
+    @classmethod
+    def scale_crops(cls, config: dict[str, Any], factor: float) -> None:
+        """Change a config of this term in place to crops that are ``factor`` times as large."""
 
 
 @MODELS.register_module(name=["SelfTraining", "DACS"])

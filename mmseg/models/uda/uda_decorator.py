@@ -23,14 +23,19 @@ EvalModel = Literal["student", "teacher"]
 Losses = dict[str, Tensor]
 
 
+def part_class(config: Mapping[str, Any]) -> Any:
+    """Return the class that the config of a part of the model names; None if there is none."""
+    kind = config.get("type")
+    return MODELS.get(kind) if isinstance(kind, str) else kind
+
+
 def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
     """Return the class of the domain-adaptation method that the config of a model names.
 
     Raises:
         InputError: if the config names no such method.
     """
-    kind = config.get("type")
-    method = MODELS.get(kind) if isinstance(kind, str) else kind
+    method = part_class(config)
     if not (isinstance(method, type) and issubclass(method, UDADecorator)):
         methods = sorted(
             name
@@ -38,8 +43,8 @@ def method_class(config: Mapping[str, Any]) -> type["UDADecorator"]:
             if isinstance(each, type) and issubclass(each, UDADecorator)
         )
         raise InputError(
-            f"the model is a {kind}, but this needs a domain-adaptation method around a segmentor: "
-            f"{', '.join(methods)}"
+            f"the model is a {config.get('type')}, but this needs a domain-adaptation method "
+            f"around a segmentor: {', '.join(methods)}"
         )
     return method
 
@@ -179,8 +184,16 @@ class UDADecorator(BaseModel):
 
     @classmethod
     def set_crop_size(cls, config: dict[str, Any], side: int) -> None:
-        """Change a config of this method in place to square crops of ``side`` pixels."""
-        config["data_preprocessor"]["size"] = (side, side)
+        """Change a config of this method in place to square crops of ``side`` pixels.
+
+        Sizes of the segmentor and of the terms change in proportion, by their ``scale_crops``.
+        """
+        preprocessor = config["data_preprocessor"]
+        factor = side / preprocessor.get("size", (side, side))[0]
+        preprocessor["size"] = (side, side)
+        for part in (config["segmentor"], *(config.get("terms") or {}).values()):
+            if hasattr(kind := part_class(part), "scale_crops"):
+                kind.scale_crops(part, factor)
 
     @classmethod
     def shrink(cls, config: dict[str, Any], channels: int, iterations: int) -> None:

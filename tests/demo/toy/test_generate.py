@@ -19,13 +19,13 @@ def contents(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the files of four sets of two images each."""
+    """Return the files of five sets of two images each."""
     root = tmp_path_factory.mktemp("toy")
     make_toy_data(root, ToySettings(2, 2, 1, 1, seed=7), nproc=1, sets=SETS)
     return contents(root)
 
 
-SETS = ("gta", "cityscapes", "synthia", "dark_zurich")
+SETS = ("gta", "cityscapes", "synthia", "dark_zurich", "acdc")
 
 
 def test_files_depend_on_the_seed_alone(made: dict[str, bytes], tmp_path: Path) -> None:
@@ -42,6 +42,7 @@ def test_files_depend_on_the_seed_alone(made: dict[str, bytes], tmp_path: Path) 
         "cityscapes/leftImg8bit/val/toyport/toyport_000000_000019_leftImg8bit.png",
         "synthia/RGB/0000000.png",
         "dark_zurich/rgb_anon/test/night/TOYN0355/TOYN0355_frame_000001_rgb_anon.png",
+        "acdc/rgb_anon/fog/train/TOYF0475/TOYF0475_frame_000001_rgb_anon.png",
     ],
 )
 def test_images_depend_on_the_seed_not_on_their_number(

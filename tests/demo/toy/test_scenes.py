@@ -1,9 +1,11 @@
 """Toy scenes have exact labels, show all classes, and look different in each domain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from demo.toy import CITY_MODEL, DAYLIGHT, GAME, NIGHT, OVERCAST, Domain
+from demo.toy import CITY_MODEL, DAYLIGHT, FOG, GAME, NIGHT, OVERCAST, RAIN, SNOW, Domain
 from demo.toy.domains import PALETTE
 from demo.toy.layout import another_day, random_scene, random_street
 from demo.toy.render import render
@@ -105,6 +107,44 @@ def test_a_lamp_is_hidden_by_things_in_front_of_it() -> None:
     assert hidden[35:45, 95:105].max() < 120
 
 
+def test_fog_hides_what_is_far() -> None:
+    """Red walls at 10 m and 60 m: one keeps its colour, the other has the fog's, a grey."""
+    near, far = Thing("building", 10.0), Thing("building", 60.0)
+    far.add("red", front(-90, 90, -40, 90, 60.0))
+    near.add("red", front(-5, 0, 0, 4, 10.0))
+    image = painted(Scene(CAMERA, [far, near]), FOG).mean(0)
+    redness = image[:, 0] - image[:, 2]
+    assert redness[10:90].mean() > 60 > 15 > redness[110:190].mean()
+
+
+def test_a_wet_road_mirrors_what_stands_above_it() -> None:
+    """A red wall over the left half of the road, a green one over the right half."""
+    things = [Thing("building", 30.0), Thing("road", 0.0)]
+    things[0].add("red", front(-90, 0, 0, 90, 30.0))
+    things[0].add("green", front(0, 90, 0, 90, 30.0))
+    corners = [(-90, 0, 3), (-90, 0, 30), (90, 0, 30), (90, 0, 3)]
+    things[1].add("road", np.array(corners, float))
+    wet, dry = (
+        painted(Scene(CAMERA, things), replace(RAIN, fall=None, wet=wet)) for wet in (0.45, 0.0)
+    )
+    redness = [image[60:70, ..., 0] - image[60:70, ..., 1] for image in (wet, dry)]
+    left, right = (slice(10, 90), slice(110, 190))
+    assert redness[0][:, left].mean() - redness[0][:, right].mean() > 40
+    assert abs(redness[1][:, left].mean() - redness[1][:, right].mean()) < 3
+
+
+def test_snow_falls_before_everything_and_whitens_the_ground() -> None:
+    wall = Thing("building", 2.0)
+    wall.add("tyre", front(-90, 90, -40, 90, 2.0))
+    scene = Scene(CAMERA, [wall])
+    clear, flakes = (painted(scene, replace(SNOW, fall=fall)) for fall in (None, SNOW.fall))
+    assert clear.max() < 80 and flakes.max() > 150
+    assert 0.003 < (flakes.mean(-1) > 80).mean() < 0.05
+    street = random_scene(np.random.default_rng(1), 256, 144)
+    ground = np.isin(train_ids(street), (1, 9))
+    assert painted(street, SNOW)[ground].mean() > 40 + painted(street, OVERCAST)[ground].mean()
+
+
 def test_another_day_shows_the_same_place_with_other_traffic() -> None:
     """Labels of fixed things agree except for the shift of the camera."""
     agree, moved = [], 0
@@ -122,7 +162,7 @@ def test_another_day_shows_the_same_place_with_other_traffic() -> None:
     assert moved == 12
 
 
-@pytest.mark.parametrize("domain", [OVERCAST, CITY_MODEL, NIGHT, DAYLIGHT])
+@pytest.mark.parametrize("domain", [OVERCAST, CITY_MODEL, NIGHT, DAYLIGHT, RAIN, SNOW])
 def test_every_colour_of_a_domain_replaces_a_known_one(domain: Domain) -> None:
     assert set(domain.palette) <= set(PALETTE)
 

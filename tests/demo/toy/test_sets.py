@@ -13,7 +13,13 @@ from demo.toy import TOY_SETS, ToySettings, make_toy_data
 from demo.toy.layout import random_scene
 from demo.toy.scene import scene_polygons
 from demo.toy.writers import draw_label_ids, draw_synthia_label
-from mmseg.datasets import CityscapesDataset, DarkZurichDataset, GTADataset, SynthiaDataset
+from mmseg.datasets import (
+    ACDCDataset,
+    CityscapesDataset,
+    DarkZurichDataset,
+    GTADataset,
+    SynthiaDataset,
+)
 from mmseg.datasets.class_names import (
     LABEL_ID_TO_TRAIN_ID,
     SYNTHIA_ID_TO_TRAIN_ID,
@@ -180,3 +186,24 @@ def test_dark_zurich_has_a_day_image_of_the_same_place(toy: Path) -> None:
     assert Path(target.get_data_info(1)["day_img_path"]).name == (
         "TOYD0345_frame_000013_rgb_anon.png"
     )
+
+
+def test_acdc_shows_its_conditions_in_turn(toy: Path) -> None:
+    root = toy / "acdc"
+    sizes = {split: len(ACDCDataset(str(root), split)) for split in ("train", "val", "test")}
+    # No condition has less than one image.
+    assert sizes == {"train": 4, "val": 4, "test": 4}
+    assert names(root / "rgb_anon", "*/train/*/*") == [
+        "fog/train/TOYF0475/TOYF0475_frame_000001_rgb_anon.png",
+        "night/train/TOYN0475/TOYN0475_frame_000001_rgb_anon.png",
+        "rain/train/TOYR0475/TOYR0475_frame_000001_rgb_anon.png",
+        "snow/train/TOYS0475/TOYS0475_frame_000001_rgb_anon.png",
+    ]
+    # Labels for training and validation.
+    labels = names(root / "gt", "**/*.png")
+    assert [name.split("/")[1] for name in labels] == ["train", "val"] * 4
+    for name in labels:
+        label = read(root / "gt" / name)
+        assert label.shape == (144, 256) and set(np.unique(label)) <= {*range(19), 255}
+        image = read(root / "rgb_anon" / name.replace("_gt_labelTrainIds", "_rgb_anon"))
+        assert image.shape == (144, 256, 3)

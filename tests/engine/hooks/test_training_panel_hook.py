@@ -3,9 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose, RandomFlip, Resize
 from PIL import Image
 from torch import nn
 
+from mmseg.datasets import PackSegInputs, RandomCrop
 from mmseg.engine.hooks import TrainingPanelHook
 from mmseg.engine.hooks.training_panel_hook import label_of_crop, training_panel
 from mmseg.models.uda import SePiCo
@@ -146,6 +148,28 @@ def test_the_label_of_a_crop_follows_its_image(tmp_path):
     crop = label_of_crop(str(tmp_path / "label.png"), meta, (0, 2, 1, 3))
     # rows 0 and 2, columns 0, 2, 4, 6 backwards: 6 4 2 0; the middle two of these
     assert crop.tolist() == [[4, 2], [20, 18]]
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+@pytest.mark.parametrize("crop", [(30, 40), (80, 90)])  # smaller and larger than the image
+def test_the_label_of_a_random_crop_follows_the_pipeline(tmp_path, direction, crop):
+    label = np.random.default_rng(0).integers(0, 19, (90, 160), dtype=np.uint8)
+    Image.fromarray(label).save(tmp_path / "label.png")
+    steps = [
+        Resize((96, 54), keep_ratio=True),
+        RandomCrop(crop, cat_max_ratio=1.0),
+        RandomFlip(1.0, direction=direction),
+        PackSegInputs(),
+    ]
+    image = np.zeros((90, 160, 3), np.uint8)
+    results = {"img": image, "img_shape": (90, 160), "ori_shape": (90, 160), "img_path": "a.png"}
+    results |= {"gt_seg_map": label, "seg_fields": ["gt_seg_map"]}
+    sample = Compose(steps)(results)["data_samples"]
+    expected = sample.gt_sem_seg.data[0].numpy()
+    height, width = expected.shape
+    found = label_of_crop(str(tmp_path / "label.png"), sample.metainfo, (0, height, 0, width))
+    np.testing.assert_array_equal(found, expected)
+    assert expected.shape == (min(crop[0], 54), min(crop[1], 96))
 
 
 def colors_of(picture):

@@ -2,6 +2,7 @@ import dataclasses
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,6 +264,12 @@ def test_images_of_a_folder(tmp_path):
         Image.fromarray(GREY).save(tmp_path / folder / name)
     Image.fromarray(GREY).save(tmp_path / "a" / "other.png")
     assert images_below(night, tmp_path) == NIGHT_SIZES
+    # As in ACDC, where each condition has a folder for each split.
+    tested = tmp_path / "fog" / "test" / "drive"
+    tested.mkdir(parents=True)
+    Image.fromarray(GREY).save(tested / FIRST)
+    assert images_below(night, tmp_path) == {Path(FIRST).stem: SIZE}
+    (tested / FIRST).unlink()
     with pytest.raises(InputError, match=r"no images of Cityscapes test \(<city>_<seq.* below "):
         images_below(BENCHMARKS["cityscapes"], tmp_path)
     with pytest.raises(InputError, match="other.png is not named like an image of Dark Zurich"):
