@@ -27,6 +27,7 @@ from mmseg.engine.hooks import FirstResultHook
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
+from mmseg.registry import MODELS
 from mmseg.utils import (
     InputError,
     atomic_path,
@@ -218,7 +219,8 @@ def _choose_weights(cfg: Config, resume: bool) -> None:
     cfg.resume = resume
     if resume:
         cfg.load_from = str(latest_checkpoint(Path(cfg.work_dir)))
-    if cfg.get("load_from"):
+    terms = (cfg.model.get("terms") or {}).values()
+    if cfg.get("load_from") and not any(MODELS.get(t["type"]).NEEDS_PRETRAINED for t in terms):
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):
         check_is_there(path)

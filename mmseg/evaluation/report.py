@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from .functional import ClassScores, mean_of_known
@@ -117,15 +118,47 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
 def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
     """Compare the IoU per class of several results, with mIoU (mIoU16, mIoU13) at the bottom.
 
-    With two results or more, the last column is the difference of the last and the first.
+    With two results, the last column is their difference.
 
     Args:
         named_results: heading -> result of :func:`result_dict`.
         class_names: names of the rows, in order.
     """
     subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
-    several = len(named_results) > 1
-    return _columns(named_results, class_names, ["mIoU", *subsets], difference=several)
+    means = ["mIoU", *subsets]
+    return _columns(named_results, class_names, means, difference=len(named_results) == 2)
+
+
+def methods_table(results: Mapping[str, Mapping[str, Result]], baseline: str) -> str:
+    """Compare the mIoU (mIoU16, mIoU13) of methods in several runs, and their means.
+
+    The last columns are mean and sample standard deviation, if there are several runs, and the mean
+    of the differences to the baseline in the same run.
+
+    Args:
+        results: heading of a run, such as "seed 0" -> method -> result of :func:`result_dict`; all
+            runs have the same methods.
+        baseline: method that the others are compared with.
+    """
+    runs = list(results.values())
+    subsets = _ordered_union(result.get("class_subsets", ()) for result in runs[0].values())
+    several = len(runs) > 1
+    header = (*results, *["mean ± std"] * several, "difference")
+    blocks = []
+    for mean in ("mIoU", *subsets):
+        scores = {
+            name: [math.nan if (v := run[name]["summary"][mean]) is None else v for run in runs]
+            for name in runs[0]
+        }
+        rows = []
+        for name, values in scores.items():
+            cells = [name, *(f"{value:.2f}" for value in values)]
+            if several:
+                cells.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
+            difference = fmean(values) - fmean(scores[baseline])
+            rows.append([*cells, "-" if name == baseline else f"{difference:+.2f}"])
+        blocks.append(align((mean, *header), rows))
+    return "\n\n".join(blocks)
 
 
 def _columns(

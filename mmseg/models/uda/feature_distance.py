@@ -48,9 +48,9 @@ def feature_distance(student: Tensor, frozen: Tensor, mask: Tensor) -> Tensor:
 class FeatureDistance(LossTerm):
     """Keep the student's features of things close to those of its ImageNet weights.
 
-    The frozen backbone holds the weights that the student starts from, and runs in evaluation mode.
-    It sees the student's input of the source; the last maps of both are compared. Checkpoints do
-    not contain it.
+    The frozen backbone holds the pretrained weights that the student's names, and runs in
+    evaluation mode. It sees the student's input of the source; the last maps of both are compared.
+    Checkpoints do not contain it: resumed runs read the pretrained weights again.
 
     Args:
         loss_weight: lambda_FD, factor of the loss.
@@ -60,6 +60,8 @@ class FeatureDistance(LossTerm):
 
     imagenet_backbone: BaseModule
     things: Tensor
+
+    NEEDS_PRETRAINED = True
 
     def __init__(
         self,

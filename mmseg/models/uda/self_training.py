@@ -68,6 +68,10 @@ class LossTerm(nn.Module):
     A term adds losses to the pass of the source, adds further passes, or both.
     """
 
+    #: Whether the pretrained weights of the backbone are needed to resume a run, or to start it
+    #: from another.
+    NEEDS_PRETRAINED: ClassVar[bool] = False
+
     def attach(self, method: "SelfTraining") -> None:
         """Build what depends on the student of the method, before it has its first weights."""
 
