@@ -315,7 +315,7 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
 
 
 def report(runs: list[Run], args: argparse.Namespace) -> None:
-    """Compare the last weights of the runs of each seed, without the pretraining if there is one."""
+    """Compare the last weights of the runs of each seed, except for a pretraining."""
     from mmseg.apis.compare import compare
     from mmseg.apis.train import latest_checkpoint
     from mmseg.utils.config import load_config
