@@ -6,15 +6,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 import experiments
 import run_experiments
 from experiments import EXPERIMENTS, Experiment, Method
-from mmseg.apis.train import finished
+from mmseg.apis.train import finished, train
 from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.golden import DATA
 from tests.training import small_config
@@ -75,6 +77,49 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
     assert sepico.is_dir()
     assert (source_only / f"{source_only.name}.json").read_text() == recorded
     assert len(runs_of(place, "")) == 3
+
+
+@pytest.mark.slow
+def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
+    methods = ["--exp", "0", "--methods", "daformer", "--no-validate", "--seeds", "2"]
+    launch(*methods)
+    (pretraining,) = runs_of(place, "pretraining")
+    (daformer,) = runs_of(place, "_fdthings_")
+    whole = load_config(daformer / f"{daformer.name}.json")
+    assert whole.load_from == whole.model.segmentor.backbone.init_cfg.checkpoint
+
+    # As if it had been killed in the last iteration of the first seed.
+    (daformer / "iter_2.pth").unlink()
+    (daformer / "finished").unlink()
+    frozen = train(whole, "cpu", resume=True).model.terms["feature_distance"].imagenet_backbone
+    pretrained = load_checkpoint(pretraining / "iter_2.pth")["state_dict"]
+    for name, value in frozen.state_dict().items():
+        torch.testing.assert_close(value, pretrained[f"model.backbone.{name}"], rtol=0, atol=0)
+    capsys.readouterr()
+    launch(*methods, "1", "--resume")
+    out = capsys.readouterr().out
+    assert f"DAFormer: already finished, in {daformer.relative_to(place)}" in out
+    (table,) = place.glob("work_dirs/local-exp0/*_s1_*/methods.txt")
+    header, _, row = table.read_text().splitlines()
+    assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std", "difference"]
+    assert row.startswith("DAFormer") and row.endswith("-")
+    assert f"{header}\n" in out and f"{row}\n" in out
+    assert len({path.name[:11] + path.name[-5:] for path in runs_of(place, "")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--exp", "0", "--seeds", "1", "2", "--seed", "1"], "--seeds replaces --seed"),
+        (["--exp", "0", "--seeds", "1", "1"], "--seeds has the same seed twice"),
+        (["--config", "mine.py", "--seeds", "1"], "--methods and --seeds need --exp"),
+        (["--exp", "0", "--methods", "dac"], "experiment 0 has no method 'dac' to compare"),
+    ],
+)
+def test_options_of_several_runs_that_contradict_others(place, options, message):
+    with pytest.raises(InputError, match=message):
+        run_experiments.main(options)
+    assert not (place / "configs" / "generated").exists()
 
 
 @pytest.mark.slow
