@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
@@ -30,9 +29,6 @@ from mmseg.utils.options import (
     choose_performance,
     training_arguments,
 )
-
-if TYPE_CHECKING:
-    from mmseg.apis.compare import Comparison
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
 TOY_ROOT = Path("data/toy")
@@ -325,45 +321,43 @@ def report(runs: list[Run], args: argparse.Namespace) -> None:
         cfg = load_config(run.resolved)
         of_seed = compared.setdefault(f"seed {cfg.randomness.seed}", {})
         of_seed[run.title] = cfg, latest_checkpoint(run.work_dir)
-    found = {}
-    for seed, of_seed in compared.items():
+    found = []
+    for of_seed in compared.values():
         *_, (cfg, checkpoint) = of_seed.values()
-        found[seed] = compare(of_seed, checkpoint.parent, args.device)
-    iterations, out_dir = cfg.train_cfg.max_iters, checkpoint.parent
-    if args.methods or args.seeds:
-        print_methods(runs, found, iterations)
-        return
-    print(
-        f"\nIoU on the target's validation images. Both started from the same weights, trained on "
-        f"the source ({runs[0].title}), and trained {iterations} more iterations.\n\n"
-        f"{found[seed].table}\n\n"
-        f"table: {out_dir / 'comparison.txt'}\npicture: {found[seed].picture}"
+        found.append(compare(of_seed, checkpoint.parent, args.device))
+    iterations = cfg.train_cfg.max_iters
+    start = (
+        f"started from the same weights, trained on the source ({runs[0].title}), and trained "
+        f"{iterations} more iterations."
     )
+    if args.methods or args.seeds:
+        how = f" With each seed all {start}" if runs[-1].start_from else ""
+        results = {seed: each.results for seed, each in zip(compared, found, strict=True)}
+        print(f"\nmIoU in percent on the target's validation images.{how}\n")
+        print_methods(results, runs[-1].work_dir / "methods.txt")
+        print("\n".join(f"picture: {each.picture}" for each in found))
+    else:
+        print(
+            f"\nIoU on the target's validation images. Both {start}\n\n{found[0].table}\n\n"
+            f"table: {runs[-1].work_dir / 'comparison.txt'}\npicture: {found[0].picture}"
+        )
 
 
-def print_methods(runs: list[Run], found: "dict[str, Comparison]", iterations: int) -> None:
-    """Print and store one table of all methods and seeds."""
+def print_methods(results: dict[str, dict[str, dict]], path: Path) -> None:
+    """Print and store the table of all seeds and methods, compared with source only if it is there.
+
+    Args:
+        results: heading of a seed -> title of a method -> its result.
+        path: file of the table.
+    """
     from mmseg.evaluation import methods_table
 
-    results = {seed: comparison.results for seed, comparison in found.items()}
-    names = list(next(iter(results.values())))
-    baseline = METHODS["source_only"].title
-    baseline = baseline if baseline in names else names[0]
-    table = methods_table(results, baseline)
-    path = runs[-1].work_dir / "methods.txt"
+    titles = list(next(iter(results.values())))
+    source_only = METHODS["source_only"].title
+    table = methods_table(results, source_only if source_only in titles else titles[0])
     with atomic_path(path) as temporary:
         temporary.write_text(table + "\n", encoding="utf-8")
-    start = (
-        f"With each seed all methods started from the same weights, trained on the source "
-        f"({runs[0].title}), and trained {iterations} more iterations. "
-        if runs[-1].start_from is not None
-        else ""
-    )
-    pictures = "\n".join(f"picture, {seed}: {each.picture}" for seed, each in found.items())
-    print(
-        f"\nmIoU in percent on the target's validation images. {start}Difference: to {baseline}."
-        f"\n\n{table}\n\ntable: {path}\n{pictures}"
-    )
+    print(f"{table}\n\ntable: {path}")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def runs_of(place: Path, title: str) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
+def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, quick_start):
     launch("--exp", "0", "--seed", "1")
     out = capsys.readouterr().out
     assert "Both started from the same weights" in out
@@ -101,8 +101,8 @@ def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
     assert f"DAFormer: already finished, in {daformer.relative_to(place)}" in out
     (table,) = place.glob("work_dirs/local-exp0/*_s1_*/methods.txt")
     header, _, row = table.read_text().splitlines()
-    assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std", "difference"]
-    assert row.startswith("DAFormer") and row.endswith("-")
+    assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std"]
+    assert len(row.split()) == 6 and row.startswith("DAFormer")
     assert f"{header}\n" in out and f"{row}\n" in out
     assert len({path.name[:11] + path.name[-5:] for path in runs_of(place, "")}) == 1
 
@@ -130,7 +130,9 @@ def test_options_of_several_runs_that_contradict_others(place, options, message)
         ("synthia-demo", "toy_synthia_root", ["mIoU", "mIoU16", "mIoU13"]),
     ],
 )
-def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, rows, request):
+def test_the_other_demos_compare_on_labelled_target_images(
+    place, demo, toy, rows, request, quick_start
+):
     shutil.rmtree(place / "data" / "toy")
     shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy")
     launch("--exp", demo)

@@ -132,8 +132,8 @@ def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[
 def methods_table(results: Mapping[str, Mapping[str, Result]], baseline: str) -> str:
     """Compare the mIoU (mIoU16, mIoU13) of methods in several runs, and their means.
 
-    The last columns are mean and sample standard deviation, if there are several runs, and the mean
-    of the differences to the baseline in the same run.
+    With several runs there are mean and sample standard deviation; with several methods the last
+    column is the difference of the mean to the baseline's.
 
     Args:
         results: heading of a run, such as "seed 0" -> method -> result of :func:`result_dict`; all
@@ -141,23 +141,29 @@ def methods_table(results: Mapping[str, Mapping[str, Result]], baseline: str) ->
         baseline: method that the others are compared with.
     """
     runs = list(results.values())
-    subsets = _ordered_union(result.get("class_subsets", ()) for result in runs[0].values())
-    several = len(runs) > 1
-    header = (*results, *["mean ± std"] * several, "difference")
-    blocks = []
-    for mean in ("mIoU", *subsets):
-        scores = {
-            name: [math.nan if (v := run[name]["summary"][mean]) is None else v for run in runs]
-            for name in runs[0]
-        }
-        rows = []
-        for name, values in scores.items():
-            cells = [name, *(f"{value:.2f}" for value in values)]
-            if several:
-                cells.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
-            difference = fmean(values) - fmean(scores[baseline])
-            rows.append([*cells, "-" if name == baseline else f"{difference:+.2f}"])
-        blocks.append(align((mean, *header), rows))
+    subsets = [result.get("class_subsets", ()) for result in runs[0].values()]
+    header = [*results]
+    header += ["mean ± std"] * (len(runs) > 1)
+    header += ["difference"] * (len(runs[0]) > 1)
+
+    def scores(name: str, mean: str) -> list[float]:
+        values = (run[name]["summary"][mean] for run in runs)
+        return [math.nan if value is None else value for value in values]
+
+    def row(name: str, mean: str) -> list[str]:
+        values = scores(name, mean)
+        cells = [name, *(f"{value:.2f}" for value in values)]
+        if len(runs) > 1:
+            cells.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
+        if len(runs[0]) > 1:
+            difference = fmean(values) - fmean(scores(baseline, mean))
+            cells.append("-" if name == baseline else f"{difference:+.2f}")
+        return cells
+
+    blocks = (
+        align((mean, *header), [row(name, mean) for name in runs[0]])
+        for mean in _ordered_union([["mIoU"], *subsets])
+    )
     return "\n\n".join(blocks)
 
 
