@@ -277,6 +277,7 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
 def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
     """Draw the toy data that the run needs, and train."""
     from demo.toy import TOY_SETS, has_toy_data, make_toy_data
+    from mmseg.apis.init_model import needs_pretrained
     from mmseg.apis.train import finished, latest_checkpoint
     from mmseg.apis.train import train as train_config
 
@@ -294,9 +295,10 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
         arguments["from_scratch"] = False
         if not resume:
             cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
-            # The pretraining is to these runs what ImageNet is to others.
-            weights = {"type": "Pretrained", "checkpoint": cfg.load_from}
-            cfg.model.segmentor.backbone.init_cfg = weights
+            if needs_pretrained(cfg.model):
+                # The pretraining is to these runs what ImageNet is to others.
+                weights = {"type": "Pretrained", "checkpoint": cfg.load_from}
+                cfg.model.segmentor.backbone.init_cfg = weights
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores the config under this name.
     cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))

@@ -68,8 +68,7 @@ class LossTerm(nn.Module):
     A term adds losses to the pass of the source, adds further passes, or both.
     """
 
-    #: Whether the pretrained weights of the backbone are needed to resume a run, or to start it
-    #: from another.
+    #: Whether the term uses the backbone's pretrained weights also if a checkpoint is loaded.
     NEEDS_PRETRAINED: ClassVar[bool] = False
 
     def attach(self, method: "SelfTraining") -> None:
