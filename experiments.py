@@ -9,7 +9,7 @@ experiment, add a row.
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,9 @@ class Experiment:
         published_miou: published result in percent.
         release: release whose experiment this is, and its number there.
         settings: other differences.
-        stages: methods of its runs, if there are several: the first run is a pretraining, and the
-            others start from its last weights.
+        stages: methods of its runs, if there are several: the first is a pretraining, and the
+            others start from its last weights. ``methods`` of :func:`generate_experiment_cfgs`
+            replaces these others.
     """
 
     task: str
@@ -291,23 +292,26 @@ def _dacs_run_name(row: "Experiment", cfg: Config) -> str:
     return name.replace(".", "")
 
 
+# Learn faster, for a small network on small images without ImageNet weights, on a CPU.
+_DEMO_TEACHER = {"alpha": 0.99, "pseudo_threshold": 0.9}
+# A sixteenth of the demo's crops.
+_DEMO_MIC = {"terms": {"mic": {"block_size": 8}}}
 _SEPICO = {
     "variants": {
         "dist": {},
         "bank": {"model": {"contrast": {"variant": "bank"}, "prototypes": {"memory_length": 200}}},
         "proto": {"model": {"contrast": {"variant": "proto"}}},
     },
-    # Learn faster, for a small network on small images without ImageNet weights, on a CPU.
     "demo": {
         "model": {
-            "alpha": 0.99,
-            "pseudo_threshold": 0.9,
+            **_DEMO_TEACHER,
             "start_contrast_iter": 20,
             "crop_size": [128, 128],
             "prototypes": {"feature_dim": 64},
         }
     },
 }
+_SEPICO_MIC = _SEPICO | {"demo": {"model": _SEPICO["demo"]["model"] | _DEMO_MIC}}
 _DARK_WEIGHTS = {"model": {"class_weight": from_base("train_class_weight")}}
 # Source and target are drawn uniformly, and pseudo-labels count everywhere.
 _DACS = {
@@ -317,6 +321,9 @@ _DACS = {
         }
     }
 }
+_CROPPED_TARGET = {"train_dataloader": {"dataset": {"target": from_base("cropped_target")}}}
+_DACS_DEMO = {"model": _DEMO_TEACHER} | _CROPPED_TARGET
+_DACS_MIC_DEMO = {"model": _DEMO_TEACHER | _DEMO_MIC} | _CROPPED_TARGET
 METHODS = {
     "source_only": Method(
         "source only",
@@ -325,15 +332,15 @@ METHODS = {
         {"train_dataloader": {"dataset": {"target": None}}},
     ),
     "sepico": Method("SePiCo", "sepico", _sepico_run_name, **_SEPICO),
-    "sepico+mic": Method("SePiCo + MIC", "sepico_mic", _sepico_run_name, **_SEPICO),
+    "sepico+mic": Method("SePiCo + MIC", "sepico_mic", _sepico_run_name, **_SEPICO_MIC),
     "sepico_dark": Method("SePiCo", "sepico_dark", _sepico_run_name, _DARK_WEIGHTS, **_SEPICO),
     "sepico_dark+mic": Method(
-        "SePiCo + MIC", "sepico_dark_mic", _sepico_run_name, _DARK_WEIGHTS, **_SEPICO
+        "SePiCo + MIC", "sepico_dark_mic", _sepico_run_name, _DARK_WEIGHTS, **_SEPICO_MIC
     ),
-    "dacs": Method("DACS", "dacs", _dacs_run_name, **_DACS),
-    "dacs+mic": Method("MIC(DACS)", "dacs_mic", _dacs_run_name, **_DACS),
-    "daformer": Method("DAFormer", "daformer", _dacs_run_name),
-    "mic": Method("MIC(DAFormer)", "daformer_mic", _dacs_run_name),
+    "dacs": Method("DACS", "dacs", _dacs_run_name, **_DACS, demo=_DACS_DEMO),
+    "dacs+mic": Method("MIC(DACS)", "dacs_mic", _dacs_run_name, **_DACS, demo=_DACS_MIC_DEMO),
+    "daformer": Method("DAFormer", "daformer", _dacs_run_name, demo=_DACS_DEMO),
+    "mic": Method("MIC(DAFormer)", "daformer_mic", _dacs_run_name, demo=_DACS_MIC_DEMO),
 }
 # For crops of 512 pixels, and for night and bad weather.
 _BLOCKS_OF_32 = {"model": {"terms": {"mic": {"block_size": 32}}}}
@@ -435,12 +442,15 @@ def describe(exp: int | str) -> str:
     )
 
 
-def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[dict]:
+def generate_experiment_cfgs(
+    exp: int | str, seed: int | None = None, methods: Sequence[str] | None = None
+) -> list[dict]:
     """Make the configs of an experiment, in the order of their training.
 
     Args:
         exp: key of ``EXPERIMENTS``.
         seed: replaces the seed of the config.
+        methods: keys of ``METHODS`` to compare in a demo; None: those of its row.
 
     Returns:
         Dicts for :func:`config_text`: a ``_base_``, the differences from it, and two more keys:
@@ -448,7 +458,7 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
         ``start_from``, the index of that one.
 
     Raises:
-        InputError: if there is no such experiment.
+        InputError: if there is no such experiment, or it does not compare these methods.
     """
     if exp not in EXPERIMENTS:
         known = ", ".join(map(str, EXPERIMENTS))
@@ -456,8 +466,12 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
             f"there is no experiment {exp}: choose from {known}; --help describes them"
         )
     row = EXPERIMENTS[exp]
+    stages = row.stages or (row.method,)
+    if methods is not None:
+        _check_methods(exp, methods)
+        stages = (row.stages[0], *methods)
     configs = []
-    for stage, method in enumerate(row.stages or (row.method,)):
+    for stage, method in enumerate(stages):
         config = _build(exp, row, method, seed)
         config["title"] = METHODS[method].title
         if row.stages:
@@ -465,6 +479,30 @@ def generate_experiment_cfgs(exp: int | str, seed: int | None = None) -> list[di
             config |= {"start_from": 0} if stage else {"title": "pretraining"}
         configs.append(config)
     return configs
+
+
+def _check_methods(exp: int | str, methods: Sequence[str]) -> None:
+    """Check that an experiment can compare methods.
+
+    SePiCo by day does not use the day images of a night demo, and SePiCo by night needs them.
+    """
+    row = EXPERIMENTS[exp]
+    if not row.stages:
+        demos = ", ".join(str(exp) for exp, row in EXPERIMENTS.items() if row.stages)
+        raise InputError(f"only demos compare methods, not experiment {exp}: choose from {demos}")
+    fitting = [
+        name
+        for name in METHODS
+        if not name.startswith("sepico") or name.partition("+")[0] == row.method
+    ]
+    for place, name in enumerate(methods):
+        if name not in fitting:
+            raise InputError(
+                f"experiment {exp} has no method {name!r} to compare: choose from "
+                f"{', '.join(fitting)}"
+            )
+        if name in methods[:place]:
+            raise InputError(f"the method {name!r} is given twice")
 
 
 def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) -> dict:

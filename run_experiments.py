@@ -14,6 +14,7 @@ from mmengine.config import Config
 from experiments import (
     BASES,
     EXPERIMENTS,
+    METHODS,
     config_text,
     describe,
     experiment,
@@ -66,13 +67,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description=__doc__,
         epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data, in "
-        "minutes on a CPU.",
+        f"minutes on a CPU. Their methods: {', '.join(METHODS)}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--exp", type=experiment, metavar="N", help="experiment to run, see below")
     what.add_argument("--config", metavar="FILE", help="train your own config instead")
     add = parser.add_argument
+    add("--methods", nargs="+", metavar="M", help="methods to compare in a demo, see below")
+    add("--seeds", nargs="+", type=int, metavar="S", help="train with each of these seeds")
     add("--debug", action="store_true", help="small copy: a minute on a CPU, toy data if need be")
     add(
         "--dry-run",
@@ -89,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     """Generate configs, train, and compare the runs if there are several."""
     args = parse_args(argv)
     check_options(args)
+    check_seeds(args)
     if args.gpus != 1:
         from mmseg.engine.launch import check_processes
 
@@ -102,6 +106,20 @@ def main(argv: list[str] | None = None) -> None:
             train_all(runs, args)
     finally:
         remove_unused_configs(runs)
+
+
+def check_seeds(args: argparse.Namespace) -> None:
+    """Check the options that make several runs of one experiment.
+
+    Raises:
+        InputError: if they contradict others, or a seed is repeated.
+    """
+    if args.config and (args.methods or args.seeds):
+        raise InputError("--methods and --seeds need --exp: a config is one run")
+    if args.seeds and args.seed is not None:
+        raise InputError("--seeds replaces --seed: leave out one")
+    if args.seeds and len(set(args.seeds)) < len(args.seeds):
+        raise InputError("--seeds has the same seed twice")
 
 
 def own_run(args: argparse.Namespace) -> Run:
@@ -126,30 +144,45 @@ def planned_runs(args: argparse.Namespace) -> list[Run]:
     configs of new runs are written.
 
     Raises:
-        InputError: if there is no such experiment, or nothing to resume.
+        InputError: if there is no such experiment or method, or nothing to resume.
     """
-    configs = generate_experiment_cfgs(args.exp, args.seed)
+    chains = {
+        seed: generate_experiment_cfgs(args.exp, seed, args.methods)
+        for seed in args.seeds or [args.seed]
+    }
+    debug = "_debug" if args.debug else ""
     parent = Path("work_dirs") / f"local-exp{args.exp}"
-    names = [config["experiment_name"] + ("_debug" if args.debug else "") for config in configs]
     stamp, token = time.strftime("%y%m%d_%H%M"), secrets.token_hex(3)[:5]
     if args.resume and not args.work_dir:
-        stamp, token = newest_start(parent, names[0])
+        first = next(iter(chains.values()))[0]
+        stamp, token = newest_start(parent, first["experiment_name"] + debug)
     runs: list[Run] = []
-    for config, name in zip(configs, names, strict=True):
-        unique = f"{stamp}_{name}_{token}"
-        work_dir = parent / unique
-        if args.work_dir:
-            work_dir = Path(args.work_dir) / (config["title"] if len(configs) > 1 else "")
-        stored = stored_config(work_dir) if args.resume else None
-        start_from = config.get("start_from")
-        start = None if start_from is None else runs[start_from]
-        runs.append(Run(stored or GENERATED / f"{unique}.py", work_dir, config["title"], start))
-        if not stored:
-            check_writable(GENERATED, "a copy of the project that you may write to")
-            with atomic_path(runs[-1].config) as temporary:
-                text = config_text(config | {"experiment_name": unique}, GENERATED)
-                temporary.write_text(text)
+    for seed, configs in chains.items():
+        chain: list[Run] = []
+        for config in configs:
+            unique = f"{stamp}_{config['experiment_name']}{debug}_{token}"
+            work_dir = parent / unique
+            if args.work_dir:
+                subfolders = [f"seed {seed}"] * bool(args.seeds)
+                subfolders += [config["title"]] * (len(configs) > 1)
+                work_dir = Path(args.work_dir, *subfolders)
+            stored = stored_config(work_dir) if args.resume else None
+            start_from = config.get("start_from")
+            start = None if start_from is None else chain[start_from]
+            chain.append(
+                Run(stored or GENERATED / f"{unique}.py", work_dir, config["title"], start)
+            )
+            if not stored:
+                write_config(config | {"experiment_name": unique}, chain[-1].config)
+        runs += chain
     return runs
+
+
+def write_config(config: dict, path: Path) -> None:
+    """Write a generated config."""
+    check_writable(GENERATED, "a copy of the project that you may write to")
+    with atomic_path(path) as temporary:
+        temporary.write_text(config_text(config, GENERATED))
 
 
 def stored_config(work_dir: Path) -> Path | None:
@@ -229,25 +262,26 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
 def train_all(runs: list[Run], args: argparse.Namespace) -> None:
     """Train the runs one after the other; if there are several, lock and compare them."""
     if len(runs) == 1:
-        train(runs[0], args)
+        train(runs[0], args, args.resume)
         return
     from mmseg.utils.work_dir import locked
 
     # Each run is locked while it trains; this lock covers the time in between.
     with locked(runs[0].work_dir, "--work-dir", ".chain.lock"):
         for run in runs:
-            train(run, args)
-        report(runs, args.device)
+            begun = run is runs[0] or any(run.work_dir.glob("iter_*.pth"))
+            train(run, args, args.resume and begun)
+        report(runs, args)
 
 
-def train(run: Run, args: argparse.Namespace) -> None:
+def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
     """Draw the toy data that the run needs, and train."""
     from demo.toy import TOY_SETS, has_toy_data, make_toy_data
+    from mmseg.apis.init_model import needs_pretrained
     from mmseg.apis.train import finished, latest_checkpoint
     from mmseg.apis.train import train as train_config
 
     cfg = resolve(run, args)
-    resume = args.resume and (run.start_from is None or any(run.work_dir.glob("iter_*.pth")))
     if resume and finished(cfg):
         print(f"{run.title}: already finished, in {run.work_dir}")
         return
@@ -256,13 +290,20 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if toy_sets and not has_toy_data(TOY_ROOT, toy_sets):
         print(f"drawing toy data in {TOY_ROOT}: {', '.join(toy_sets)}")
         make_toy_data(TOY_ROOT, sets=toy_sets)
-    if run.start_from is not None and not resume:
-        cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
+    arguments = training_arguments(args)
+    if run.start_from is not None:
+        arguments["from_scratch"] = False
+        if not resume:
+            cfg.load_from = str(latest_checkpoint(run.start_from.work_dir))
+            if needs_pretrained(cfg.model):
+                # The pretraining is to these runs what ImageNet is to others.
+                weights = {"type": "Pretrained", "checkpoint": cfg.load_from}
+                cfg.model.segmentor.backbone.init_cfg = weights
     print(f"{run.title}: training {run.resolved}", flush=True)
     # Training stores the config under this name.
     cfg = Config(cfg.to_dict(), cfg_text=text, filename=str(run.resolved))
     choose_performance(cfg, args)
-    start = partial(train_config, cfg, resume=resume, **training_arguments(args))
+    start = partial(train_config, cfg, resume=resume, **arguments)
     if args.gpus == 1:
         start()
     else:
@@ -271,25 +312,54 @@ def train(run: Run, args: argparse.Namespace) -> None:
         launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
 
 
-def report(runs: list[Run], device: str) -> None:
-    """Compare the last weights of all runs that started from the same weights."""
+def report(runs: list[Run], args: argparse.Namespace) -> None:
+    """Compare the last weights of the runs of each seed, except for a pretraining."""
     from mmseg.apis.compare import compare
     from mmseg.apis.train import latest_checkpoint
     from mmseg.utils.config import load_config
 
-    compared = {
-        run.title: (load_config(run.resolved), latest_checkpoint(run.work_dir))
-        for run in runs
-        if run.start_from is not None
-    }
-    out_dir = runs[-1].work_dir
-    table, picture = compare(compared, out_dir, device)
-    iterations = load_config(runs[-1].resolved).train_cfg.max_iters
-    print(
-        f"\nIoU on the target's validation images. Both started from the same weights, trained on "
-        f"the source ({runs[0].title}), and trained {iterations} more iterations.\n\n{table}\n\n"
-        f"table: {out_dir / 'comparison.txt'}\npicture: {picture}"
+    compared: dict[str, dict[str, tuple[Config, Path]]] = {}
+    for run in [run for run in runs if run.start_from is not None] or runs:
+        cfg = load_config(run.resolved)
+        of_seed = compared.setdefault(f"seed {cfg.randomness.seed}", {})
+        of_seed[run.title] = cfg, latest_checkpoint(run.work_dir)
+    found = []
+    for of_seed in compared.values():
+        *_, (cfg, checkpoint) = of_seed.values()
+        found.append(compare(of_seed, checkpoint.parent, args.device))
+    iterations = cfg.train_cfg.max_iters
+    start = (
+        f"started from the same weights, trained on the source ({runs[0].title}), and trained "
+        f"{iterations} more iterations."
     )
+    if args.methods or args.seeds:
+        how = f" With each seed all {start}" if runs[-1].start_from else ""
+        results = {seed: each.results for seed, each in zip(compared, found, strict=True)}
+        print(f"\nmIoU in percent on the target's validation images.{how}\n")
+        print_methods(results, runs[-1].work_dir / "methods.txt")
+        print("\n".join(f"picture: {each.picture}" for each in found))
+    else:
+        print(
+            f"\nIoU on the target's validation images. Both {start}\n\n{found[0].table}\n\n"
+            f"table: {runs[-1].work_dir / 'comparison.txt'}\npicture: {found[0].picture}"
+        )
+
+
+def print_methods(results: dict[str, dict[str, dict]], path: Path) -> None:
+    """Print and store the table of all seeds and methods, compared with source only if it is there.
+
+    Args:
+        results: heading of a seed -> title of a method -> its result.
+        path: file of the table.
+    """
+    from mmseg.evaluation import methods_table
+
+    titles = list(next(iter(results.values())))
+    source_only = METHODS["source_only"].title
+    table = methods_table(results, source_only if source_only in titles else titles[0])
+    with atomic_path(path) as temporary:
+        temporary.write_text(table + "\n", encoding="utf-8")
+    print(f"{table}\n\ntable: {path}")
 
 
 if __name__ == "__main__":

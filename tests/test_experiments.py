@@ -11,7 +11,7 @@ from mmengine.optim import LinearLR, PolyLR
 from torch.optim import SGD
 
 import experiments
-from experiments import EXPERIMENTS, describe, generate_experiment_cfgs
+from experiments import EXPERIMENTS, METHODS, describe, generate_experiment_cfgs, load
 from mmseg.config_check import check_config
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
@@ -167,6 +167,52 @@ def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
 def test_an_unknown_experiment_lists_the_known_ones():
     with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, night-demo;"):
         generate_experiment_cfgs(99)
+
+
+@pytest.mark.parametrize(
+    ("exp", "names"),
+    [
+        (0, ["source_only", "dacs", "dacs+mic", "daformer", "mic", "sepico", "sepico+mic"]),
+        ("synthia-demo", ["mic"]),
+        ("night-demo", ["dacs", "daformer", "sepico_dark", "sepico_dark+mic"]),
+    ],
+)
+def test_a_demo_compares_the_methods_that_are_named(exp, names, tmp_path):
+    pretraining, *runs = generate_experiment_cfgs(exp, 3, names)
+    assert pretraining["experiment_name"].endswith("_seed3_pretraining")
+    assert [run["start_from"] for run in runs] == [0] * len(names)
+    assert [run["title"] for run in runs] == [METHODS[name].title for name in names]
+    assert len({run["experiment_name"] for run in runs}) == len(names)
+    segmentor = load(pretraining).model.segmentor
+    for name, run in zip(names, runs, strict=True):
+        cfg = load_config(written(run, tmp_path))
+        check_config(cfg)
+        assert cfg.model.segmentor == segmentor
+        assert cfg.randomness == {"seed": 3}
+        if name == "source_only":
+            continue
+        assert (cfg.model.alpha, cfg.model.pseudo_threshold) == (0.99, 0.9)
+        target = cfg.train_dataloader.dataset.target
+        crops = [step.type for step in target.pipeline].count("RandomCrop")
+        assert crops == (not name.startswith("sepico"))
+        assert bool(target.get("corresp")) == name.startswith("sepico_dark")
+        blocks = cfg.model.get("terms", {}).get("mic", {}).get("block_size")
+        assert blocks == (8 if "mic" in name else None)
+
+
+@pytest.mark.parametrize(
+    ("exp", "names", "message"),
+    [
+        (0, ["dacs", "hrda"], "experiment 0 has no method 'hrda' to compare: choose from .*sepico"),
+        (0, ["sepico_dark"], "no method 'sepico_dark'"),
+        ("night-demo", ["sepico"], "choose from source_only, sepico_dark, sepico_dark.mic, dacs, "),
+        (0, ["mic", "dacs", "mic"], "the method 'mic' is given twice"),
+        (1, ["dacs"], "only demos compare methods, not experiment 1: choose from 0, synthia-demo"),
+    ],
+)
+def test_methods_that_a_demo_cannot_compare(exp, names, message):
+    with pytest.raises(InputError, match=message):
+        generate_experiment_cfgs(exp, methods=names)
 
 
 def test_the_seed_is_in_name_and_settings():

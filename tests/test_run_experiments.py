@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 import experiments
 import run_experiments
 from experiments import EXPERIMENTS, Experiment, Method
-from mmseg.apis.train import finished
+from mmseg.apis.train import finished, train
 from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.golden import DATA
 from tests.training import small_config
@@ -49,7 +51,7 @@ def runs_of(place: Path, title: str) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
+def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, quick_start):
     launch("--exp", "0", "--seed", "1")
     out = capsys.readouterr().out
     assert "Both started from the same weights" in out
@@ -79,6 +81,49 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
 
 
 @pytest.mark.slow
+def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
+    methods = ["--exp", "0", "--methods", "daformer", "--no-validate", "--seeds", "2"]
+    launch(*methods)
+    (pretraining,) = runs_of(place, "pretraining")
+    (daformer,) = runs_of(place, "_fdthings_")
+    whole = load_config(daformer / f"{daformer.name}.json")
+    assert whole.load_from == whole.model.segmentor.backbone.init_cfg.checkpoint
+
+    # As if it had been killed in the last iteration of the first seed.
+    (daformer / "iter_2.pth").unlink()
+    (daformer / "finished").unlink()
+    frozen = train(whole, "cpu", resume=True).model.terms["feature_distance"].imagenet_backbone
+    pretrained = load_checkpoint(pretraining / "iter_2.pth")["state_dict"]
+    for name, value in frozen.state_dict().items():
+        torch.testing.assert_close(value, pretrained[f"model.backbone.{name}"], rtol=0, atol=0)
+    capsys.readouterr()
+    launch(*methods, "1", "--resume")
+    out = capsys.readouterr().out
+    assert f"DAFormer: already finished, in {daformer.relative_to(place)}" in out
+    (table,) = place.glob("work_dirs/local-exp0/*_s1_*/methods.txt")
+    header, _, row = table.read_text().splitlines()
+    assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std"]
+    assert len(row.split()) == 6 and row.startswith("DAFormer")
+    assert f"{header}\n" in out and f"{row}\n" in out
+    assert len({path.name[:11] + path.name[-5:] for path in runs_of(place, "")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--exp", "0", "--seeds", "1", "2", "--seed", "1"], "--seeds replaces --seed"),
+        (["--exp", "0", "--seeds", "1", "1"], "--seeds has the same seed twice"),
+        (["--config", "mine.py", "--seeds", "1"], "--methods and --seeds need --exp"),
+        (["--exp", "0", "--methods", "dac"], "experiment 0 has no method 'dac' to compare"),
+    ],
+)
+def test_options_of_several_runs_that_contradict_others(place, options, message):
+    with pytest.raises(InputError, match=message):
+        run_experiments.main(options)
+    assert not (place / "configs" / "generated").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("demo", "toy", "rows"),
     [
@@ -86,7 +131,9 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
         ("synthia-demo", "toy_synthia_root", ["mIoU", "mIoU16", "mIoU13"]),
     ],
 )
-def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, rows, request):
+def test_the_other_demos_compare_on_labelled_target_images(
+    place, demo, toy, rows, request, quick_start
+):
     shutil.rmtree(place / "data" / "toy")
     shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy")
     launch("--exp", demo)
@@ -165,7 +212,11 @@ def third_method(place, monkeypatch) -> Path:
         f'_base_ = "{experiments.BASES}/uda/source_only.py"\n'
         'model = dict(type="QuietTeacher", alpha=0.9, enable_self_training=False)\n'
     )
-    method = Method("Quiet teacher", str(place / "quiet"), lambda cfg: f"quiet{cfg.model.alpha}")
+    method = Method(
+        "Quiet teacher",
+        str(place / "quiet"),
+        lambda row, cfg: f"{row.network}_quiet{cfg.model.alpha}_{row.task}",
+    )
     monkeypatch.setitem(experiments.METHODS, "quiet", method)
     monkeypatch.setitem(EXPERIMENTS, 99, Experiment("gta2cs", "dlv2", "quiet"))
     return place
@@ -175,8 +226,7 @@ def third_method(place, monkeypatch) -> Path:
 def test_a_third_method_trains_and_is_named(third_method, capsys):
     launch("--exp", "99")
     (run,) = Path("work_dirs/local-exp99").iterdir()
-    name = "dlv2_proj_r101v1c_quiet0.9_adamw_6e-05_pmT_poly10warm_1x2_40k_gta2cs_seed76_debug"
-    assert run.name[12:-6] == name
+    assert run.name[12:-6] == "dlv2_quiet0.9_gta2cs_debug"
     cfg = load_config(run / f"{run.name}.json")
     assert cfg.train_dataloader.dataset.target.type == "CityscapesDataset"
     assert (cfg.model.type, cfg.model.segmentor.backbone.depth) == ("QuietTeacher", 18)

@@ -1,6 +1,7 @@
 """Compare checkpoints on the same images, in a table and a picture."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,25 @@ from .test_data import test_loader
 SHOWN_IMAGES = 4
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Results of several runs on the same images.
+
+    Attributes:
+        results: name of a run -> result of :func:`~mmseg.evaluation.result_dict`.
+        table: their IoU per class.
+        picture: path of a picture: a few images with their ground truth and the predictions of each
+            run.
+    """
+
+    results: dict[str, dict[str, Any]]
+    table: str
+    picture: Path
+
+
 def compare(
     runs: Mapping[str, tuple[Config, Path]], out_dir: Path, device: str = "auto"
-) -> tuple[str, Path]:
+) -> Comparison:
     """Evaluate several runs, and compare their results in a table and a picture.
 
     Args:
@@ -31,10 +48,6 @@ def compare(
             these have no labels, its validation data.
         out_dir: folder for ``comparison.txt``, ``comparison.png`` and the predictions of each run.
         device: see :func:`~mmseg.apis.evaluate_on`.
-
-    Returns:
-        The table of per-class IoU, and the path of the picture: a few images with their ground
-        truth and the predictions of each run.
     """
     data = own_labelled_set(next(iter(runs.values()))[0])
     results, folders = {}, {}
@@ -50,7 +63,7 @@ def compare(
     scores = {name: result["summary"]["mIoU"] for name, result in results.items()}
     picture = out_dir / "comparison.png"
     save_image(picture, _picture(dataset, folders, scores))
-    return table, picture
+    return Comparison(results, table, picture)
 
 
 def _picture(dataset: Any, folders: dict[str, Path], scores: dict[str, float]) -> np.ndarray:

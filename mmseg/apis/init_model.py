@@ -260,6 +260,12 @@ def without_pretrained(cfg: Any) -> Any:
     return cfg
 
 
+def needs_pretrained(model: Mapping[str, Any]) -> bool:
+    """Tell whether a method uses the pretrained weights also if a checkpoint is loaded."""
+    terms = (model.get("terms") or {}).values()
+    return any(MODELS.get(term["type"]).NEEDS_PRETRAINED for term in terms)
+
+
 def pretrained_files(cfg: Any) -> Iterator[str]:
     """Yield the files of ``init_cfg=dict(type="Pretrained", ...)`` in a model config."""
     if isinstance(cfg, dict):

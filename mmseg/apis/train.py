@@ -27,7 +27,6 @@ from mmseg.engine.hooks import FirstResultHook
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
-from mmseg.models.uda import part_class
 from mmseg.utils import (
     InputError,
     atomic_path,
@@ -46,7 +45,7 @@ from mmseg.utils.work_dir import (
 )
 
 from .dry_run import check_together
-from .init_model import pretrained_files, select_device, without_pretrained
+from .init_model import needs_pretrained, pretrained_files, select_device, without_pretrained
 
 # File in the work dir with the number of iterations of a finished run.
 FINISHED = "finished"
@@ -219,9 +218,7 @@ def _choose_weights(cfg: Config, resume: bool) -> None:
     cfg.resume = resume
     if resume:
         cfg.load_from = str(latest_checkpoint(Path(cfg.work_dir)))
-    terms = (part_class(term) for term in (cfg.model.get("terms") or {}).values())
-    kept = any(getattr(term, "KEEPS_PRETRAINED", False) for term in terms)
-    if cfg.get("load_from") and not kept:
+    if cfg.get("load_from") and not needs_pretrained(cfg.model):
         cfg.model = without_pretrained(cfg.model)
     for path in pretrained_files(cfg.model):
         check_is_there(path)

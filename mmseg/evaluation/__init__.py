@@ -5,6 +5,7 @@ from .iou_metric import IoUMetric
 from .report import (
     comparison_table,
     condition_table,
+    methods_table,
     per_class_table,
     result_dict,
     side_by_side,
@@ -21,6 +22,7 @@ __all__ = [
     "confusion_matrix",
     "dice_and_fscore",
     "iou_and_accuracy",
+    "methods_table",
     "per_class_table",
     "result_dict",
     "side_by_side",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from .functional import ClassScores, mean_of_known
@@ -117,15 +118,53 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
 def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
     """Compare the IoU per class of several results, with mIoU (mIoU16, mIoU13) at the bottom.
 
-    With two results or more, the last column is the difference of the last and the first.
+    With two results, the last column is their difference.
 
     Args:
         named_results: heading -> result of :func:`result_dict`.
         class_names: names of the rows, in order.
     """
     subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
-    several = len(named_results) > 1
-    return _columns(named_results, class_names, ["mIoU", *subsets], difference=several)
+    means = ["mIoU", *subsets]
+    return _columns(named_results, class_names, means, difference=len(named_results) == 2)
+
+
+def methods_table(results: Mapping[str, Mapping[str, Result]], baseline: str) -> str:
+    """Compare the mIoU (mIoU16, mIoU13) of methods in several runs, and their means.
+
+    With several runs there are mean and sample standard deviation; with several methods the last
+    column is the difference of the mean to the baseline's.
+
+    Args:
+        results: heading of a run, such as "seed 0" -> method -> result of :func:`result_dict`; all
+            runs have the same methods.
+        baseline: method that the others are compared with.
+    """
+    runs = list(results.values())
+    subsets = [result.get("class_subsets", ()) for result in runs[0].values()]
+    header = [*results]
+    header += ["mean ± std"] * (len(runs) > 1)
+    header += ["difference"] * (len(runs[0]) > 1)
+
+    def scores(name: str, mean: str) -> list[float]:
+        values = (run[name]["summary"][mean] for run in runs)
+        return [math.nan if value is None else value for value in values]
+
+    def row(name: str, mean: str) -> list[str]:
+        values = scores(name, mean)
+        cells = [name, *(f"{value:.2f}" for value in values)]
+        if len(runs) > 1:
+            cells.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
+        if len(runs[0]) > 1:
+            difference = fmean(values) - fmean(scores(baseline, mean))
+            cells.append("-" if name == baseline else f"{difference:+.2f}")
+        return cells
+
+    blocks = (
+        align((mean, *header), [row(name, mean) for name in runs[0]])
+        for mean in _ordered_union([["mIoU"], *subsets])
+    )
+    return "\n\n".join(blocks)
 
 
 def _columns(

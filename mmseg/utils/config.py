@@ -61,7 +61,8 @@ def without_variables(cfg: Config) -> Config:
     kept = {
         name: value
         for name, value in cfg.to_dict().items()
-        if name == "tta_pipeline" or not name.endswith(("_pipeline", "_class_weight", "_term"))
+        if name == "tta_pipeline"
+        or not name.endswith(("_pipeline", "_target", "_class_weight", "_term"))
     }
     return Config(kept, filename=cfg.filename)
 

@@ -27,17 +27,19 @@ def test_table_picture_and_scores(toy_root, tmp_path):
         torch.manual_seed(seed)
         checkpoints[name] = (cfg, tmp_path / f"{seed}.pth")
         torch.save({"state_dict": MODELS.build(cfg.model).state_dict()}, tmp_path / f"{seed}.pth")
-    table, picture = compare(checkpoints, tmp_path / "out", device="cpu")
+    found = compare(checkpoints, tmp_path / "out", device="cpu")
+    table = found.table
     summaries = [
         json.loads((tmp_path / f"{seed}_cityscapes_eval.json").read_text())["summary"]
         for seed in (0, 1)
     ]
+    assert [result["summary"] for result in found.results.values()] == summaries
     assert table.splitlines()[0].split() == ["class", "one", "the", "other", "difference"]
     for name, line in zip(("mIoU", "mIoU16", "mIoU13"), table.splitlines()[-3:], strict=True):
         one, other = (summary[name] for summary in summaries)
         assert line.split() == [name, f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"]
     assert (tmp_path / "out" / "comparison.txt").read_text() == table + "\n"
-    assert np.asarray(Image.open(picture)).shape[1] > 1000
+    assert np.asarray(Image.open(found.picture)).shape[1] > 1000
     predictions = sorted((tmp_path / "out" / "predictions" / "the_other").iterdir())
     assert len(predictions) == 2
     assert np.asarray(Image.open(predictions[0])).max() < 19

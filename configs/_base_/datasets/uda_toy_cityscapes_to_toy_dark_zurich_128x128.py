@@ -14,6 +14,17 @@ target_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
+# For methods that do not crop the target themselves, nor use day images.
+cropped_target = dict(
+    corresp=None,
+    pipeline=[
+        dict(type="LoadImageFromFile"),
+        dict(type="Resize", scale=(256, 144), keep_ratio=True),
+        dict(type="RandomCrop", crop_size=(128, 128), cat_max_ratio=1.0),
+        dict(type="RandomFlip", prob=0.5),
+        dict(type="PackSegInputs"),
+    ],
+)
 val_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(256, 144), keep_ratio=True),

@@ -14,6 +14,16 @@ target_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
+# For methods that do not crop the target themselves.
+cropped_target = dict(
+    pipeline=[
+        dict(type="LoadImageFromFile"),
+        dict(type="Resize", scale=(256, 128), keep_ratio=True),
+        dict(type="RandomCrop", crop_size=(128, 128), cat_max_ratio=1.0),
+        dict(type="RandomFlip", prob=0.5),
+        dict(type="PackSegInputs"),
+    ],
+)
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(256, 128), keep_ratio=True),

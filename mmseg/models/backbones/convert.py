@@ -11,8 +11,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+#: Prefix of the student's backbone in a checkpoint of a domain-adaptation method.
+STUDENT = "model.backbone."
 #: Prefixes that a backbone's names may have, and prefixes of modules that are not the backbone.
-PREFIXES = ("", "backbone.", "segformer.", "module.")
+PREFIXES = ("", "backbone.", "segformer.", "module.", STUDENT)
 NOT_BACKBONE = ("head.", "fc.", "classifier.", "decode_head.", "auxiliary_head.")
 
 _LEAF = r"[._](?P<leaf>weight|bias|running_mean|running_var|num_batches_tracked)"
@@ -174,7 +176,7 @@ class Conversion:
     @property
     def dropped_parts(self) -> list[str]:
         """The modules that the dropped entries belong to."""
-        return sorted({key.split(".")[0] for key in self.dropped})
+        return sorted({key.removeprefix("model.").split(".")[0] for key in self.dropped})
 
 
 def convert(state_dict: Mapping[str, Tensor], expected: Collection[str] = ()) -> Conversion:
@@ -184,7 +186,8 @@ def convert(state_dict: Mapping[str, Tensor], expected: Collection[str] = ()) ->
     backbone that it is meant for.
 
     Args:
-        state_dict: weights of a backbone, or of a classifier or segmentor that contains it.
+        state_dict: weights of a backbone, or of a classifier, segmentor or domain-adaptation method
+            (whose student counts) that contains it.
         expected: keys of the backbone that it is meant for, if known: a backbone that uses the
             other library's names itself gets them untranslated.
     """
@@ -210,8 +213,10 @@ def find_layout(state_dict: Mapping[str, Tensor]) -> tuple[Layout | None, str]:
         for prefix in PREFIXES:
             if prefix + layout.mark in state_dict:
                 return layout, prefix
-    prefix = "backbone."
-    return None, prefix if any(key.startswith(prefix) for key in state_dict) else ""
+    for prefix in (STUDENT, "backbone."):
+        if any(key.startswith(prefix) for key in state_dict):
+            return None, prefix
+    return None, ""
 
 
 def describe_difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:

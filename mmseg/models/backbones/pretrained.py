@@ -56,8 +56,8 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     """Load pretrained weights under the names of ``module`` or of another known library.
 
     The weights may be stored under ``state_dict`` or ``model`` and may have the prefix
-    ``backbone.``. Entries of other modules (``head.*``, ``fc.*``, ...) are left out; all others
-    have to fit.
+    ``backbone.``, or ``model.backbone.`` in a checkpoint of a domain-adaptation method. Entries of
+    other modules (``head.*``, ``fc.*``, ...) are left out; all others have to fit.
 
     Args:
         module: the backbone, changed in place.

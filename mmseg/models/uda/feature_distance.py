@@ -48,9 +48,9 @@ def feature_distance(student: Tensor, frozen: Tensor, mask: Tensor) -> Tensor:
 class FeatureDistance(LossTerm):
     """Keep the student's features of things close to those of its ImageNet weights.
 
-    The frozen backbone holds the weights that the student starts from, and runs in evaluation mode.
-    It sees the student's input of the source; the last maps of both are compared. Checkpoints do
-    not contain it.
+    The frozen backbone holds the pretrained weights that the student's names, and runs in
+    evaluation mode. It sees the student's input of the source; the last maps of both are compared.
+    Checkpoints do not contain it: resumed runs read the pretrained weights again.
 
     Args:
         loss_weight: lambda_FD, factor of the loss.
@@ -58,7 +58,8 @@ class FeatureDistance(LossTerm):
         min_ratio: see :func:`~mmseg.models.utils.label_downscale.downscale_label`.
     """
 
-    KEEPS_PRETRAINED = True
+    NEEDS_PRETRAINED = True
+
     imagenet_backbone: BaseModule
     things: Tensor
 

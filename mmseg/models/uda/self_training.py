@@ -68,8 +68,8 @@ class LossTerm(nn.Module):
     A term adds losses to the pass of the source, adds further passes, or both.
     """
 
-    #: Whether :meth:`init_weights` needs the student's pretrained weights, in resumed runs too.
-    KEEPS_PRETRAINED: ClassVar[bool] = False
+    #: Whether the term uses the backbone's pretrained weights also if a checkpoint is loaded.
+    NEEDS_PRETRAINED: ClassVar[bool] = False
 
     def attach(self, method: "SelfTraining") -> None:
         """Build what depends on the student of the method, before it has its first weights."""

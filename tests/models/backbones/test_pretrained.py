@@ -31,7 +31,7 @@ def is_loaded(backbone: ResNetV1c) -> bool:
     )
 
 
-@pytest.mark.parametrize("form", ["plain", "state_dict", "model", "prefix", "classifier"])
+@pytest.mark.parametrize("form", ["plain", "state_dict", "model", "prefix", "method", "classifier"])
 def test_good_files(tmp_path, form):
     content = weights()
     if form in ("state_dict", "model"):
@@ -39,6 +39,10 @@ def test_good_files(tmp_path, form):
     elif form == "prefix":
         content = {f"backbone.{name}": value for name, value in content.items()}
         content["decode_head.conv_seg.weight"] = torch.zeros(1)
+    elif form == "method":  # its student counts
+        student = {f"model.backbone.{name}": value for name, value in content.items()}
+        teacher = {f"ema_model.backbone.{name}": value + 1 for name, value in content.items()}
+        content = {"state_dict": teacher | student | {"_extra_state": {"iteration": 3}}}
     elif form == "classifier":
         content |= {"fc.weight": torch.zeros(10, 64), "fc.bias": torch.zeros(10)}
     torch.save(content, tmp_path / "weights.pth")
