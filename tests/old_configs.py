@@ -1,4 +1,4 @@
-"""Configs of the authors' release in its schema: the recorded ones and their variants."""
+"""Build configs of the authors' release in its schema: the recorded ones and their variants."""
 
 import json
 from typing import Any

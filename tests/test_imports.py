@@ -1,4 +1,4 @@
-"""The order of the layers: who may import whom, including imports within functions."""
+"""Check which layers import which others, including imports within functions."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The parts of the project that a folder or file may import, besides itself.
+# The parts of the project that a folder or file may import in addition to itself.
 LOWEST = {"mmseg.registry"}
 BASIC = LOWEST | {"mmseg.utils"}
 PARTS = BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets", "mmseg.models"}

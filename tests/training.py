@@ -1,4 +1,4 @@
-"""Small training runs for tests."""
+"""Build small training runs for tests."""
 
 import re
 import shutil
@@ -22,9 +22,9 @@ def written(config: dict, folder: Path) -> Path:
 
 
 def small_config(toy_root: Path, folder: Path, stage: int = -1) -> Config:
-    """Return a run of experiment 0 on few small images: SePiCo (last) or source only (first)."""
+    """Return a run of experiment 0 on a few small images: SePiCo (last) or source only (first)."""
     config = generate_experiment_cfgs(0)[stage]
-    # Visualizers and message hubs are global and known by this name.
+    # Visualizers and message hubs are global and identified by this name.
     config["experiment_name"] = re.sub(r"\W", "_", str(folder))
     cfg = load_config(written(config, folder))
     shrink(cfg, toy_root)
