@@ -85,7 +85,7 @@ def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_release(exp, tmp_path):
-    """Tests in tests/utils/legacy_config check that the translation uses every setting."""
+    """Our settings equal the translated ones; tests/utils/legacy_config tests the translation."""
     found = resolved(exp, tmp_path)
     translated, unknown = translate(old_config(exp))
     expected = plain(translated)

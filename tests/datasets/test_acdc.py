@@ -17,7 +17,7 @@ PIPELINE = [
 
 @pytest.fixture
 def acdc(tmp_path):
-    """Write one image per condition and split; those of val have one in good weather too."""
+    """Write one image per condition and split, and a good-weather counterpart for val."""
     rng = np.random.default_rng(0)
     for i, condition in enumerate(CONDITIONS):
         for split in ("train", "val", "val_ref", "test"):

@@ -69,7 +69,7 @@ TRAIN_ABSOLUTE = {"dlv2_r101v1c": 4e-3, "daformer_mitb5": ABSOLUTE}
 
 
 def test_train_forward(network):
-    """The teacher computes this: batch statistics everywhere, dropout and drop-path off."""
+    """The teacher's outputs, with batch statistics and without dropout, equal the release."""
     name, segmentor = network
     golden = load_golden(f"forward_train_{name}.npz")
     segmentor = copy.deepcopy(segmentor).double().train()  # updates BatchNorm statistics

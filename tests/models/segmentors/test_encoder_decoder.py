@@ -55,7 +55,7 @@ def test_window_starts(length, window, stride, starts):
     assert list(window_starts(length, window, stride)) == starts
 
 
-def test_slide_equals_whole_where_pixels_do_not_see_each_other():
+def test_slide_equals_whole_if_pixels_are_independent():
     image = torch.rand(2, 3, 11, 17)
     for crop_size, stride in (((4, 5), (3, 2)), ((11, 17), (1, 1)), ((20, 6), (20, 6))):
         model = pixelwise(mode="slide", crop_size=crop_size, stride=stride)

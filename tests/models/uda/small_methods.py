@@ -118,7 +118,7 @@ def batch(seed: int = 0, width: int = 48) -> dict:
 
 
 def batch_for(method: UDADecorator, seed: int = 0) -> dict:
-    """Return a batch with the target views that a method needs, in the size that it needs."""
+    """Return a batch with the target views that a method needs, at the size that it needs."""
     data = batch(seed, 48 if method.crops_target else 32)
     views = {
         name: batch(seed + 100 * number, 48 if method.crops_target else 32)["target"]

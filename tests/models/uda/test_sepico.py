@@ -275,7 +275,8 @@ def test_each_level_has_its_own_statistics():
     model = sepico(levels=2)
     log = model.train_step(batch(), optimizer_of(model))
     amounts = [prototypes.amount.sum().item() for prototypes in model.prototypes]
-    # 8 x 8 cells of 4 pixels, 4 x 4 of 8; the first row drops out, as 3 of its rows are ignored.
+    # 8 x 8 cells of 4 pixels, 4 x 4 of 8; the first row of cells drops out, as 3 of its pixel rows
+    # are ignored.
     assert amounts == [2 * 8 * 7, 2 * 4 * 3]
     assert log["src.aux.loss_cl"].isfinite()
     heads = model.model.auxiliary_head.convs
