@@ -20,14 +20,15 @@ from experiments import (
     generate_experiment_cfgs,
 )
 from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.options import (
+from mmseg.utils.cli import run_main
+from tools.common.options import (
     add_choices,
     add_training_options,
     check_options,
     choose_performance,
     training_arguments,
 )
+from tools.common.parser import Parser
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
 TOY_ROOT = Path("data/toy")
@@ -191,10 +192,10 @@ def remove_unused_configs(runs: list[Run]) -> None:
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """Load the config of a run without bases; apply ``--debug`` and overrides."""
-    from mmseg.apis.shrink import shrink  # late, like all slow imports, to keep --help fast
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
+    from tools.experiments.shrink import shrink  # late, like all slow imports, to keep --help fast
 
     cfg = load_config(run.config)
     if args.debug and run.config != run.resolved:
@@ -273,9 +274,9 @@ def train(run: Run, args: argparse.Namespace) -> None:
 
 def report(runs: list[Run], device: str) -> None:
     """Compare the last weights of all runs that started from the same weights."""
-    from mmseg.apis.compare import compare
     from mmseg.apis.train import latest_checkpoint
     from mmseg.utils.config import load_config
+    from tools.experiments.compare import compare
 
     compared = {
         run.title: (load_config(run.resolved), latest_checkpoint(run.work_dir))

@@ -23,12 +23,16 @@ LAYERS = {
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,
     "mmseg.apis": PACKAGE,
+    "tools.common": BASIC,
     "tools.analysis": PACKAGE,
-    "tools.convert_datasets": PACKAGE,
-    "demo": PACKAGE | {"tools.convert_datasets"},
+    "tools.convert_datasets": PACKAGE | {"tools.common"},
+    "tools.experiments": PACKAGE,
+    "tools.prediction": PACKAGE,
+    "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
-    "run_experiments": PACKAGE | {"demo", "experiments"},
-    "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets"},
+    "run_experiments": PACKAGE | {"demo", "experiments", "tools.common", "tools.experiments"},
+    "benchmarks": PACKAGE
+    | {"demo", "experiments", "tools.common", "tools.convert_datasets", "tools.prediction"},
     "tools": PACKAGE
     | {
         "benchmarks",
@@ -36,7 +40,10 @@ LAYERS = {
         "experiments",
         "run_experiments",
         "tools.analysis",
+        "tools.common",
         "tools.convert_datasets",
+        "tools.experiments",
+        "tools.prediction",
     },
 }
 

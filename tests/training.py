@@ -7,8 +7,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from experiments import config_text, generate_experiment_cfgs
-from mmseg.apis.shrink import shrink
 from mmseg.utils.config import load_config
+from tools.experiments.shrink import shrink
 
 ROOT = Path(__file__).parents[1]
 CROP = 64

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 from tools.convert_datasets import failures, print_findings
 
 if TYPE_CHECKING:

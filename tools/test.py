@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, print_on_local_rank0, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import (
+from tools.common.options import (
     KeyValues,
     add_cfg_options,
     add_performance_options,
     add_testing_options,
     chosen_performance,
 )
+from tools.common.parser import Parser, print_on_local_rank0
 
 if TYPE_CHECKING:
     from mmengine.config import Config

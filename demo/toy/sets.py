@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.jobs import map_in_processes, with_progress
+from mmseg.utils.jobs import with_progress
+from tools.common.processes import map_in_processes
 from tools.convert_datasets.conversion import (
     ConversionReport,
     convert_cityscapes,

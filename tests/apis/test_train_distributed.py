@@ -22,12 +22,13 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
-from mmseg.utils.cli import print_on_local_rank0, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
 from tests.apis import two_ranks
 from tests.models.uda.two_ranks import ITERATIONS, Record, trajectory
 from tests.tools.test_training import assert_equal, logged_values
 from tests.training import ROOT, small_config
+from tools.common.parser import print_on_local_rank0
 
 VALIDATION_IMAGES = 3  # two ranks cannot share them evenly
 CPU = torch.device("cpu")

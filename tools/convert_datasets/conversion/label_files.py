@@ -15,7 +15,8 @@ from mmseg.datasets.listing import list_files
 from mmseg.datasets.pairs import PairCheck, check_pair, pair_lines
 from mmseg.datasets.transforms.loading import check_label_values
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.jobs import map_in_processes, with_progress
+from mmseg.utils.jobs import with_progress
+from tools.common.processes import map_in_processes
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"
 

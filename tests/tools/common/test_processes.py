@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.utils import InputError
-from mmseg.utils.jobs import map_in_processes
+from tools.common.processes import map_in_processes
 
 
 def write(folder: Path, number: int) -> int:

@@ -5,9 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.apis.init_model import without_pretrained
 from mmseg.models.uda import method_class
-
-from .init_model import without_pretrained
 
 ITERATIONS = 10
 CROP = 128

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmseg.apis.compare import compare
 from mmseg.registry import MODELS
 from mmseg.utils.config import load_config
 from tests.training import small_config
+from tools.experiments.compare import compare
 
 
 def test_table_picture_and_scores(toy_root, tmp_path):

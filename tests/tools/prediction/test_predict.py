@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.datasets.video_files import open_video, write_video
 from mmseg.registry import MODELS
@@ -27,6 +26,7 @@ from tests.apis.color_world import (
     weights,
     write_world,
 )
+from tools.prediction.predict import PredictionFiles, predict
 
 SCALE = 16
 ALL = ("ids", "color", "overlay", "confidence")

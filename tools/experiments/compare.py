@@ -8,15 +8,14 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
+from mmseg.apis.evaluate import evaluate_on
+from mmseg.apis.test_data import test_loader
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.evaluation.report import comparison_table
 from mmseg.evaluation.writers import Outputs, prediction_name
 from mmseg.utils import atomic_path
 from mmseg.visualization import comparison_picture, save_image
-
-from .evaluate import evaluate_on
-from .test_data import test_loader
 
 SHOWN_IMAGES = 4
 
