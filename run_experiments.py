@@ -213,7 +213,7 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
     The short config inherits from ``configs/_base_``. If options change it, or if it is the
     user's, the whole config is printed.
     """
-    from mmseg.utils.config import load_config, without_variables
+    from mmseg.utils.config import load_config
 
     cfg = resolve(run, args)
     print(f"# {run.config.stem}")
@@ -225,6 +225,16 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
     else:
         bases = [os.path.relpath(BASES, folder) for folder in (GENERATED, Path.cwd())]
         print(run.config.read_text().replace(*bases))
+
+
+def without_variables(cfg: Config) -> Config:
+    """Copy a config without the names that only its base files use."""
+    kept = {
+        name: value
+        for name, value in cfg.to_dict().items()
+        if name == "tta_pipeline" or not name.endswith(("_pipeline", "_class_weight"))
+    }
+    return Config(kept, filename=cfg.filename)
 
 
 def train_all(runs: list[Run], args: argparse.Namespace) -> None:

@@ -20,10 +20,10 @@ from mmseg.engine.distributed import process_group
 from mmseg.engine.launch import launch
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.utils.cli import run_main
-from mmseg.utils.phases import PhaseClock
 from tools.common.parser import Parser
 
 from .measure import sized, spread, synthetic_batches
+from .phase_clock import PhaseClock
 from .step import TrainingStep, time_steps
 from .training import TrainingSettings, Workload
 

@@ -15,8 +15,9 @@ from experiments import EXPERIMENTS, describe, generate_experiment_cfgs
 from mmseg.config_check import check_config
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from mmseg.utils.config import load_config, without_variables
+from mmseg.utils.config import load_config
 from mmseg.utils.legacy_config import translate
+from run_experiments import without_variables
 from tests.golden import DATA, load_golden
 from tests.old_configs import old_config
 from tests.training import written

@@ -123,7 +123,12 @@ class ImagePreparation:
         """
         results: dict[str, Any]
         if isinstance(image, np.ndarray):
-            results = {"img": _checked(image)}
+            if image.shape[2:] != (3,) or image.dtype != np.uint8 or not image.size:
+                raise InputError(
+                    f"an image must be an array (h, w, 3) of uint8 in BGR order, got {image.dtype} "
+                    f"{image.shape}"
+                )
+            results = {"img": image}
         else:
             results = {"img": read_image(os.fspath(image)), "img_path": os.fspath(image)}
         own = results["img"]
@@ -211,12 +216,3 @@ def keeping_confidence(model: nn.Module, keep: bool) -> Iterator[None]:
     finally:
         for segmentor, value in zip(segmentors, before, strict=True):
             segmentor.keep_confidence = value
-
-
-def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise InputError(
-            f"an image must be an array (h, w, 3) of uint8 in BGR order, got {image.dtype} "
-            f"{image.shape}"
-        )
-    return image

@@ -22,7 +22,6 @@ from .errors import InputError
 from .finite import check_finite
 
 Role = Literal["student", "teacher"]
-ROLES = ("student", "teacher")
 ROLE_PREFIX: dict[Role, str] = {"student": "model.", "teacher": "ema_model."}
 EXTRA_STATE = "_extra_state"  # torch's name for the result of get_extra_state()
 SHOWN_KEYS = 4
@@ -141,8 +140,8 @@ def select_role(
     Raises:
         InputError: if the state dict contains no such segmentor.
     """
-    if role not in ROLES:
-        raise ValueError(f"role {role!r} unknown; choose from {list(ROLES)}")
+    if role not in ROLE_PREFIX:
+        raise ValueError(f"role {role!r} unknown; choose from {list(ROLE_PREFIX)}")
     prefix = ROLE_PREFIX[role]
     own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     if own:
