@@ -21,12 +21,18 @@ class Preprocessing:
         self.settings: dict[str, Any] = {}
         self._paths: dict[str, str] = {}
 
-    def add(self, step: Section, settings: dict[str, Any]) -> None:
-        """Add the settings of a step.
+    def take(self, step: Section, name: str) -> None:
+        """Take the settings of the step called ``name``, if it normalises or pads.
 
         Raises:
             InputError: if another pipeline has different ones.
         """
+        settings: dict[str, Any] = {}
+        if name == "Normalize":
+            settings = {"mean": step.take("mean"), "std": step.take("std")}
+            settings["bgr_to_rgb"] = step.take("to_rgb", bool, True)
+        elif name == "Pad":
+            settings = {"size": step.take("size"), **step.take_all("pad_val", "seg_pad_val")}
         for key, value in settings.items():
             first = self._paths.setdefault(key, step.path)
             if self.settings.setdefault(key, value) != value:
@@ -34,10 +40,6 @@ class Preprocessing:
                     f"{step.path} differs from {first} ({key} is {value} instead of "
                     f"{self.settings[key]}), but the model preprocesses all images alike"
                 )
-
-    def config(self) -> dict[str, Any]:
-        """Return the config of the model's ``data_preprocessor``."""
-        return {"type": "SegDataPreProcessor", **self.settings, "non_blocking": True}
 
 
 def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
@@ -55,7 +57,7 @@ def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any]
         return {"type": name, "prob": step.take("prob")}
     if name not in ("Normalize", "Pad", "DefaultFormatBundle", "ImageToTensor", "Collect"):
         raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
-    _preprocess(name, step, preprocessing)
+    preprocessing.take(step, name)
     return None
 
 
@@ -73,16 +75,6 @@ def _is_size(scale: Any) -> bool:
         and len(scale) == 2
         and all(isinstance(side, int) for side in scale)
     )
-
-
-def _preprocess(name: str, step: Section, preprocessing: Preprocessing) -> None:
-    if name == "Normalize":
-        bgr_to_rgb = step.take("to_rgb", bool, True)
-        settings = {"mean": step.take("mean"), "std": step.take("std"), "bgr_to_rgb": bgr_to_rgb}
-        preprocessing.add(step, settings)
-    elif name == "Pad":
-        settings = {"size": step.take("size"), **step.take_all("pad_val", "seg_pad_val")}
-        preprocessing.add(step, settings)
 
 
 def test_pipelines(
@@ -108,7 +100,7 @@ def test_pipelines(
         if name == "Resize":
             keep_ratio = step.take("keep_ratio", bool, True)
         elif name in ("Normalize", "ImageToTensor", "Collect"):
-            _preprocess(name, step, preprocessing)
+            preprocessing.take(step, name)
         elif name == "RandomFlip":  # with the settings of MultiScaleFlipAug
             has_flip = True
         else:
@@ -164,14 +156,14 @@ def _flips(augmentation: Section) -> list[dict[str, Any]]:
     ]
 
 
-def worker_settings(data: Section) -> dict[str, Any]:
-    """Take the settings of worker processes, which all loaders share."""
+def loader_settings(data: Section) -> dict[str, Any]:
+    """Take the settings that all loaders share."""
     workers = data.take("workers_per_gpu", int)
-    return {"num_workers": workers, "persistent_workers": workers > 0}
+    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": True}
 
 
 def test_loaders(
-    data: Section, workers: dict[str, Any], preprocessing: Preprocessing
+    data: Section, shared: dict[str, Any], preprocessing: Preprocessing
 ) -> dict[str, Any]:
     """Translate the loaders for validation and test, if the old ``data`` has them.
 
@@ -181,8 +173,7 @@ def test_loaders(
     """
     loader = {
         "batch_size": TEST_BATCH_SIZE,
-        **workers,
-        "pin_memory": True,
+        **shared,
         "sampler": {"type": "DefaultSampler", "shuffle": False},
     }
     settings: dict[str, Any] = {}
@@ -207,14 +198,13 @@ def test_loaders(
 
 
 def train_loader(
-    old: Section, workers: dict[str, Any], preprocessing: Preprocessing
+    old: Section, shared: dict[str, Any], preprocessing: Preprocessing
 ) -> dict[str, Any]:
     """Translate the loader for training, from the whole old file."""
     data = old.section("data")
     return {
         "batch_size": data.take("samples_per_gpu", int),
-        **workers,
-        "pin_memory": True,
+        **shared,
         "sampler": {"type": "UDASampler"},
         "dataset": _training_set(old, preprocessing),
     }

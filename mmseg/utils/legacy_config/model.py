@@ -53,17 +53,11 @@ def segmentor(model: Section) -> dict[str, Any]:
         translated |= {"type": name, "auxiliary_head": projection}
     pretrained = model.take("pretrained", (str, type(None)), None)
     if pretrained:
-        translated["backbone"]["init_cfg"] = {
-            "type": "Pretrained",
-            "checkpoint": _pretrained_file(pretrained),
-        }
+        zoo = "open-mmlab://"
+        if pretrained.startswith(zoo):  # a name in OpenMMLab's model zoo, not a path
+            pretrained = f"pretrained/{pretrained.removeprefix(zoo)}.pth"
+        translated["backbone"]["init_cfg"] = {"type": "Pretrained", "checkpoint": pretrained}
     return translated
-
-
-def _pretrained_file(name: str) -> str:
-    """Return the path of weights that are named as in OpenMMLab's model zoo; keep paths."""
-    zoo = "open-mmlab://"
-    return f"pretrained/{name.removeprefix(zoo)}.pth" if name.startswith(zoo) else name
 
 
 def _backbone(backbone: Section) -> dict[str, Any]:
@@ -100,26 +94,18 @@ def _decode_head(head: Section) -> dict[str, Any]:
     if name == "DLV2Head":
         return translated | {"dilations": head.take("dilations")}
     parameters = head.section("decoder_params")
-    translated |= {
+    fusion = parameters.section("fusion_cfg")
+    aspp = {"type": "aspp", "sep": True, "pool": False, "act_cfg": {"type": "ReLU"}}
+    for key, value in (aspp | {"norm_cfg": translated.get("norm_cfg")}).items():
+        fusion.only(key, value)
+    for name in ("embed_cfg", "embed_neck_cfg"):
+        for key, value in {"type": "mlp", "act_cfg": None, "norm_cfg": None}.items():
+            parameters.section(name).only(key, value)
+    return translated | {
         "channels": head.take("channels", int),
         "embed_dims": parameters.take("embed_dims", int),
-        "dilations": _fusion_dilations(parameters.section("fusion_cfg"), translated),
+        "dilations": fusion.take("dilations"),
     }
-    for key in ("embed_cfg", "embed_neck_cfg"):
-        embedding = parameters.section(key)
-        embedding.only("type", "mlp")
-        embedding.only("act_cfg", None)
-        embedding.only("norm_cfg", None)
-    return translated
-
-
-def _fusion_dilations(fusion: Section, head: dict[str, Any]) -> Any:
-    fusion.only("type", "aspp")
-    fusion.only("sep", True)
-    fusion.only("pool", False)
-    fusion.only("act_cfg", {"type": "ReLU"})
-    fusion.only("norm_cfg", head.get("norm_cfg"))
-    return fusion.take("dilations")
 
 
 def _cross_entropy(loss: Section) -> dict[str, Any]:
@@ -230,19 +216,14 @@ def _contrast(loss: Section) -> dict[str, Any]:
     loss.only("type", "ContrastiveLoss")
     loss.only("use_avg_pool", True)
     regularizer_weight = loss.take("reg_relative_weight")
+    dist, bank = loss.take("use_dist", bool), loss.take("use_bank", bool)
+    if dist and bank:
+        raise InputError(f"{loss.path} sets both use_dist and use_bank")
     return {
         "type": "ContrastiveLoss",
-        "variant": _variant(loss),
+        "variant": "dist" if dist else "bank" if bank else "proto",
         "temperature": loss.take("contrast_temp"),
         "regularizer_weight": regularizer_weight if loss.take("use_reg", bool) else 0.0,
         "min_ratio": loss.take("scale_min_ratio"),
         "loss_weight": loss.take("loss_weight"),
     }
-
-
-def _variant(loss: Section) -> str:
-    """Translate the two switches to one of three variants."""
-    dist, bank = loss.take("use_dist", bool), loss.take("use_bank", bool)
-    if dist and bank:
-        raise InputError(f"{loss.path} sets both use_dist and use_bank")
-    return "dist" if dist else "bank" if bank else "proto"
