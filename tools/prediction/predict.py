@@ -25,7 +25,7 @@ from mmseg.apis.inference import (
     keeping_confidence,
     predict_batch,
 )
-from mmseg.apis.init_model import class_weights_used, init_predictor
+from mmseg.apis.init_model import class_weights_used, init_model
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
@@ -141,7 +141,15 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     with pixels_allowed(max_pixels):
         check_config(cfg, ("model", "test_dataloader"))
-        model = init_predictor(cfg, checkpoint, device, role, performance, class_weights)
+        model = init_model(
+            cfg,
+            checkpoint,
+            device,
+            role,
+            performance,
+            fold_batch_norm=True,
+            class_weights=class_weights,
+        )
         return _predict(model, found, files, batch_size)
 
 

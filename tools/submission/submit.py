@@ -18,9 +18,10 @@ from PIL import Image
 from mmseg.apis.evaluate import DATA_PARTS
 from mmseg.apis.inference import keeping_confidence
 from mmseg.apis.init_model import (
+    average_views,
     check_trained_classes,
     class_weights_used,
-    init_predictor,
+    init_model,
     select_device,
 )
 from mmseg.apis.test_data import test_loader
@@ -104,7 +105,17 @@ def submit(
     dataset: BaseDataset = loader.dataset
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_predictor(cfg, checkpoint, target, role, performance, class_weights, aug_test)
+    model = init_model(
+        cfg,
+        checkpoint,
+        target,
+        role,
+        performance,
+        fold_batch_norm=True,
+        class_weights=class_weights,
+    )
+    if aug_test:
+        model = average_views(model)
     _check_classes(model, benchmark, checkpoint)
     check_writable(path.parent, "OUT.zip")
     weights = class_weights_text(class_weights_used(model, dataset.get_data_info(0)))
