@@ -57,20 +57,20 @@ def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
         InputError: if an argument names nothing or a system folder, or results of two files would
             have the same name.
     """
-    found: dict[str, PredictInput] = {}
+    found: dict[Path, PredictInput] = {}
     for argument in arguments:
-        for each in _named_by(argument, os.path.realpath(out_dir)):
-            found.setdefault(os.path.realpath(each.path), each)
+        for each in _named_by(argument, _real(out_dir)):
+            found.setdefault(_real(each.path), each)
     _check_names(list(found.values()))
     return list(found.values())
 
 
-def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
+def _named_by(argument: str, out_dir: Path) -> list[PredictInput]:
     path = Path(argument)
     if not argument:
         raise InputError("an input is empty: name a file, a folder or a pattern")
     if os.path.isdir(path):
-        if _is_below(os.path.realpath(path), out_dir):
+        if _real(path).is_relative_to(out_dir):
             raise InputError(f"{argument} is in the folder of results: choose another --out-dir")
         inputs = list(_below(path, path, out_dir))
         if not inputs:
@@ -86,7 +86,7 @@ def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
     return inputs
 
 
-def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
+def _matching(pattern: str, out_dir: Path) -> Iterator[PredictInput]:
     plain = []  # the folders before the first wildcard
     for part in Path(pattern).parts[:-1]:
         if glob.has_magic(part):
@@ -104,7 +104,7 @@ def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
             yield PredictInput(path, path.relative_to(root).parent)
 
 
-def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
+def _below(folder: Path, root: Path, out_dir: Path) -> Iterator[PredictInput]:
     _check_not_system(folder)
     for name in list_files(folder, ""):
         path = folder / name
@@ -112,19 +112,19 @@ def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
             yield PredictInput(path, path.relative_to(root).parent)
 
 
-def _is_wanted(path: Path, out_dir: str) -> bool:
-    return path.suffix.lower() in SUFFIXES and not _is_below(os.path.realpath(path), out_dir)
+def _is_wanted(path: Path, out_dir: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not _real(path).is_relative_to(out_dir)
 
 
-def _is_below(path: str, folder: str) -> bool:
-    """Tell whether ``path`` is ``folder`` or inside; both are absolute and without links."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+def _real(path: Path) -> Path:
+    """Return the absolute path without links, also of a link to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _check_not_system(folder: Path) -> None:
-    real = os.path.realpath(folder)
-    in_system = any(_is_below(real, system) for system in SYSTEM_FOLDERS)
-    if real == os.sep or (in_system and not _is_below(real, SHARED_MEMORY)):
+    real = _real(folder)
+    in_system = any(map(real.is_relative_to, SYSTEM_FOLDERS))
+    if real == Path(os.sep) or (in_system and not real.is_relative_to(SHARED_MEMORY)):
         raise InputError(f"{folder} is a folder of the system: name the folder of the images")
 
 
