@@ -46,7 +46,7 @@ def shrink(cfg: Config, toy_root: Path) -> None:
         if not cfg.get(loader):
             continue
         cfg[loader].update(num_workers=0, persistent_workers=False)
-        for dataset in _find(cfg[loader], lambda node: "data_root" in node):
+        for dataset in _datasets(cfg[loader]):
             _small_dataset(dataset, toy_root)
     for loader in ("val_dataloader", "test_dataloader"):
         if cfg.get(loader):
@@ -98,11 +98,11 @@ def _small_dataset(dataset: Any, toy_root: Path) -> None:
         dataset.data_root = str(toy_root / toy)
 
 
-def _find(node: Any, wanted: Any) -> list[Any]:
-    """Find all dicts in ``node`` that are ``wanted``."""
+def _datasets(node: Any) -> list[Any]:
+    """Find the configs of data sets in a part of a config."""
     if isinstance(node, list | tuple):
-        return [found for child in node for found in _find(child, wanted)]
+        return [found for child in node for found in _datasets(child)]
     if not isinstance(node, dict):
         return []
-    own = [node] if wanted(node) else []
-    return own + [found for child in node.values() for found in _find(child, wanted)]
+    own = [node] if "data_root" in node else []
+    return own + _datasets(list(node.values()))
