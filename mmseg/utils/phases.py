@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.profiler import record_function
 
-#: Each makes a context around a phase from its name; benchmarks measure the phases by one.
+#: Functions that make a context for each phase from its name, as benchmarks do to measure times.
 observers: list[Callable[[str], AbstractContextManager[Any]]] = []
 
 

@@ -1,4 +1,4 @@
-"""The parser of all commands, and who prints their errors."""
+"""Parse the command line of any command; print an error by one of several processes."""
 
 import argparse
 import os
