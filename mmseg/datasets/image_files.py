@@ -74,37 +74,24 @@ def read_image(path: str) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if is_png(data) and b"eXIf" not in chunks_before_pixels(data):
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    return _in_8_bits(_decode(data, flags, path), path)
+    return _in_8_bits(decode(data, flags, path), path)
 
 
-def read_16_bit_image(path: str) -> np.ndarray:
-    """Decode an image of three 16-bit channels to (H, W, 3) uint16, in reversed channel order.
-
-    Raises:
-        InputError: if the file is missing, damaged or of another kind.
-    """
-    image = _decode(read_whole(path), cv2.IMREAD_UNCHANGED, path)
-    if image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(
-            f"{path} has {image.dtype} values of shape {image.shape}: "
-            "expected three 16-bit channels"
-        )
-    return image
-
-
-def read_label(path: str) -> np.ndarray:
+def read_label(path: str, data: bytes | None = None) -> np.ndarray:
     """Decode a label map to its stored values, (H, W) uint8; for a palette image, the indices.
+
+    Args:
+        path: path of the file.
+        data: its content; None: read it.
 
     Raises:
         UnfitLabel: if the file is not a PNG, TIFF or BMP of one channel with values up to 255.
         InputError: if the file is missing, damaged, too large or not a regular file.
     """
-    return decode_label(read_whole(path), path)
-
-
-def decode_label(data: bytes, path: str) -> np.ndarray:
-    """Decode the content ``data`` of the label map ``path``, see :func:`read_label`."""
-    check_whole(data, path)
+    if data is None:
+        data = read_whole(path)
+    else:
+        check_whole(data, path)
     label = decode_plain_png(data, (GREY, PALETTE), "mono")
     if label is not None:
         return label[..., 0]
@@ -159,7 +146,12 @@ def count_values(label: np.ndarray) -> np.ndarray:
     return np.stack(counts).sum(axis=0, dtype=np.int64)
 
 
-def _decode(data: bytes, flags: int, path: str) -> np.ndarray:
+def decode(data: bytes, flags: int, path: str) -> np.ndarray:
+    """Decode the content ``data`` of an image file by ``cv2.imdecode`` with ``flags``.
+
+    Raises:
+        InputError: if OpenCV cannot decode it.
+    """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # the image exceeds OpenCV's limits
