@@ -13,6 +13,7 @@ from mmseg.utils import InputError
 from .file_checks import (
     GREY,
     PALETTE,
+    PNG_DEPTH,
     RGB,
     check_regular,
     check_whole,
@@ -20,7 +21,6 @@ from .file_checks import (
     decode_plain_png,
     is_png,
     open_head,
-    png_depth,
     read_whole,
     undecodable,
 )
@@ -96,7 +96,9 @@ def read_label(path: str, data: bytes | None = None) -> np.ndarray:
     if label is not None:
         return label[..., 0]
     with open_head(io.BytesIO(data), path) as image:
-        _check_label_format(image, path)
+        fault = _label_fault(image, path)
+        if fault is not None:
+            raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
         bits = _bits_of_grey(image, data)
         try:
             upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
@@ -197,12 +199,6 @@ def _orientation(image: Image.Image) -> int:
     return exif.get(ExifTags.Base.Orientation, 1)
 
 
-def _check_label_format(image: Image.Image, path: str) -> None:
-    fault = _label_fault(image, path)
-    if fault is not None:
-        raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
-
-
 def _label_fault(image: Image.Image, path: str) -> str | None:
     """Say why an image cannot be a label map, and what to do; None if it can."""
     if image.format in _LOSSY or image.info.get("compression") in ("jpeg", "webp"):
@@ -236,4 +232,4 @@ def _bits_of_grey(image: Image.Image, data: bytes) -> int:
         return 8
     if isinstance(image, TiffImageFile):
         return image.tag_v2[_BITS_PER_SAMPLE][0]
-    return png_depth(data)
+    return data[PNG_DEPTH] if is_png(data) else 8
