@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
@@ -140,12 +141,11 @@ def _too_large(path: str) -> InputError:
     )
 
 
-GREY, RGB, PALETTE = b"\0", b"\2", b"\3"  # colour types
-
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 # Width, height, bits per channel, colour type, two constants, and whether it is interlaced.
 _HEAD, _HEAD_START = struct.Struct(">IIBBBBB"), 16
 PNG_DEPTH, _COLOUR_TYPE = 24, slice(25, 26)  # positions in the file
+_COLOUR_TYPES = {"rgb": (b"\2",), "mono": (b"\0", b"\3")}  # mono: grey or palette
 
 
 def is_png(data: bytes) -> bool:
@@ -162,22 +162,21 @@ def chunks_before_pixels(data: bytes) -> set[bytes]:
     return names
 
 
-def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) -> np.ndarray | None:
+def decode_plain_png(data: bytes, mode: Literal["rgb", "mono"]) -> np.ndarray | None:
     """Decode a plain 8-bit PNG to (H, W, channels) in less than half of OpenCV's time.
 
     Decoding is most of what a data loader does.
 
     Args:
         data: content of the file.
-        colour_types: accepted colour types of PNG.
-        mode: ``"rgb"`` or ``"mono"``.
+        mode: ``"rgb"``, or ``"mono"`` for grey values or indices of a palette.
 
     Returns:
-        The image; None for other files, for EXIF data, which may rotate the image, for several
-        frames, and for damaged files: other decoders may read these, or explain why they cannot.
+        The image; None for other kinds of files, EXIF data, which may rotate the image, several
+        frames, and damaged files: other decoders may read these, or explain why they cannot.
     """
     is_long_enough = len(data) >= _HEAD_START + _HEAD.size
-    if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in colour_types):
+    if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in _COLOUR_TYPES[mode]):
         return None
     width, height, depth, *_, interlaced = _HEAD.unpack_from(data, _HEAD_START)
     if depth != 8 or interlaced or chunks_before_pixels(data) & {b"eXIf", b"acTL"}:

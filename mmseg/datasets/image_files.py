@@ -11,10 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from mmseg.utils import InputError
 
 from .file_checks import (
-    GREY,
-    PALETTE,
     PNG_DEPTH,
-    RGB,
     check_regular,
     check_whole,
     chunks_before_pixels,
@@ -64,7 +61,7 @@ def read_image(path: str) -> np.ndarray:
             16-bit values are so small that the image would be nearly black.
     """
     data = read_whole(path)
-    image = decode_plain_png(data, (RGB,), "rgb")
+    image = decode_plain_png(data, "rgb")
     if image is not None:
         return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if data.startswith(_NETPBM_MAGIC):
@@ -92,7 +89,7 @@ def read_label(path: str, data: bytes | None = None) -> np.ndarray:
         data = read_whole(path)
     else:
         check_whole(data, path)
-    label = decode_plain_png(data, (GREY, PALETTE), "mono")
+    label = decode_plain_png(data, "mono")
     if label is not None:
         return label[..., 0]
     with open_head(io.BytesIO(data), path) as image:

@@ -247,15 +247,11 @@ class ImageWriter:
     def _check_names(self, dataset: Any, labels: str | None) -> None:
         """Check that no prediction is written over an image, a label map or another prediction."""
         images = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
-        inputs = {os.path.abspath(image) for image in images}
+        inputs = set(map(os.path.abspath, images))
         if labels is not None:
-            names = (
-                without_suffix(os.path.relpath(i, self.images), dataset.img_suffix) for i in images
-            )
-            inputs |= {
-                os.path.abspath(os.path.join(labels, name + dataset.seg_map_suffix))
-                for name in names
-            }
+            for image in images:
+                name = without_suffix(os.path.relpath(image, self.images), dataset.img_suffix)
+                inputs.add(os.path.abspath(os.path.join(labels, name + dataset.seg_map_suffix)))
         taken: dict[str, str] = {}
         for image in images:
             targets = [str(writer.folder / prediction_name(image)) for writer in self.raw]
