@@ -25,10 +25,11 @@ LAYERS = {
     "mmseg.apis": PACKAGE,
     "tools.analysis": PACKAGE,
     "tools.convert_datasets": PACKAGE,
+    "tools.experiments": PACKAGE,
     "demo": PACKAGE | {"tools.convert_datasets"},
     "experiments": BASIC,
-    "run_experiments": PACKAGE | {"demo", "experiments"},
-    "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets"},
+    "run_experiments": PACKAGE | {"demo", "experiments", "tools.experiments"},
+    "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets", "tools.experiments"},
     "tools": PACKAGE
     | {
         "benchmarks",
@@ -37,6 +38,7 @@ LAYERS = {
         "run_experiments",
         "tools.analysis",
         "tools.convert_datasets",
+        "tools.experiments",
     },
 }
 
