@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_options(args)
     if args.gpus != 1:
-        from mmseg.engine.launch import check_processes
+        from tools.experiments.launch import check_processes
 
         check_processes(args.gpus, args.device)
     runs = [own_run(args)] if args.config else planned_runs(args)
@@ -277,7 +277,7 @@ def train(run: Run, args: argparse.Namespace) -> None:
     if args.gpus == 1:
         start()
     else:
-        from mmseg.engine.launch import launch
+        from tools.experiments.launch import launch
 
         launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
 

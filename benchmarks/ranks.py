@@ -17,10 +17,10 @@ from torch import distributed
 
 from experiments import experiment, experiment_config
 from mmseg.engine.distributed import process_group
-from mmseg.engine.launch import launch
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.utils.cli import run_main
 from tools.common.parser import Parser
+from tools.experiments.launch import launch
 
 from .measure import sized, spread, synthetic_batches
 from .phase_clock import PhaseClock

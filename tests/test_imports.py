@@ -32,7 +32,14 @@ LAYERS = {
     "experiments": BASIC,
     "run_experiments": PACKAGE | {"demo", "experiments", "tools.common", "tools.experiments"},
     "benchmarks": PACKAGE
-    | {"demo", "experiments", "tools.common", "tools.convert_datasets", "tools.prediction"},
+    | {
+        "demo",
+        "experiments",
+        "tools.common",
+        "tools.convert_datasets",
+        "tools.experiments",
+        "tools.prediction",
+    },
     "tools": PACKAGE
     | {
         "benchmarks",

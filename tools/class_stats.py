@@ -142,7 +142,7 @@ def print_weights(frequencies: Mapping[int, float], names: Sequence[str], std: f
             f"class {', '.join(absent)}: no pixels, so there are no class weights; the statistics "
             "are written"
         )
-    from mmseg.datasets.rare_class_sampling import class_weights
+    from tools.convert_datasets.conversion.statistics import class_weights
 
     weights = class_weights([frequencies[i] for i in range(len(names))], std)
     print(f"class_weight=[{', '.join(f'{weight:.6f}' for weight in weights)}]")

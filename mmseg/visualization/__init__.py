@@ -1,7 +1,7 @@
 """Pictures of labels, predictions and training; charts."""
 
 from .colors import colorize, denormalize, heatmap, overlay
-from .panels import comparison_picture, legend, panel, save_image, save_in_strips, stack
+from .panels import comparison_picture, legend, panel, save_image, stack
 
 __all__ = [
     "colorize",
@@ -12,6 +12,5 @@ __all__ = [
     "overlay",
     "panel",
     "save_image",
-    "save_in_strips",
     "stack",
 ]

@@ -1,8 +1,7 @@
 """Grids of pictures with titles and legends."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,6 @@ from mmseg.utils import atomic_path
 from .colors import Picture, colorize
 
 GAP = 8  # pixels between cells and at the margins
-STRIP_PIXELS = 2**20  # of each strip of a large picture
 INK, PAPER = (24, 24, 24), (255, 255, 255)
 
 Row = Sequence[tuple[str, Picture]]
@@ -98,30 +96,6 @@ def save_image(path: str | os.PathLike, image: Picture) -> None:
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.ascontiguousarray(image)).save(temporary)
-
-
-def save_in_strips(
-    path: str | os.PathLike,
-    mode: Literal["L", "RGB"],
-    size: tuple[int, int],
-    strip_of: Callable[[slice], NDArray[np.uint8]],
-) -> None:
-    """Write a picture like :func:`save_image`, but strip by strip to save memory.
-
-    Args:
-        path: path of the file; its folders are created.
-        mode: mode of Pillow: "L" for grey, "RGB" for colours.
-        size: (height, width).
-        strip_of: function that returns some rows of the picture, (R, width) or (R, width, 3) uint8.
-    """
-    height, width = size
-    picture = Image.new(mode, (width, height))
-    step = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        strip = strip_of(slice(top, min(top + step, height)))
-        picture.paste(Image.fromarray(strip), (0, top))
-    with atomic_path(path) as temporary:
-        picture.save(temporary)
 
 
 def _strip(row: Row, cell_width: int, font_size: int) -> Picture:

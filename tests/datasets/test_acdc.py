@@ -47,6 +47,12 @@ def test_test_split_has_no_labels_and_needs_none(acdc):
     assert dataset[3]["data_samples"].condition == "snow"
 
 
+def test_a_list_selects_images(acdc):
+    (acdc / "some.txt").write_text("night/val/GOPR0471/GOPR0471_frame_000041\n")
+    dataset = ACDCDataset(str(acdc), ann_file="some.txt")
+    assert [dataset.get_data_info(i)["condition"] for i in range(len(dataset))] == ["night"]
+
+
 def test_a_target_with_some_conditions_reads_no_labels(acdc):
     dataset = ACDCDataset(
         str(acdc), "train", conditions=["snow", "fog"], data_prefix={"img_path": "rgb_anon/"}

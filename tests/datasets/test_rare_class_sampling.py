@@ -10,7 +10,6 @@ from mmseg.datasets.rare_class_sampling import (
     RareClassSampling,
     class_frequencies,
     class_probabilities,
-    class_weights,
     rare_class_table,
 )
 from mmseg.utils import InputError
@@ -44,22 +43,6 @@ def test_probabilities_by_hand():
     # The frequencies differ by 0.5, so the ratio is exp(-0.5 / 0.5).
     expected = np.array([1, np.exp(-1)]) / (1 + np.exp(-1))
     np.testing.assert_allclose(class_probabilities(np.array([0.25, 0.75]), 0.5), expected)
-
-
-@pytest.mark.parametrize(("key", "std"), [("train_std005", 0.05), ("test_std016", 0.16)])
-def test_class_weights_equal_the_release(key, std):
-    golden = load_golden("day_night.npz")
-    weights = class_weights(golden["class_frequency"], std)
-    np.testing.assert_allclose(weights, golden[f"class_weight_{key}"], rtol=1e-5)
-    assert weights.std(ddof=1) == pytest.approx(std)
-
-
-def test_class_weights_by_hand():
-    # In steps of log 4 they are at 0, 1 and 2: mean 1, sample standard deviation 1.
-    np.testing.assert_allclose(class_weights([0.64, 0.16, 0.04], 0.5), [0.5, 1, 1.5])
-    assert class_weights([0.25, 0.25], 0.5).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="without pixels"):
-        class_weights([0.5, 0], 0.5)
 
 
 def test_candidates_have_more_than_the_minimum(tmp_path):

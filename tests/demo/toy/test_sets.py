@@ -14,12 +14,10 @@ from demo.toy.layout import random_scene
 from demo.toy.scene import scene_polygons
 from demo.toy.writers import draw_label_ids, draw_synthia_label
 from mmseg.datasets import CityscapesDataset, DarkZurichDataset, GTADataset, SynthiaDataset
-from mmseg.datasets.class_names import (
-    LABEL_ID_TO_TRAIN_ID,
-    SYNTHIA_ID_TO_TRAIN_ID,
-    train_id_table,
-)
+from mmseg.datasets.class_names import LABEL_ID_TO_TRAIN_ID
 from tools.convert_datasets.conversion import draw_train_ids
+from tools.convert_datasets.conversion.label_files import train_id_table
+from tools.convert_datasets.conversion.synthia import SYNTHIA_ID_TO_TRAIN_ID
 
 SMALL = ToySettings(num_source=5, num_target_train=4, num_val=3, num_test=2, seed=7)
 
