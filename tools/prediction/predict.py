@@ -30,7 +30,6 @@ from mmseg.config_check import check_config
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
 from mmseg.datasets.image_files import image_size
-from mmseg.datasets.video_files import open_video, write_video
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.engine import WORKERS
@@ -41,6 +40,7 @@ from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.jobs import map_ahead, with_progress
 from mmseg.utils.memory import freed_memory_kept
+from tools.prediction.videos import open_video, write_video
 
 from .inputs import PredictInput, find_inputs
 

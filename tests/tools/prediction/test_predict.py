@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from mmseg.datasets.image_files import read_image, read_label
-from mmseg.datasets.video_files import open_video, write_video
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.jobs import map_ahead
@@ -27,6 +26,7 @@ from tests.apis.color_world import (
     write_world,
 )
 from tools.prediction.predict import PredictionFiles, predict
+from tools.prediction.videos import open_video, write_video
 
 SCALE = 16
 ALL = ("ids", "color", "overlay", "confidence")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmseg.datasets.video_files import open_video, write_video
 from mmseg.utils import InputError
+from tools.prediction.videos import open_video, write_video
 
 
 @pytest.fixture
