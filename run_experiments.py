@@ -21,14 +21,15 @@ from experiments import (
     generate_experiment_cfgs,
 )
 from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.utils.cli import Parser, run_main
-from mmseg.utils.options import (
+from mmseg.utils.cli import run_main
+from tools.common.options import (
     add_choices,
     add_training_options,
     check_options,
     choose_performance,
     training_arguments,
 )
+from tools.common.parser import Parser
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
 TOY_ROOT = Path("data/toy")
@@ -94,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     check_options(args)
     check_seeds(args)
     if args.gpus != 1:
-        from mmseg.engine.launch import check_processes
+        from tools.experiments.launch import check_processes
 
         check_processes(args.gpus, args.device)
     runs = [own_run(args)] if args.config else planned_runs(args)
@@ -224,10 +225,10 @@ def remove_unused_configs(runs: list[Run]) -> None:
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """Load the config of a run without bases; apply ``--debug`` and overrides."""
-    from mmseg.apis.shrink import shrink  # late, like all slow imports, to keep --help fast
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
+    from tools.experiments.shrink import shrink  # late, like all slow imports, to keep --help fast
 
     cfg = load_config(run.config)
     if args.debug and run.config != run.resolved:
@@ -245,7 +246,7 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
     The short config inherits from ``configs/_base_``. If options change it, or if it is the
     user's, the whole config is printed.
     """
-    from mmseg.utils.config import load_config, without_variables
+    from mmseg.utils.config import load_config
 
     cfg = resolve(run, args)
     print(f"# {run.config.stem}")
@@ -257,6 +258,17 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
     else:
         bases = [os.path.relpath(BASES, folder) for folder in (GENERATED, Path.cwd())]
         print(run.config.read_text().replace(*bases))
+
+
+def without_variables(cfg: Config) -> Config:
+    """Copy a config without the names that only its base files use."""
+    kept = {
+        name: value
+        for name, value in cfg.to_dict().items()
+        if name == "tta_pipeline"
+        or not name.endswith(("_pipeline", "_target", "_class_weight", "_term"))
+    }
+    return Config(kept, filename=cfg.filename)
 
 
 def train_all(runs: list[Run], args: argparse.Namespace) -> None:
@@ -307,16 +319,16 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
     if args.gpus == 1:
         start()
     else:
-        from mmseg.engine.launch import launch
+        from tools.experiments.launch import launch
 
         launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
 
 
 def report(runs: list[Run], args: argparse.Namespace) -> None:
     """Compare the last weights of the runs of each seed, except for a pretraining."""
-    from mmseg.apis.compare import compare
     from mmseg.apis.train import latest_checkpoint
     from mmseg.utils.config import load_config
+    from tools.experiments.compare import compare
 
     compared: dict[str, dict[str, tuple[Config, Path]]] = {}
     for run in [run for run in runs if run.start_from is not None] or runs:

@@ -20,22 +20,23 @@ from torch.utils.data import DataLoader
 
 from mmseg.apis import predictions, test_loader
 from mmseg.apis.init_model import get_ready, load_model, without_pretrained
-from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.config_check import check_config
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.engine.performance import Performance
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.jobs import end_with_parent
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.utils.options import fast_switches
-from mmseg.utils.phases import PhaseClock, phase
+from mmseg.utils.phases import phase
+from tools.common.options import fast_switches
+from tools.common.processes import end_with_parent
+from tools.prediction.predict import PredictionFiles, predict
 
 from .data_files import FILES, STAND_INS
 from .inference import EvaluationSettings
 from .machine import machine
 from .measure import peak_memory, title
+from .phase_clock import PhaseClock
 from .step import note, quiet
 
 SEED = 0

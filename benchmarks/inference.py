@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.utils import InputError, check_writable
-from mmseg.utils.options import add_performance_options, chosen_performance, size_in_pixels
+from tools.common.options import add_performance_options, chosen_performance, size_in_pixels
 
 # Default number of images.
 IMAGES = {"cuda": 200, "cpu": 20}

@@ -136,7 +136,7 @@ def main(args: argparse.Namespace) -> None:
         check_writable(Path(args.json).parent, "--json")
     from mmseg.apis.init_model import select_device  # late, to keep --help fast
     from mmseg.engine.performance import Performance
-    from mmseg.utils.options import fast_switches
+    from tools.common.options import fast_switches
 
     from .measure import compare, measure_training
     from .report import training_table, write_json

@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "work_dirs" / "local-exp0"

@@ -29,3 +29,10 @@ PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "mmseg.engine")
 VISBACKENDS = _child("VISBACKENDS", "mmseg.engine")
 VISUALIZERS = _child("VISUALIZERS", "mmseg.engine")
 WEIGHT_INITIALIZERS = _child("WEIGHT_INITIALIZERS", "mmseg.models")
+#: All registries that a config can use: ours first, then mmengine's.
+REGISTRIES = [
+    each
+    for names in (globals(), vars(_mmengine))
+    for each in names.values()
+    if isinstance(each, Registry)
+]

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the tools: a few toy scenes and a config that trains on them."""
+"""Provide fixtures for tests of the tools, such as toy scenes and a config to train on them."""
 
 import logging
 from pathlib import Path
@@ -21,19 +21,19 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def toy_root(tmp_path_factory) -> Path:
-    """``gta/`` with 12 images, ``cityscapes/`` with 8 to train on and 4 to validate on."""
+    """Make ``gta/`` with 12 images and ``cityscapes/`` with 8 for training and 4 for validation."""
     return small_toy_data(tmp_path_factory, "gta", "cityscapes")
 
 
 @pytest.fixture(scope="session")
 def toy_synthia_root(tmp_path_factory) -> Path:
-    """``synthia/`` with 12 images, ``cityscapes/`` with 8 to train on and 4 to validate on."""
+    """Make the same with ``synthia/`` instead of ``gta/``."""
     return small_toy_data(tmp_path_factory, "synthia", "cityscapes")
 
 
 @pytest.fixture(scope="session")
 def toy_night_root(tmp_path_factory) -> Path:
-    """``cityscapes/`` with 8 + 4 images; ``dark_zurich/`` with 8 pairs, 4 and 3 (test) images.
+    """Make ``cityscapes/`` (8 + 4 images) and ``dark_zurich/`` (8 pairs, 4 val, 3 test images).
 
     ``acdc/`` has 8, 4 and 4 images.
     """
@@ -41,7 +41,7 @@ def toy_night_root(tmp_path_factory) -> Path:
 
 
 def small_toy_data(tmp_path_factory, *sets: str) -> Path:
-    """A folder like ``data/toy`` that holds these sets."""
+    """Make a folder like ``data/toy`` that holds these sets."""
     from demo.toy import ToySettings, make_toy_data
 
     root = tmp_path_factory.mktemp("toy") / "toy"
@@ -51,14 +51,14 @@ def small_toy_data(tmp_path_factory, *sets: str) -> Path:
 
 @pytest.fixture
 def toy_config(toy_root, tmp_path) -> Config:
-    """The demo's SePiCo run, reduced to 10 iterations of 64x64 crops, in ``tmp_path/run``."""
+    """Return the demo's SePiCo run with 10 iterations of 64x64 crops, in ``tmp_path/run``."""
     from tests.training import small_config
 
     return small_config(toy_root, tmp_path)
 
 
 class Listener(logging.Handler):
-    """A handler that keeps what is logged."""
+    """A handler that keeps all log records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Listener(logging.Handler):
 
 @pytest.fixture
 def logged():
-    """A listener on mmengine's current logger."""
+    """Attach a listener to mmengine's current logger."""
     listener, logger = Listener(), MMLogger.get_current_instance()
     logger.addHandler(listener)
     yield listener

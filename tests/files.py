@@ -1,4 +1,4 @@
-"""Context managers that record opened files and simulate a full disk."""
+"""Record opened files and simulate a full disk."""
 
 import resource
 import sys
@@ -14,7 +14,7 @@ def _note(event: str, args: tuple) -> None:
             paths.append(str(args[0]))
 
 
-# The hook stays for the rest of the process: Python cannot remove one.
+# Python cannot remove an audit hook, so it stays until the process ends.
 sys.addaudithook(_note)
 
 
@@ -31,7 +31,7 @@ def opened_files() -> Iterator[list[str]]:
 
 @contextmanager
 def full_disk(room: int) -> Iterator[None]:
-    """Let no file grow beyond ``room`` bytes in the block: writing more raises an OSError."""
+    """Limit files to ``room`` bytes within the block: writing more raises an OSError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:

@@ -1,4 +1,4 @@
-"""Numbers recorded from the authors' release, and the weights they were recorded with."""
+"""Load numbers recorded from the authors' release, and set the weights used to record them."""
 
 import json
 import zlib
@@ -22,7 +22,7 @@ def load_golden(name: str) -> Any:
 
 
 def tensor_by_name(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Compute the value of a state-dict entry from its name and shape alone."""
+    """Compute the value of a state-dict entry from its name and shape only."""
     noise = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     last = name.rsplit(".", 1)[-1]
     if last == "num_batches_tracked":

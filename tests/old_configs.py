@@ -1,4 +1,4 @@
-"""Configs of the authors' releases in their schema: the recorded ones and their variants."""
+"""Build configs of the authors' releases in their schema: the recorded ones and variants."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A single process that acts as one rank of several."""
+"""Let a single process act as one rank of several."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore  # registers i
 
 @contextmanager
 def as_rank(rank: int, world_size: int) -> Iterator[None]:
-    """Act as this rank in the block; communication in its group does nothing."""
+    """Act as this rank within the block; communication in its group does nothing."""
     distributed.init_process_group("fake", rank=rank, world_size=world_size, store=FakeStore())
     try:
         yield

@@ -1,4 +1,4 @@
-"""All classes and functions that a config can name, found in the registries."""
+"""Find all classes and functions that a config can name in the registries."""
 
 import functools
 import inspect
@@ -32,7 +32,7 @@ class Registered:
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """Return its parameters by name, including those that it passes to its base classes."""
+        """Return the parameters by name, including those passed on to base classes."""
         found: dict[str, inspect.Parameter] = {}
         bases = inspect.getmro(self.target) if inspect.isclass(self.target) else [self.target]
         for owner in bases:

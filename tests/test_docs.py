@@ -1,4 +1,4 @@
-"""Links, files, commands and options that the pages name exist."""
+"""Check that the links, files, commands and options on the pages exist."""
 
 import ast
 import contextlib
@@ -86,7 +86,7 @@ def test_options_in_the_text_exist(page):
     assert set(OPTION.findall(PAGES[page])) <= known
 
 
-def test_messages_to_look_up_are_printed_by_the_code():
+def test_messages_of_the_troubleshooting_page_exist():
     sources = [*ROOT.glob("mmseg/**/*.py"), *ROOT.glob("tools/**/*.py")]
     texts = [string for path in sources for string in strings(ast.parse(path.read_text()))]
     texts.append((ROOT / "Makefile").read_text())
@@ -100,7 +100,7 @@ def test_messages_to_look_up_are_printed_by_the_code():
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
-    """Yield the strings of a module; an ellipsis stands for what an f-string computes."""
+    """Yield the strings of a module, with an ellipsis for each computed part of an f-string."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

@@ -1,4 +1,4 @@
-"""The experiments compared with the settings of the authors' release, and their configs."""
+"""Test the configs of the experiments and compare them with those of the authors' release."""
 
 import json
 import shutil
@@ -15,8 +15,9 @@ from experiments import EXPERIMENTS, METHODS, describe, generate_experiment_cfgs
 from mmseg.config_check import check_config
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from mmseg.utils.config import load_config, without_variables
+from mmseg.utils.config import load_config
 from mmseg.utils.legacy_config import translate
+from run_experiments import without_variables
 from tests.golden import DATA, load_golden
 from tests.old_configs import BASELINE_INDEX, baseline_config, old_config
 from tests.training import written
@@ -55,7 +56,7 @@ def settings(node: Any, path: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_recorded_one(exp, tmp_path):
-    """The record has the settings that all experiments share, and the rest of each."""
+    """The record lists the settings that all experiments share, and the others by experiment."""
     recorded = json.loads((DATA / "resolved_configs.json").read_text())
     assert settings(resolved(exp, tmp_path)) == recorded["all"] | recorded[str(exp)]
 
@@ -88,7 +89,7 @@ def test_a_value_of_a_base_file_changes_experiments(file, path, value, exps, tmp
 
 @pytest.mark.parametrize("exp", range(1, 19))
 def test_every_setting_equals_the_release(exp, tmp_path):
-    """tests/utils/legacy_config tests that the translation heeds every setting."""
+    """Our settings equal the translated ones; tests/utils/legacy_config tests the translation."""
     found = resolved(exp, tmp_path)
     translated, unknown = translate(old_config(exp))
     expected = plain(translated)
@@ -97,7 +98,7 @@ def test_every_setting_equals_the_release(exp, tmp_path):
     weights = [each["model"]["segmentor"]["test_cfg"] for each in (found, expected)]
     weights = [test_cfg.pop("class_weight", None) for test_cfg in weights]
     assert weights[0] == pytest.approx(weights[1], abs=1e-6)
-    # Our configs leave out what a data set's class says itself.
+    # Our configs leave out the default of the data set's class.
     target = found["train_dataloader"]["dataset"]["target"]
     target["ignored_edges"] = list(DATASETS.get(target["type"]).IGNORED_EDGES)
     assert (weights[0] is not None) == (found["model"]["type"] == "SePiCoDark")
@@ -134,7 +135,7 @@ def test_runs_have_the_names_of_the_releases():
 
 
 @pytest.mark.parametrize("exp", EXPERIMENTS)
-def test_configs_pass_the_check_and_tell_how_to_run_them(exp, tmp_path):
+def test_configs_pass_the_check_and_say_how_to_run_them(exp, tmp_path):
     for config in generate_experiment_cfgs(exp):
         path = written(config, tmp_path)
         head = f"# {describe(exp)}\n# python run_experiments.py --exp {exp}\n"

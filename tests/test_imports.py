@@ -1,4 +1,4 @@
-"""The order of the layers: who may import whom, including imports within functions."""
+"""Check which layers import which others, including imports within functions."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The parts of the project that a folder or file may import, besides itself.
+# The parts of the project that a folder or file may import in addition to itself.
 LOWEST = {"mmseg.registry"}
 BASIC = LOWEST | {"mmseg.utils"}
 PARTS = BASIC | {"mmseg.structures", "mmseg.visualization", "mmseg.datasets", "mmseg.models"}
@@ -23,12 +23,23 @@ LAYERS = {
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,
     "mmseg.apis": PACKAGE,
+    "tools.common": BASIC,
     "tools.analysis": PACKAGE,
-    "tools.convert_datasets": PACKAGE,
-    "demo": PACKAGE | {"tools.convert_datasets"},
+    "tools.convert_datasets": PACKAGE | {"tools.common"},
+    "tools.experiments": PACKAGE,
+    "tools.prediction": PACKAGE,
+    "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
-    "run_experiments": PACKAGE | {"demo", "experiments"},
-    "benchmarks": PACKAGE | {"demo", "experiments", "tools.convert_datasets"},
+    "run_experiments": PACKAGE | {"demo", "experiments", "tools.common", "tools.experiments"},
+    "benchmarks": PACKAGE
+    | {
+        "demo",
+        "experiments",
+        "tools.common",
+        "tools.convert_datasets",
+        "tools.experiments",
+        "tools.prediction",
+    },
     "tools": PACKAGE
     | {
         "benchmarks",
@@ -36,7 +47,10 @@ LAYERS = {
         "experiments",
         "run_experiments",
         "tools.analysis",
+        "tools.common",
         "tools.convert_datasets",
+        "tools.experiments",
+        "tools.prediction",
     },
 }
 

@@ -1,4 +1,4 @@
-"""Launching, resuming and comparing the runs of an experiment."""
+"""Test launching, resuming and comparing the runs of an experiment."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tools.analysis.logs import read_run
 
 @pytest.fixture
 def place(toy_root, tmp_path, monkeypatch) -> Path:
-    """A folder with toy data to run experiments in; generated configs stay there too."""
+    """Change to a folder with toy data, where generated configs are written too."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(toy_root, tmp_path / "data" / "toy")
     bases = Path(run_experiments.__file__).parent / "configs" / "_base_"
@@ -67,7 +67,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
         assert finished(cfg)
     assert (sepico / "comparison.png").is_file()
 
-    # As if it had been killed before it evaluated the second run, and never began the third.
+    # Imitate a kill before the second run was evaluated and the third started.
     shutil.rmtree(sepico)
     (source_only / "finished").unlink()
     recorded = (source_only / f"{source_only.name}.json").read_text()
@@ -171,7 +171,7 @@ def test_a_debug_copy_on_hrda_has_all_losses(place, exp, toy, passes, request, q
     assert len(list(Path("run/debug").glob("*.png"))) == 2
 
 
-def test_a_resumed_run_keeps_settings_a_used_folder_is_refused(place):
+def test_resuming_keeps_settings_and_used_folders_are_refused(place):
     shared = ["--exp", "2", "--work-dir", "mine"]
     run_experiments.main(
         [*shared, "--seed", "7", "--debug", "--device", "cpu", "--cfg-options", "model.alpha=0.5"]
@@ -295,7 +295,7 @@ def test_only_starts_with_a_checkpoint_are_resumed(place):
         run_experiments.newest_start(place / "runs", "other")
 
 
-def test_an_own_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):
+def test_a_custom_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):
     (place / "own_code.py").write_text(
         "from mmengine.hooks import Hook\nfrom mmseg.registry import HOOKS\n"
         "@HOOKS.register_module(force=True)\nclass OwnHook(Hook):\n    pass\n"

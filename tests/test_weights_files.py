@@ -1,4 +1,4 @@
-"""Loading a file of weights runs no code, wherever a config names the file."""
+"""Check that loading a weights file runs no code, wherever a config names the file."""
 
 import re
 import shutil
@@ -17,9 +17,9 @@ from mmseg.utils import InputError
 from tests.models.networks import TINY, TINY_TRANSFORMER
 from tests.registered import Registered, registered
 
-#: Names of settings that may name a file of weights.
+#: Names of settings that may take a weights file.
 PLACES = re.compile(r"init_cfg|checkpoint|pretrained|weights|ckpt|resume|load_from|(_file|_path)$")
-#: Settings that are known to name one.
+#: Settings that are known to load one.
 LOADING = ("init_cfg", "checkpoint", "checkpoint_path")
 #: Values of arguments without a default, by name or by class and name.
 EXAMPLES = {
@@ -53,20 +53,20 @@ def file(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """Run in an empty folder, which stays empty."""
+    """Change to an empty folder and check that no code of the file ran."""
     monkeypatch.chdir(tmp_path)
     init_default_scope("mmseg")
     yield
     assert not Path("ran").exists()
 
 
-def test_the_file_does_run_code_where_it_is_trusted(file):
+def test_the_file_runs_code_if_it_is_trusted(file):
     torch.load(file, weights_only=False)
     Path("ran").unlink()
 
 
 def places() -> list[tuple[Registered, str]]:
-    """List the settings of registered classes that may name such a file; runs are tested below."""
+    """List the settings of registered classes that may take such a file; runs are tested below."""
     return [
         (each, name)
         for each in registered()
@@ -77,7 +77,7 @@ def places() -> list[tuple[Registered, str]]:
     ]
 
 
-def built_with(kind: Registered, setting: str, value: object) -> None:
+def build_with(kind: Registered, setting: str, value: object) -> None:
     """Build a registered class with one setting, and initialise its weights."""
     required = {
         name: EXAMPLES.get(f"{kind.name}.{name}", EXAMPLES.get(name))
@@ -95,7 +95,7 @@ def built_with(kind: Registered, setting: str, value: object) -> None:
 
 
 def values(file: Path) -> list[object]:
-    """Return the ways in which a setting may name the file."""
+    """Return the values by which a setting may name the file."""
     pretrained = {"type": "Pretrained", "checkpoint": str(file)}
     other = {"type": "Constant", "val": 0, "layer": "Conv2d"}
     return [
@@ -110,11 +110,11 @@ def values(file: Path) -> list[object]:
 
 
 @pytest.mark.parametrize(("kind", "setting"), places(), ids=str)
-def test_no_class_runs_it(kind, setting, file):
+def test_no_registered_class_runs_the_code(kind, setting, file):
     reasons = []
     for value in values(file):
         try:
-            built_with(kind, setting, value)
+            build_with(kind, setting, value)
         except Exception as error:  # most values do not suit this setting
             reasons.append(f"{type(error).__name__}: {error}")
         assert not Path("ran").exists()
@@ -123,13 +123,13 @@ def test_no_class_runs_it(kind, setting, file):
         assert refused, f"add an example of its arguments: {reasons}"
 
 
-def test_the_places_that_load_are_among_them():
+def test_known_settings_that_load_files_are_covered():
     found = {(kind.name, setting) for kind, setting in places()}
     assert {("TIMMBackbone", "checkpoint_path"), ("Pretrained", "checkpoint")} <= found
     assert {("FCNHead", "init_cfg"), ("EncoderDecoder", "init_cfg")} <= found
 
 
-def test_a_run_starts_with_it_neither_new_nor_resumed(file, toy_config, tmp_path):
+def test_neither_a_new_nor_a_resumed_run_loads_the_file(file, toy_config, tmp_path):
     assert {"load_from", "resume"} == set(filter(PLACES.search, signature(Runner).parameters))
     run = Path(toy_config.work_dir)
     run.mkdir()

@@ -1,4 +1,4 @@
-"""``pip install .`` installs the package alone, and its models predict anywhere."""
+"""Check that ``pip install .`` installs only the package, and that it predicts anywhere."""
 
 import re
 import shutil
@@ -55,7 +55,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel, built from a copy of the project because building leaves files in the folder."""
+    """Build the wheel from a copy of the project, because building leaves files in the folder."""
     source = tmp_path_factory.mktemp("source")
     for path in ROOT.glob("*"):
         if path.is_file():
@@ -85,8 +85,8 @@ def test_installed_wheel_predicts_in_another_folder(wheel, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "street.png")
 
-    # The environment is empty. Installing torch would take minutes and a network, so a .pth file
-    # gives it the packages of this one; that brings no editable installation of mmseg.
+    # Installing torch into the empty environment would take minutes and a network, so a .pth file
+    # adds the packages of the current one, without an editable installation of mmseg.
     venv.create(tmp_path / "env", symlinks=True)
     python = tmp_path / "env" / "bin" / "python"
     pip("--python", python, "install", "--no-deps", "--no-index", wheel)

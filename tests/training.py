@@ -1,4 +1,4 @@
-"""Small training runs for tests."""
+"""Build small training runs for tests."""
 
 import re
 import shutil
@@ -8,9 +8,9 @@ import pytest
 from mmengine.config import Config
 
 from experiments import config_text, generate_experiment_cfgs
-from mmseg.apis.shrink import TOY_ROOTS, shrink
 from mmseg.models.uda import method_class
 from mmseg.utils.config import load_config
+from tools.experiments.shrink import TOY_ROOTS, shrink
 
 ROOT = Path(__file__).parents[1]
 CROP = 64

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -8,9 +8,10 @@ import sys
 from importlib import import_module
 
 from experiments import experiment, experiment_config
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config, override
-from mmseg.utils.options import add_cfg_options
+from tools.common.options import add_cfg_options
+from tools.common.parser import Parser
 
 # Part -> module of benchmarks that measures it, with ``add_arguments(parser)`` and ``main(args)``,
 # where ``args.cfg`` is the config.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 from tools.convert_datasets import failures, print_findings
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def print_weights(frequencies: Mapping[int, float], names: Sequence[str], std: f
             f"class {', '.join(absent)}: no pixels, so there are no class weights; the statistics "
             "are written"
         )
-    from mmseg.datasets.rare_class_sampling import class_weights
+    from tools.convert_datasets.conversion.statistics import class_weights
 
     weights = class_weights([frequencies[i] for i in range(len(names))], std)
     print(f"class_weight=[{', '.join(f'{weight:.6f}' for weight in weights)}]")

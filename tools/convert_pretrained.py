@@ -8,7 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 
 EPILOG = """\
 IN is recognised by its keys; it may be

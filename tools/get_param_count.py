@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import EXPERIMENTS, experiment, generate_experiment_cfgs
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
+from tools.common.parser import Parser
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 # If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
+from tools.common.parser import Parser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,14 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import (
+from tools.common.options import (
     add_cfg_options,
     add_class_weights_option,
     add_performance_options,
     chosen_performance,
 )
+from tools.common.parser import Parser
 
 KINDS = ("ids", "color", "overlay", "confidence")
 EPILOG = """
@@ -73,10 +74,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     # Late: --help and bad configs are fast.
-    from mmseg.apis.inference import with_mode
-    from mmseg.apis.predict import PredictionFiles, predict
     from mmseg.engine.performance import Performance
     from mmseg.evaluation.report import class_weights_text
+    from tools.prediction.modes import with_mode
+    from tools.prediction.predict import PredictionFiles, predict
 
     files = PredictionFiles(Path(args.out_dir), tuple(args.what), args.opacity)
     report = predict(

@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import (
+from tools.common.options import (
     add_cfg_options,
     add_performance_options,
     add_testing_options,
     chosen_performance,
     size_in_pixels,
 )
+from tools.common.parser import Parser
 
 # Keys of tools.submission.servers.BENCHMARKS, whose import is slow.
 BENCHMARKS = {"dark_zurich": "Dark Zurich", "acdc": "ACDC", "cityscapes": "Cityscapes"}

@@ -5,19 +5,21 @@ Several data sets in one call: ``--dataset cityscapes dark_zurich night_driving`
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
-from mmseg.utils.cli import Parser, print_on_local_rank0, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import (
+from tools.common.options import (
     KeyValues,
     add_cfg_options,
     add_performance_options,
     add_testing_options,
     chosen_performance,
 )
+from tools.common.parser import Parser, print_on_local_rank0
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -102,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     with print_on_local_rank0(args.launcher):
         outputs = _outputs(args)
         cfg = load_config(args.config, args.cfg_options)
-        sets = _sets(args, cfg)
+        sets = evaluation_sets(cfg, args.dataset, dict(args.data_root), bool(args.eval))
         from mmseg.apis import evaluate_on, report  # late, to keep --help and bad configs fast
         from mmseg.engine.performance import Performance
 
@@ -168,12 +170,69 @@ def _outputs(args: argparse.Namespace) -> "Outputs":
     )
 
 
-def _sets(args: argparse.Namespace, cfg: "Config") -> list["EvaluationSet"]:
-    from mmseg.datasets.evaluation_sets import evaluation_sets, own_labelled_set
+def evaluation_sets(
+    cfg: "Config",
+    names: Sequence[str] = (),
+    data_roots: Mapping[str, str] | None = None,
+    labelled: bool = False,
+) -> list["EvaluationSet"]:
+    """Return the data sets of ``--dataset`` and ``--data-root``; default: that of the config.
 
-    if args.eval and not (args.dataset or args.data_root):
-        return [own_labelled_set(cfg)]
-    return evaluation_sets(cfg, args.dataset, dict(args.data_root))
+    Args:
+        cfg: config of the model, which is not changed.
+        names: names in ``EVALUATION_SETS``, see :func:`~mmseg.datasets.evaluation_sets.named_set`,
+            or config files whose ``test_dataloader`` is used.
+        data_roots: name (of a config file: its stem) -> folder of the data set.
+        labelled: whether the default must have labels if the config has such data.
+
+    Raises:
+        InputError: if a name is unknown or given twice, or a folder does not exist.
+    """
+    from mmseg.datasets.evaluation_sets import (
+        EVALUATION_SETS,
+        named_set,
+        own_labelled_set,
+        own_set,
+    )
+
+    if not names and not data_roots:
+        return [own_labelled_set(cfg) if labelled else own_set(cfg)]
+    sets = [
+        named_set(cfg, name) if name in EVALUATION_SETS else _set_of_file(name) for name in names
+    ]
+    for values in ([each.name for each in sets], [each.tag for each in sets]):
+        if twice := [value for value in values if values.count(value) > 1]:
+            raise InputError(f"--dataset names {twice[0]} twice")
+    for name, root in (data_roots or {}).items():
+        found = [each for each in sets if each.name == name]
+        if not found:
+            raise InputError(f"--data-root {name}={root}: --dataset does not name {name}")
+        found[0].cfg.test_dataloader.dataset.data_root = root
+    _check_data_roots(sets)
+    return sets
+
+
+def _set_of_file(path: str) -> "EvaluationSet":
+    from mmseg.datasets.evaluation_sets import EVALUATION_SETS, EvaluationSet
+
+    if not Path(path).is_file():
+        known = ", ".join(EVALUATION_SETS)
+        raise InputError(f"--dataset {path}: unknown; choose from {known} or name a config file")
+    other = load_config(path)
+    if not isinstance(other.get("test_dataloader"), dict):
+        raise InputError(f"--dataset {path}: this config has no test_dataloader")
+    return EvaluationSet(Path(path).stem, Path(path).stem, other)
+
+
+def _check_data_roots(sets: Sequence["EvaluationSet"]) -> None:
+    roots = {each.name: each.cfg.test_dataloader.dataset.get("data_root") for each in sets}
+    missing = {name: root for name, root in roots.items() if root and not Path(root).is_dir()}
+    if missing:
+        folders = ", ".join(f"{name} ({root})" for name, root in missing.items())
+        raise InputError(
+            f"no data for {folders}: link the folders there or give others with "
+            f"{' '.join(f'--data-root {name}=DIR' for name in missing)}"
+        )
 
 
 def _name_and_folder(text: str) -> tuple[str, str]:

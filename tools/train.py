@@ -3,15 +3,16 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import Parser, print_on_local_rank0, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import (
+from tools.common.options import (
     add_choices,
     add_training_options,
     check_options,
     choose_performance,
     training_arguments,
 )
+from tools.common.parser import Parser, print_on_local_rank0
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from mmseg.utils.cli import Parser, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
-from mmseg.utils.options import add_cfg_options
+from tools.common.options import add_cfg_options
+from tools.common.parser import Parser
 
 EPILOG = """
 The features are of labelled images of the source (the config's training data) and of the target

@@ -18,7 +18,8 @@ import numpy as np
 
 from mmseg.datasets.acdc import CONDITIONS
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.jobs import map_in_processes, with_progress
+from mmseg.utils.jobs import with_progress
+from tools.common.processes import map_in_processes
 from tools.convert_datasets.conversion import (
     ConversionReport,
     convert_cityscapes,

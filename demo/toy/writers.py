@@ -14,11 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseg.datasets.acdc import CONDITIONS
-from mmseg.datasets.class_names import (
-    CITYSCAPES_CLASSES,
-    SYNTHIA_ID_TO_TRAIN_ID,
-    train_id_table,
-)
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES
+from tools.convert_datasets.conversion.label_files import train_id_table
+from tools.convert_datasets.conversion.synthia import SYNTHIA_ID_TO_TRAIN_ID
 
 Polygons = list[tuple[str, np.ndarray]]
 """Class name and corners (N, 2) int32 as x, y; later ones lie on top."""

@@ -144,27 +144,26 @@ def _check_maps(model: nn.Module, batch: int, size: tuple[int, int], path: str) 
         return
     parts = {*segmentor.network_parts()} - {segmentor.backbone}
     heads = {name: module for name, module in segmentor.named_modules() if module in parts}
-    too_small = (
-        f"images of {size[0]}x{size[1]} (height x width) do not go through the model: make "
-        "crop_size and the preprocessor's size larger"
-    )
-    with torch.no_grad(), torch.device("meta"):
-        try:
+    contrast: Any = getattr(model, "contrast", None)
+    try:
+        with torch.no_grad(), torch.device("meta"):
             maps = segmentor.extract_feat(torch.zeros(batch, 3, *size))
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{too_small} ({_first_line(error)})") from error
-        for name, head in heads.items():
-            _check_channels(f"{path}.{name}", head, [each.shape[1] for each in maps])
-            try:
+            for name, head in heads.items():
+                _check_channels(f"{path}.{name}", head, [each.shape[1] for each in maps])
                 result = head(maps)
-                contrast: Any = getattr(model, "contrast", None)
                 if name == "auxiliary_head" and contrast is not None:
+                    label = torch.zeros(batch, *size, dtype=torch.long)
+                    classes = segmentor.num_classes
                     for level in result if isinstance(result, list) else [result]:
-                        label = torch.zeros(batch, *size, dtype=torch.long)
-                        classes = segmentor.num_classes
                         downscale_label(label, level.shape[-2:], contrast.min_ratio, classes)
-            except (RuntimeError, ValueError) as error:
-                raise InputError(f"{too_small} ({_first_line(error)})") from error
+    except InputError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"images of {size[0]}x{size[1]} (height x width) do not go through the model: make "
+            f"crop_size and the preprocessor's size larger ({reason})"
+        ) from error
 
 
 def _check_channels(path: str, head: nn.Module, channels: Sequence[int]) -> None:
@@ -181,7 +180,3 @@ def _check_channels(path: str, head: nn.Module, channels: Sequence[int]) -> None
             f"{path}.in_channels is {wanted}, but the backbone's maps {index} have "
             f"{given if len(given) > 1 else given[0]} channels"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

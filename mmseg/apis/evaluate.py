@@ -32,7 +32,13 @@ from mmseg.utils import InputError, atomic_path, built_from_config, check_writab
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.memory import freed_memory_kept
 
-from .init_model import check_trained_classes, class_weights_used, init_predictor, select_device
+from .init_model import (
+    average_views,
+    check_trained_classes,
+    class_weights_used,
+    init_model,
+    select_device,
+)
 from .test_data import test_loader
 
 # The settings that testing uses: those of the model's config and those of the data set's.
@@ -120,9 +126,17 @@ def evaluate_on(
             for data in sets:  # of several, each has subfolders for its images
                 own = outputs.below(data.name) if len(sets) > 1 else outputs
                 tests.append(_Test(data, cfg, own, aug_test, batch_size, target, scratch))
-            model = init_predictor(
-                cfg, checkpoint, target, role, performance, class_weights, aug_test
+            model = init_model(
+                cfg,
+                checkpoint,
+                target,
+                role,
+                performance,
+                fold_batch_norm=True,
+                class_weights=class_weights,
             )
+            if aug_test:
+                model = average_views(model)
             for test in tests:
                 test.check_classes(model, checkpoint)
             outputs.check_folders()

@@ -1,11 +1,10 @@
 """Predict images with a model of :func:`init_model` and the test pipeline of its config."""
 
-import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,11 +21,8 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import InputError
 
 Image = str | os.PathLike | NDArray[np.uint8]
-Mode = Literal["config", "whole", "slide"]
 # Transforms of a test pipeline that are replaced or left out here.
 LOADING = ("LoadImageFromFile", "LoadAnnotations")
-# Default stride as a share of the window: neighbours overlap by a third.
-STRIDE_RATIO = 2 / 3
 # Part of torch's message when there is no memory left on a CPU.
 NO_MEMORY = "can't allocate memory"
 # Networks, which divide sides by 32, may fail on images with a shorter side.
@@ -110,7 +106,7 @@ class ImagePreparation:
     """
 
     def __init__(self, cfg: Config) -> None:
-        pipeline = _test_dataset(cfg).get("pipeline")
+        pipeline = ((cfg.get("test_dataloader") or {}).get("dataset") or {}).get("pipeline")
         if not pipeline:
             raise InputError(
                 "the config has no test_dataloader.dataset.pipeline, which says how images are "
@@ -127,7 +123,12 @@ class ImagePreparation:
         """
         results: dict[str, Any]
         if isinstance(image, np.ndarray):
-            results = {"img": _checked(image)}
+            if image.shape[2:] != (3,) or image.dtype != np.uint8 or not image.size:
+                raise InputError(
+                    f"an image must be an array (h, w, 3) of uint8 in BGR order, got {image.dtype} "
+                    f"{image.shape}"
+                )
+            results = {"img": image}
         else:
             results = {"img": read_image(os.fspath(image)), "img_path": os.fspath(image)}
         own = results["img"]
@@ -215,76 +216,3 @@ def keeping_confidence(model: nn.Module, keep: bool) -> Iterator[None]:
     finally:
         for segmentor, value in zip(segmentors, before, strict=True):
             segmentor.keep_confidence = value
-
-
-def with_mode(
-    cfg: Config,
-    mode: Mode,
-    crop_size: Sequence[int] | None = None,
-    stride: Sequence[int] | None = None,
-) -> Config:
-    """Copy a config and change how it predicts.
-
-    Args:
-        cfg: config with ``model`` and a ``test_dataloader``, which is not changed.
-        mode: "config": as the config says; "whole": resized as the config says, in one piece;
-            "slide": not resized, in overlapping windows whose predictions are averaged.
-        crop_size: (height, width) of the windows; default: ``data_preprocessor.size``, the size of
-            training images.
-        stride: (vertical, horizontal) distance of the windows; default: 2/3 of their size.
-
-    Raises:
-        InputError: if the mode is unknown, or windows have no size or leave gaps.
-    """
-    if mode not in get_args(Mode):
-        raise InputError(f"mode {mode!r} unknown; choose from {', '.join(get_args(Mode))}")
-    if mode != "slide" and (crop_size or stride):
-        raise InputError(f"--crop-size and --stride belong to --mode slide, not to {mode}")
-    if mode == "config":
-        return cfg
-    if not isinstance(cfg.get("model"), dict):
-        raise InputError("the config has no model")
-    cfg = copy.deepcopy(cfg)
-    segmentor = cfg.model.get("segmentor", cfg.model)
-    test_cfg = dict(segmentor.get("test_cfg") or {})
-    for name in ("mode", "crop_size", "stride"):
-        test_cfg.pop(name, None)
-    if mode == "slide":
-        test_cfg |= _windows(cfg, crop_size, stride)
-        dataset = _test_dataset(cfg)
-        dataset["pipeline"] = [t for t in dataset.get("pipeline", []) if t["type"] != "Resize"]
-    segmentor["test_cfg"] = {"mode": mode, **test_cfg}
-    return cfg
-
-
-def _windows(
-    cfg: Config, crop_size: Sequence[int] | None, stride: Sequence[int] | None
-) -> dict[str, tuple[int, int]]:
-    if not crop_size:
-        crop_size = (cfg.model.get("data_preprocessor") or {}).get("size")
-    if not crop_size:
-        raise InputError(
-            "--mode slide: the config names no data_preprocessor.size to take windows of: "
-            "give --crop-size H W"
-        )
-    stride = stride or [max(1, round(STRIDE_RATIO * side)) for side in crop_size]
-    if not all(0 < step <= side for step, side in zip(stride, crop_size, strict=True)):
-        raise InputError(
-            f"--stride {stride[0]} {stride[1]} must be positive and not exceed --crop-size "
-            f"{crop_size[0]} {crop_size[1]}, or there would be gaps between the windows"
-        )
-    (height, width), (down, right) = crop_size, stride
-    return {"crop_size": (height, width), "stride": (down, right)}
-
-
-def _test_dataset(cfg: Config) -> dict[str, Any]:
-    return (cfg.get("test_dataloader") or {}).get("dataset") or {}
-
-
-def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise InputError(
-            f"an image must be an array (h, w, 3) of uint8 in BGR order, got {image.dtype} "
-            f"{image.shape}"
-        )
-    return image

@@ -68,27 +68,12 @@ def init_model(
     return model
 
 
-def init_predictor(
-    cfg: Config,
-    checkpoint: str | os.PathLike,
-    device: torch.device | str,
-    role: Role,
-    performance: Performance | None,
-    class_weights: ClassWeights,
-    aug_test: bool = False,
-) -> BaseModel:
-    """Call :func:`init_model` for a network that only predicts, perhaps averaging over views.
+def average_views(model: BaseModel) -> BaseModel:
+    """Wrap a model of :func:`init_model` so that it averages over the views of each image.
 
-    For the other arguments see :func:`init_model`.
-
-    Args:
-        cfg: config whose ``tta_model`` averages the predictions; default: ``SegTTAModel``.
-        aug_test: whether to average predictions over the views in the data.
+    The config's ``tta_model`` does so; default: ``SegTTAModel``.
     """
-    model = init_model(cfg, checkpoint, device, role, performance, True, class_weights)
-    if not aug_test:
-        return model
-    tta_model = {**(cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
+    tta_model = {**(model.cfg.get("tta_model") or {"type": "SegTTAModel"}), "module": model}
     with built_from_config("tta_model"):
         predictor = MODELS.build(tta_model).eval()
     predictor.trained_classes = model.trained_classes

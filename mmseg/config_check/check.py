@@ -1,22 +1,38 @@
-"""Find wrong settings before anything is built from them."""
+"""Find wrong settings before anything is built from them: names and values by signatures."""
 
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
+import types
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import astuple
+from functools import cache
+from inspect import Parameter
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Optional,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from mmengine import registry as mmengine_registries
+import annotated_types as limits
+import numpy as np
 from mmengine.config import Config
-from mmengine.registry import Registry
 from mmengine.runner import Runner
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from typing_extensions import is_typeddict
 
-import mmseg.registry as mmseg_registries
+from mmseg.registry import REGISTRIES
 from mmseg.utils import InputError
 
-from .foreign import UNTYPED, Common, TopLevel
-from .values import check_value, required, schema_of, settings_of, takes_object
+from .foreign import FOREIGN, UNTYPED, Common, TopLevel
 
 # Configs of layers and their initialisation, of which other code removes keys before building.
 _LOOSE_CONFIGS = {"norm_cfg", "act_cfg", "conv_cfg", "upsample_cfg", "override"}
@@ -47,13 +63,18 @@ _GIVEN = {
     "save_dir",
 }
 _KNOWN_PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
-_COMMON = settings_of(Common)[0]
-
-
-@dataclass(frozen=True)
-class _Context:
-    registries: list[Registry]
-    is_fragment: bool
+_PYDANTIC = ConfigDict(arbitrary_types_allowed=True, strict=True)
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "True or False",
+    str: "a string",
+    dict: "a dict",
+    type(None): "None",
+}
+_SIGNS = {limits.Gt: ">", limits.Ge: ">=", limits.Lt: "<", limits.Le: "<="}
+_UNIONS = (Union, types.UnionType)
+_MOST_CHARACTERS = 100
 
 
 def check_config(
@@ -72,119 +93,229 @@ def check_config(
     Raises:
         InputError: for the first wrong type, key or value, with its path and what is expected.
     """
-    known = {**settings_of(Runner)[0], **settings_of(TopLevel)[0]}
+    known = {**_settings_of(Runner).kinds, **_settings_of(TopLevel).kinds}
     del known["cfg"]
     for key in cfg:
-        if key not in known and not key.endswith("_pipeline"):
-            meant = difflib.get_close_matches(key, known, 1, cutoff=0.85)
-            if meant:
-                raise InputError(f"the config has no setting {key!r}: did you mean {meant[0]!r}?")
-    registries = [
-        registry
-        for module in (mmseg_registries, mmengine_registries)
-        for registry in vars(module).values()
-        if isinstance(registry, Registry)
-    ]
-    context = _Context(registries, is_fragment)
+        if not key.endswith("_pipeline"):
+            _check_name(key, known, "the config has no setting", likeness=0.85)
+    walk = _Walk(is_fragment)
     for key in cfg:
         if key in (known if parts is None else parts):
-            _check_setting(cfg[key], known[key], key, context)
+            walk.check_setting(cfg[key], known[key], key)
 
 
-def _check_setting(value: Any, annotation: Any, path: str, context: _Context) -> None:
-    """Check the value of a parameter and all values below it."""
-    schema = schema_of(annotation)
-    if schema is not None and isinstance(value, dict):
-        _check_entries(value, (schema,), path, f"{path} has no setting", context)
+class _Walk:
+    """Check a config from its top-level settings down."""
+
+    def __init__(self, is_fragment: bool) -> None:
+        self.is_fragment = is_fragment
+
+    def check_setting(self, value: Any, annotation: Any, path: str) -> None:
+        """Check the value of a parameter and all values below it."""
+        members = get_args(annotation) if get_origin(annotation) in _UNIONS else (annotation,)
+        schema = next(filter(is_typeddict, members), None)
+        if schema is not None and isinstance(value, dict):
+            self.check_entries(value, (schema,), path, f"{path} has no setting")
+            return
+        self.check_node(value, path)
+        kinds = [get_origin(member) or member for member in members]
+        takes_object = any(inspect.isclass(k) and k.__module__ != "builtins" for k in kinds)
+        is_built = isinstance(value, dict) and "type" in value and takes_object
+        if annotation is not Parameter.empty and not is_built:
+            check_value(value, annotation, path)
+
+    def check_node(self, node: Any, path: str) -> None:
+        """Check a value without annotation, and all values below it."""
+        if isinstance(node, float) and not math.isfinite(node):
+            raise InputError(f"{path} is {node}, but it takes a finite number")
+        if isinstance(node, list | tuple):
+            for i, child in enumerate(node):
+                self.check_node(child, f"{path}[{i}]")
+        if not isinstance(node, dict):
+            return
+        name = path.rsplit(".", 1)[-1]
+        targets = UNTYPED.get(path) or UNTYPED.get(f"*.{name}", ())
+        complaint = f"{path} has no setting"
+        if "type" in node:
+            targets = (_registered(node["type"], f"{path}.type"),)
+            complaint = f"{path}: {node['type']} has no argument"
+        if targets and name not in _LOOSE_CONFIGS:
+            self.check_entries(node, targets, path, complaint)
+            if inspect.isclass(targets[0]) and "type" in node and not self.is_fragment:
+                _check_complete(node, targets[0], path)
+            return
+        for key, child in node.items():
+            _check_name(key, _EXTENSIBLE.get(name, ()), f"{path} has no setting", likeness=0.8)
+            self.check_node(child, f"{path}.{key}")
+
+    def check_entries(
+        self, node: dict, targets: tuple[Any, ...], path: str, complaint: str
+    ) -> None:
+        """Check the entries of a dict against the parameters of all targets together."""
+        settings = [_settings_of(target) for target in targets]
+        common = _settings_of(Common).kinds
+        kinds = {name: kind for each in settings for name, kind in each.kinds.items()}
+        takes_any = any(each.takes_any for each in settings)
+        for key in node:
+            if key not in common:
+                _check_name(key, kinds, complaint, 0.9 if takes_any else 0.6, takes_any)
+        kinds |= common
+        if "constructor" in node:
+            constructor = _registered(node["constructor"], f"{path}.constructor")
+            kinds |= _settings_of(constructor).kinds
+        for key, value in node.items():
+            self.check_setting(value, kinds.get(key, Parameter.empty), f"{path}.{key}")
+
+
+def _check_name(
+    name: Any, known: Collection[str], complaint: str, likeness: float, takes_any: bool = True
+) -> None:
+    """Refuse an unknown name, or, where any is allowed, what looks like a misspelt known one."""
+    if name in known:
         return
-    _check_node(value, path, context)
-    is_built = isinstance(value, dict) and "type" in value and takes_object(annotation)
-    if annotation is not inspect.Parameter.empty and not is_built:
-        check_value(value, annotation, path)
+    meant = difflib.get_close_matches(str(name), known, 1, cutoff=likeness)
+    if meant or not takes_any:
+        hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(known)}"
+        raise InputError(f"{complaint} {name!r}: {hint}")
 
 
-def _check_node(node: Any, path: str, context: _Context) -> None:
-    if isinstance(node, float) and not math.isfinite(node):
-        raise InputError(f"{path} is {node}, but it takes a finite number")
-    if isinstance(node, list | tuple):
-        for i, child in enumerate(node):
-            _check_node(child, f"{path}[{i}]", context)
-    if not isinstance(node, dict):
-        return
-    name = path.rsplit(".", 1)[-1]
-    targets = UNTYPED.get(path) or UNTYPED.get(f"*.{name}", ())
-    complaint = f"{path} has no setting"
-    if "type" in node:
-        targets = (_lookup(node["type"], f"{path}.type", context),)
-        complaint = f"{path}: {node['type']} has no argument"
-    if targets and name not in _LOOSE_CONFIGS:
-        _check_entries(node, targets, path, complaint, context)
-        if inspect.isclass(targets[0]) and "type" in node and not context.is_fragment:
-            _check_complete(node, targets[0], path)
-        return
-    for key, child in node.items():
-        _check_likeness(key, name, path)
-        _check_node(child, f"{path}.{key}", context)
-
-
-def _lookup(name: Any, path: str, context: _Context) -> Any:
+def _registered(name: Any, path: str) -> Any:
     """Return the class or function registered as ``name``, which may start with a scope."""
     if not isinstance(name, str):
         if callable(name):
             return name
         raise InputError(f"{path} is {name!r}, but it takes the name of a class")
-    for registry in context.registries:
+    for registry in REGISTRIES:
         found = registry.get(name)
         if found is not None:
             return found
-    names = {known for registry in context.registries for known in registry.module_dict}
+    names = {known for registry in REGISTRIES for known in registry.module_dict}
     meant = difflib.get_close_matches(name, names, 1)
     hint = f": did you mean {meant[0]!r}?" if meant else ", and no registered name is similar"
     raise InputError(f"{path} is {name!r}, which is not registered{hint}")
 
 
-def _check_likeness(key: str, name: str, path: str) -> None:
-    """Check that a key of a dict with free keys does not look like a misspelt known one."""
-    meant = difflib.get_close_matches(str(key), _EXTENSIBLE.get(name, ()), 1, cutoff=0.8)
-    if meant and key not in _EXTENSIBLE[name]:
-        raise InputError(f"{path} has no setting {key!r}: did you mean {meant[0]!r}?")
-
-
-def _check_entries(
-    node: dict,
-    targets: tuple[Any, ...],
-    path: str,
-    complaint: str,
-    context: _Context,
-) -> None:
-    """Check the entries of a dict against the parameters of all targets together."""
-    accepted: dict[str, Any] = {}
-    takes_any = False
-    for target in targets:
-        settings, any_name = settings_of(target)
-        accepted |= settings
-        takes_any |= any_name
-    for key in node:
-        if key not in accepted and key not in _COMMON:
-            _refuse_unknown(key, accepted, takes_any, complaint)
-    kinds = {**accepted, **_COMMON}
-    if "constructor" in node:
-        constructor = _lookup(node["constructor"], f"{path}.constructor", context)
-        kinds |= settings_of(constructor)[0]
-    for key, value in node.items():
-        _check_setting(value, kinds.get(key, inspect.Parameter.empty), f"{path}.{key}", context)
-
-
-def _refuse_unknown(key: str, names: Collection[str], takes_any: bool, complaint: str) -> None:
-    meant = difflib.get_close_matches(str(key), names, 1, cutoff=0.9 if takes_any else 0.6)
-    if meant or not takes_any:
-        hint = f"did you mean {meant[0]!r}?" if meant else f"it takes {sorted(names)}"
-        raise InputError(f"{complaint} {key!r}: {hint}")
-
-
-def _check_complete(node: dict, target: Callable, path: str) -> None:
+def _check_complete(node: dict, target: type, path: str) -> None:
     """Check that arguments which only the config can give are complete, in known packages."""
-    package = getattr(target, "__module__", "").partition(".")[0]
-    for name in required(target) if package in _KNOWN_PACKAGES else ():
-        if name not in node and name not in _GIVEN:
-            raise InputError(f"{path}: {node['type']} needs {name!r}: set {path}.{name}")
+    if target.__module__.partition(".")[0] not in _KNOWN_PACKAGES:
+        return
+    for p in inspect.signature(target).parameters.values():
+        if _is_named(p) and p.default is p.empty and p.name not in {*node, *_GIVEN}:
+            raise InputError(f"{path}: {node['type']} needs {p.name!r}: set {path}.{p.name}")
+
+
+class _Settings(NamedTuple):
+    """Name -> annotation (``Parameter.empty`` if there is none); whether others are allowed."""
+
+    kinds: dict[str, Any]
+    takes_any: bool
+
+
+@cache
+def _settings_of(target: Callable) -> _Settings:
+    """Return the settings of a class, a function or a ``TypedDict``.
+
+    A class with ``**kwargs`` has those of its bases too.
+    """
+    if is_typeddict(target):
+        return _Settings(get_type_hints(target, include_extras=True), False)
+    mro = inspect.getmro(target) if inspect.isclass(target) else (target,)
+    functions = [each.__dict__.get("__init__") if inspect.isclass(each) else each for each in mro]
+    kinds: dict[str, Any] = {}
+    optional = set()
+    takes_any = True
+    for function in filter(None, functions):
+        parameters = inspect.signature(function).parameters.values()
+        for p in filter(_is_named, parameters):
+            kinds.setdefault(p.name, _annotation(function, p))
+            optional |= {p.name} if p.default is None else set()
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            takes_any = False
+            break
+    for owner, ranges in FOREIGN.items():
+        if owner in mro:
+            kinds |= {name: kind for name, kind in ranges.items() if name in kinds}
+    # Other packages often omit None from the annotation of a parameter whose default it is.
+    for name in optional:
+        if kinds[name] is not Parameter.empty:
+            kinds[name] = Optional[kinds[name]]  # noqa: UP045
+    return _Settings(kinds, takes_any)
+
+
+def _is_named(p: Parameter) -> bool:
+    return p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
+
+
+def _annotation(function: Callable, parameter: Parameter) -> Any:
+    """Return the annotation of a parameter; empty if only type checkers can resolve it."""
+    if parameter.annotation is not Parameter.empty:
+        single = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
+        with suppress(NameError, AttributeError):
+            return get_type_hints(single, function.__globals__, include_extras=True)["it"]
+    return Parameter.empty
+
+
+def check_value(value: Any, annotation: Any, path: str) -> None:
+    """Check the type and the range of one setting.
+
+    Lists of numbers are accepted as tuples, NumPy's numbers as Python's.
+
+    Args:
+        value: value of the setting.
+        annotation: annotation of its parameter.
+        path: dotted path of the setting.
+
+    Raises:
+        InputError: if the value is of another type or out of range.
+    """
+    if is_typeddict(annotation):
+        annotation = dict
+    try:
+        TypeAdapter(annotation, config=_PYDANTIC).validate_python(_plain(value))
+    except ValidationError as error:
+        shown = repr(value)
+        if len(shown) > _MOST_CHARACTERS:
+            shown = f"{shown[: _MOST_CHARACTERS - 3]}..."
+        raise InputError(f"{path} is {shown}, but it takes {describe(annotation)}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple) and not any(isinstance(each, dict) for each in value):
+        values = [_plain(each) for each in value]
+        numbers = all(isinstance(each, int | float | tuple) for each in values)
+        return tuple(values) if numbers and values else value
+    return value
+
+
+def describe(annotation: Any) -> str:
+    """Describe an annotation in words, as "an integer > 0" for ``PositiveInt``."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _with_limits(describe(args[0]), annotation.__metadata__)
+    if origin is Literal:
+        return " or ".join(map(repr, args))
+    if origin in _UNIONS:
+        return " or ".join(dict.fromkeys(map(describe, args)))
+    kind = origin or annotation
+    if inspect.isclass(kind) and issubclass(kind, Mapping):
+        return "a dict"
+    if kind is tuple and args and args[-1] is not Ellipsis:
+        return f"({', '.join(map(describe, args))})"
+    if inspect.isclass(kind) and issubclass(kind, Collection) and args:
+        return f"a list of {describe(args[0])}"
+    return _WORDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
+
+
+def _with_limits(words: str, metadata: Collection[Any]) -> str:
+    signs = []
+    for item in metadata:
+        if isinstance(item, FieldInfo) and item.description:
+            return item.description
+        for limit in item.metadata if isinstance(item, FieldInfo) else [item]:
+            if type(limit) in _SIGNS:
+                signs.append(f"{_SIGNS[type(limit)]} {astuple(limit)[0]:g}")
+            elif isinstance(limit, limits.MinLen):
+                signs.append(f"({limit.min_length} or more)")
+    return f"{words} {' and '.join(signs)}".rstrip()

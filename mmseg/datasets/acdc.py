@@ -1,14 +1,11 @@
 """ACDC (Sakaridis et al., ICCV 2021): streets in fog, by night, in rain and in snow."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
-
-from pydantic import PositiveInt
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
-from mmseg.utils.setting_types import Fraction, Indices
 
 from .basesegdataset import BaseSegDataset
 from .class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
@@ -31,12 +28,7 @@ class ACDCDataset(BaseSegDataset):
         conditions: some of ``fog``, ``night``, ``rain`` and ``snow``.
         data_prefix: ``img_path`` and, if labels are read, ``seg_map_path``; by default
             ``rgb_anon`` and, unless this is the test split, ``gt``.
-        metainfo: overrides ``classes`` and ``palette``.
-        ignored_edges: see :class:`BaseSegDataset`.
-        indices: number of first samples to use, or indices of those to use.
-        pipeline: transforms, built from the registry.
-        test_mode: whether the data set is used for testing.
-        lazy_init: whether to search for the files later, when ``full_init`` is called.
+        base: other arguments of :class:`BaseSegDataset`.
 
     Raises:
         InputError: for an unknown split or condition; see also :class:`BaseSegDataset`.
@@ -52,12 +44,7 @@ class ACDCDataset(BaseSegDataset):
         split: Split = "val",
         conditions: Sequence[Condition] = CONDITIONS,
         data_prefix: Mapping[str, str | None] | None = None,
-        metainfo: Mapping | None = None,
-        ignored_edges: tuple[Fraction, Fraction] | None = None,
-        indices: PositiveInt | Indices | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
+        **base: Any,
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"ACDC has no split {split!r}: choose one of {', '.join(SPLITS)}")
@@ -71,16 +58,7 @@ class ACDCDataset(BaseSegDataset):
             data_prefix = {"img_path": "rgb_anon", "seg_map_path": "gt"}
             if split == "test":
                 del data_prefix["seg_map_path"]
-        super().__init__(
-            data_root=data_root,
-            data_prefix=data_prefix,
-            metainfo=metainfo,
-            ignored_edges=ignored_edges,
-            indices=indices,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(data_root, data_prefix, **base)
 
     @property
     def is_subset(self) -> bool:

@@ -113,16 +113,16 @@ class BaseSegDataset(BaseDataset):
         """Whether ``ann_file`` or ``indices`` leave out some of the images."""
         return bool(self.ann_file) or self._indices is not None
 
-    def conversion_command(self) -> str | None:
-        """Return the command that writes the label maps and statistics of this data set."""
+    def conversion_advice(self) -> str:
+        """Return a clause with the command that makes the label maps; "" if there is none."""
         if self.CONVERTER is None:
-            return None
+            return ""
         root = self.data_root.rstrip("/")
-        return f"python -m tools.convert_datasets.{self.CONVERTER} {root} --nproc 8"
+        return f": run `python -m tools.convert_datasets.{self.CONVERTER} {root} --nproc 8`"
 
-    def statistics_command(self) -> str:
-        """Return the command that writes the class statistics of this data set."""
-        return self.conversion_command() or "python -m tools.class_stats --config CONFIG"
+    def statistics_advice(self) -> str:
+        """Return a clause with the command that writes the class statistics."""
+        return self.conversion_advice() or ": run `python -m tools.class_stats --config CONFIG`"
 
     def get_data_info(self, idx: int) -> dict:
         """Return the paths of a sample, its ignored edges, and with a label map the class count."""
@@ -142,6 +142,8 @@ class BaseSegDataset(BaseDataset):
             )
         folder = self.data_prefix["img_path"]
         images = self._images(folder)
+        if self.ann_file:
+            images = self._listed(images, folder)
         infos = [{"img_path": os.path.join(folder, path)} for path in images.values()]
         if "seg_map_path" in self.data_prefix:
             self._add_label_maps(infos, list(images))
@@ -149,8 +151,7 @@ class BaseSegDataset(BaseDataset):
 
     def _images(self, folder: str) -> dict[str, str]:
         """Map the sorted names, without suffix, of the images to their paths below ``folder``."""
-        there = self._files_below(folder, self.img_suffix, "images")
-        return self._listed(there, folder) if self.ann_file else there
+        return self._files_below(folder, self.img_suffix, "images")
 
     def _listed(self, there: dict[str, str], folder: str) -> dict[str, str]:
         """Select the images below ``folder`` that ``ann_file`` names."""
@@ -189,7 +190,7 @@ class BaseSegDataset(BaseDataset):
             example = os.path.join(folder, lost[0] + self.seg_map_suffix)
             raise InputError(
                 f"{len(lost)} of {len(names)} images have no label map: {example} is missing"
-                f"{self._advice()}"
+                f"{self.conversion_advice()}"
             )
         for info, name in zip(infos, names, strict=True):
             info["seg_map_path"] = os.path.join(folder, there[name])
@@ -207,14 +208,10 @@ class BaseSegDataset(BaseDataset):
                     "or set img_suffix"
                 )
         if not files:
-            advice = self._advice() if what == "label maps" else ""
+            advice = self.conversion_advice() if what == "label maps" else ""
             shown = suffix if isinstance(suffix, str) else ", *".join(suffix)
             raise InputError(f"folder {folder} holds no {what} (*{shown}){advice}")
         return dict(sorted(files.items()))
-
-    def _advice(self) -> str:
-        command = self.conversion_command()
-        return f": run `{command}`" if command else ""
 
 
 def without_suffix(path: str, suffix: str | tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Names, colours and ids of the Cityscapes classes."""
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -43,31 +43,12 @@ CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "mIoU13": tuple(n for n in _CLASSES if n not in _NOT_IN_SYNTHIA | _HARDEST),
 }
 
-# Label ids are 0 to 34: Cityscapes' 0-33, and 34 for GTA's license plates.
-NUM_LABEL_IDS = 35
 LABEL_ID_TO_TRAIN_ID: dict[int, int] = {
     label_id: train_id
     for train_id, label_id in enumerate(
         (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
     )
 }
-
-# SYNTHIA's ids are 0 (void) to 22; parking slots, road works and lane markings have no train id.
-NUM_SYNTHIA_IDS = 23
-SYNTHIA_ID_TO_TRAIN_ID: dict[int, int] = {
-    synthia_id: train_id
-    for train_id, synthia_id in enumerate(
-        (3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11)
-    )
-}
-
-
-def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.ndarray:
-    """Make a look-up table (256,) uint8 from label id to train id, 255 for ids without one."""
-    table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
-    for number, train_id in train_ids.items():
-        table[number] = train_id
-    return table
 
 
 def label_id_table() -> np.ndarray:

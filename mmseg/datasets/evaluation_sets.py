@@ -1,16 +1,13 @@
 """Data sets to evaluate on, by name: ``--dataset cityscapes dark_zurich ...``."""
 
 import copy
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmseg.utils import InputError
-from mmseg.utils.config import load_config
 
 
 def _evaluation_set(scale: tuple[int, int], **dataset: Any) -> dict[str, Any]:
@@ -108,74 +105,16 @@ def own_labelled_set(cfg: Config) -> EvaluationSet:
     return own_set(cfg if own else _with_loader(cfg, loader))
 
 
-def evaluation_sets(
-    cfg: Config, names: Sequence[str] = (), data_roots: Mapping[str, str] | None = None
-) -> list[EvaluationSet]:
-    """Return the data sets of ``--dataset`` and ``--data-root``.
+def named_set(cfg: Config, name: str, labelled: bool = True) -> EvaluationSet:
+    """Return the data set of a name in ``EVALUATION_SETS``.
 
-    If the config itself has a labelled data set of the class of a named one, that is used, with its
-    folder and its pipeline.
+    If the config itself has a data set of its class, that is used, with its folder and pipeline.
 
     Args:
         cfg: config of the model, which is not changed.
-        names: names in ``EVALUATION_SETS``, or config files whose ``test_dataloader`` is used;
-            default: the data set of ``cfg``.
-        data_roots: name (of a config file: its stem) -> folder of the data set.
-
-    Raises:
-        InputError: if a name is unknown or given twice, or a folder does not exist.
+        name: name in ``EVALUATION_SETS``.
+        labelled: whether a data set of the config must have labels to be used.
     """
-    if not names and not data_roots:
-        return [own_set(cfg)]
-    sets = [_named(cfg, name) if name in EVALUATION_SETS else _of_file(name) for name in names]
-    for values in ([each.name for each in sets], [each.tag for each in sets]):
-        if twice := [value for value in values if values.count(value) > 1]:
-            raise InputError(f"--dataset names {twice[0]} twice")
-    for name, root in (data_roots or {}).items():
-        found = [each for each in sets if each.name == name]
-        if not found:
-            raise InputError(f"--data-root {name}={root}: --dataset does not name {name}")
-        found[0].cfg.test_dataloader.dataset.data_root = root
-    _check_data_roots(sets)
-    return sets
-
-
-def submission_set(
-    cfg: Config, name: str, data_root: str | os.PathLike | None = None
-) -> EvaluationSet:
-    """Return all images of the test split of a data set.
-
-    If the config itself has a data set of this class, that is used, as in :func:`evaluation_sets`.
-
-    Args:
-        cfg: config of the model, which is not changed.
-        name: name in ``TEST_SPLITS``.
-        data_root: folder of the data set.
-    """
-    found = _named(cfg, name, labelled=False)
-    dataset = found.cfg.test_dataloader.dataset
-    for key in ("data_prefix", "ann_file", "indices", "conditions"):  # these select images
-        dataset.pop(key, None)
-    dataset.update(TEST_SPLITS[name])
-    if data_root is not None:
-        dataset.data_root = os.fspath(data_root)
-    return found
-
-
-def is_labelled(dataset: Mapping[str, Any]) -> bool:
-    """Tell by its config whether a data set has labels; without ``data_prefix`` it may have."""
-    if "data_prefix" in dataset:
-        return bool((dataset["data_prefix"] or {}).get("seg_map_path"))
-    return dataset.get("split") != "test"
-
-
-def name_of(dataset: Mapping[str, Any]) -> str | None:
-    """Return the name in ``EVALUATION_SETS`` of the class in the config of a data set."""
-    known = (name for name, each in EVALUATION_SETS.items() if each["type"] == dataset.get("type"))
-    return next(known, None)
-
-
-def _named(cfg: Config, name: str, labelled: bool = True) -> EvaluationSet:
     dataset = copy.deepcopy(EVALUATION_SETS[name])
     loaders = _loaders(cfg)
     for own in loaders:
@@ -191,15 +130,17 @@ def _named(cfg: Config, name: str, labelled: bool = True) -> EvaluationSet:
     return EvaluationSet(name, _tag(dataset), Config({"test_dataloader": loader}))
 
 
-def _of_file(path: str) -> EvaluationSet:
-    if not Path(path).is_file():
-        known = ", ".join(EVALUATION_SETS)
-        raise InputError(f"--dataset {path}: unknown; choose from {known} or name a config file")
-    other = load_config(path)
-    if not isinstance(other.get("test_dataloader"), dict):
-        raise InputError(f"--dataset {path}: this config has no test_dataloader")
-    stem = Path(path).stem
-    return EvaluationSet(stem, stem, _with_loader(other, other.test_dataloader))
+def is_labelled(dataset: Mapping[str, Any]) -> bool:
+    """Tell by its config whether a data set has labels; without ``data_prefix`` it may have."""
+    if "data_prefix" in dataset:
+        return bool((dataset["data_prefix"] or {}).get("seg_map_path"))
+    return dataset.get("split") != "test"
+
+
+def name_of(dataset: Mapping[str, Any]) -> str | None:
+    """Return the name in ``EVALUATION_SETS`` of the class in the config of a data set."""
+    known = (name for name, each in EVALUATION_SETS.items() if each["type"] == dataset.get("type"))
+    return next(known, None)
 
 
 def _loaders(cfg: Config) -> list[Any]:
@@ -216,14 +157,3 @@ def _with_loader(cfg: Config, loader: Any) -> Config:
 
 def _tag(dataset: Mapping[str, Any]) -> str:
     return str(dataset.get("type")).removesuffix("Dataset").lower()
-
-
-def _check_data_roots(sets: Sequence[EvaluationSet]) -> None:
-    roots = {each.name: each.cfg.test_dataloader.dataset.get("data_root") for each in sets}
-    missing = {name: root for name, root in roots.items() if root and not Path(root).is_dir()}
-    if missing:
-        folders = ", ".join(f"{name} ({root})" for name, root in missing.items())
-        raise InputError(
-            f"no data for {folders}: link the folders there or give others with "
-            f"{' '.join(f'--data-root {name}=DIR' for name in missing)}"
-        )

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
@@ -90,7 +91,7 @@ def check_whole(data: bytes, path: str) -> None:
     jpeg_is_cut = data.startswith(_JPEG_MAGIC) and _JPEG_END not in data[-4096:]
     if png_is_cut or jpeg_is_cut:
         raise InputError(f"{path} is truncated ({len(data)} bytes): copy or write it again")
-    _check_pixels(png_size(data) if is_png(data) else _declared_size(data, path), path)
+    _check_pixels(_declared_size(data, path), path)
 
 
 def open_head(source: str | io.BytesIO, path: str) -> Image.Image:
@@ -117,6 +118,8 @@ def undecodable(path: str) -> InputError:
 
 def _declared_size(data: bytes, path: str) -> tuple[int, int]:
     """Read width and height of an image; (0, 0) if Pillow cannot (OpenCV may)."""
+    if is_png(data) and len(data) >= _HEAD_START + _HEAD.size:
+        return _HEAD.unpack_from(data, _HEAD_START)[:2]
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.size
@@ -138,29 +141,16 @@ def _too_large(path: str) -> InputError:
     )
 
 
-GREY, RGB, PALETTE = b"\0", b"\2", b"\3"  # colour types
-
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 # Width, height, bits per channel, colour type, two constants, and whether it is interlaced.
 _HEAD, _HEAD_START = struct.Struct(">IIBBBBB"), 16
-_DEPTH, _COLOUR_TYPE = 24, slice(25, 26)
+PNG_DEPTH, _COLOUR_TYPE = 24, slice(25, 26)  # positions in the file
+_COLOUR_TYPES = {"rgb": (b"\2",), "mono": (b"\0", b"\3")}  # mono: grey or palette
 
 
 def is_png(data: bytes) -> bool:
     """Tell whether a file starts like a PNG."""
     return data.startswith(_MAGIC)
-
-
-def png_size(data: bytes) -> tuple[int, int]:
-    """Read width and height of a PNG; (0, 0) for any other file."""
-    if not is_png(data) or len(data) < _HEAD_START + _HEAD.size:
-        return 0, 0
-    return _HEAD.unpack_from(data, _HEAD_START)[:2]
-
-
-def png_depth(data: bytes) -> int:
-    """Read the bits per channel of a PNG; 8 for any other file."""
-    return data[_DEPTH] if is_png(data) and len(data) > _DEPTH else 8
 
 
 def chunks_before_pixels(data: bytes) -> set[bytes]:
@@ -172,22 +162,21 @@ def chunks_before_pixels(data: bytes) -> set[bytes]:
     return names
 
 
-def decode_plain_png(data: bytes, colour_types: tuple[bytes, ...], mode: str) -> np.ndarray | None:
+def decode_plain_png(data: bytes, mode: Literal["rgb", "mono"]) -> np.ndarray | None:
     """Decode a plain 8-bit PNG to (H, W, channels) in less than half of OpenCV's time.
 
     Decoding is most of what a data loader does.
 
     Args:
         data: content of the file.
-        colour_types: accepted colour types of PNG.
-        mode: ``"rgb"`` or ``"mono"``.
+        mode: ``"rgb"``, or ``"mono"`` for grey values or indices of a palette.
 
     Returns:
-        The image; None for other files, for EXIF data, which may rotate the image, for several
-        frames, and for damaged files: other decoders may read these, or explain why they cannot.
+        The image; None for other kinds of files, EXIF data, which may rotate the image, several
+        frames, and damaged files: other decoders may read these, or explain why they cannot.
     """
     is_long_enough = len(data) >= _HEAD_START + _HEAD.size
-    if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in colour_types):
+    if not (is_png(data) and is_long_enough and data[_COLOUR_TYPE] in _COLOUR_TYPES[mode]):
         return None
     width, height, depth, *_, interlaced = _HEAD.unpack_from(data, _HEAD_START)
     if depth != 8 or interlaced or chunks_before_pixels(data) & {b"eXIf", b"acTL"}:

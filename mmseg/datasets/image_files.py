@@ -11,16 +11,13 @@ from PIL.TiffImagePlugin import TiffImageFile
 from mmseg.utils import InputError
 
 from .file_checks import (
-    GREY,
-    PALETTE,
-    RGB,
+    PNG_DEPTH,
     check_regular,
     check_whole,
     chunks_before_pixels,
     decode_plain_png,
     is_png,
     open_head,
-    png_depth,
     read_whole,
     undecodable,
 )
@@ -64,7 +61,7 @@ def read_image(path: str) -> np.ndarray:
             16-bit values are so small that the image would be nearly black.
     """
     data = read_whole(path)
-    image = decode_plain_png(data, (RGB,), "rgb")
+    image = decode_plain_png(data, "rgb")
     if image is not None:
         return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if data.startswith(_NETPBM_MAGIC):
@@ -74,42 +71,31 @@ def read_image(path: str) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if is_png(data) and b"eXIf" not in chunks_before_pixels(data):
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    return _in_8_bits(_decode(data, flags, path), path)
+    return _in_8_bits(decode(data, flags, path), path)
 
 
-def read_16_bit_image(path: str) -> np.ndarray:
-    """Decode an image of three 16-bit channels to (H, W, 3) uint16, in reversed channel order.
-
-    Raises:
-        InputError: if the file is missing, damaged or of another kind.
-    """
-    image = _decode(read_whole(path), cv2.IMREAD_UNCHANGED, path)
-    if image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(
-            f"{path} has {image.dtype} values of shape {image.shape}: "
-            "expected three 16-bit channels"
-        )
-    return image
-
-
-def read_label(path: str) -> np.ndarray:
+def read_label(path: str, data: bytes | None = None) -> np.ndarray:
     """Decode a label map to its stored values, (H, W) uint8; for a palette image, the indices.
+
+    Args:
+        path: path of the file.
+        data: its content; None: read it.
 
     Raises:
         UnfitLabel: if the file is not a PNG, TIFF or BMP of one channel with values up to 255.
         InputError: if the file is missing, damaged, too large or not a regular file.
     """
-    return decode_label(read_whole(path), path)
-
-
-def decode_label(data: bytes, path: str) -> np.ndarray:
-    """Decode the content ``data`` of the label map ``path``, see :func:`read_label`."""
-    check_whole(data, path)
-    label = decode_plain_png(data, (GREY, PALETTE), "mono")
+    if data is None:
+        data = read_whole(path)
+    else:
+        check_whole(data, path)
+    label = decode_plain_png(data, "mono")
     if label is not None:
         return label[..., 0]
     with open_head(io.BytesIO(data), path) as image:
-        _check_label_format(image, path)
+        fault = _label_fault(image, path)
+        if fault is not None:
+            raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
         bits = _bits_of_grey(image, data)
         try:
             upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
@@ -159,7 +145,12 @@ def count_values(label: np.ndarray) -> np.ndarray:
     return np.stack(counts).sum(axis=0, dtype=np.int64)
 
 
-def _decode(data: bytes, flags: int, path: str) -> np.ndarray:
+def decode(data: bytes, flags: int, path: str) -> np.ndarray:
+    """Decode the content ``data`` of an image file by ``cv2.imdecode`` with ``flags``.
+
+    Raises:
+        InputError: if OpenCV cannot decode it.
+    """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # the image exceeds OpenCV's limits
@@ -205,12 +196,6 @@ def _orientation(image: Image.Image) -> int:
     return exif.get(ExifTags.Base.Orientation, 1)
 
 
-def _check_label_format(image: Image.Image, path: str) -> None:
-    fault = _label_fault(image, path)
-    if fault is not None:
-        raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
-
-
 def _label_fault(image: Image.Image, path: str) -> str | None:
     """Say why an image cannot be a label map, and what to do; None if it can."""
     if image.format in _LOSSY or image.info.get("compression") in ("jpeg", "webp"):
@@ -244,4 +229,4 @@ def _bits_of_grey(image: Image.Image, data: bytes) -> int:
         return 8
     if isinstance(image, TiffImageFile):
         return image.tag_v2[_BITS_PER_SAMPLE][0]
-    return png_depth(data)
+    return data[PNG_DEPTH] if is_png(data) else 8

@@ -45,13 +45,9 @@ def is_system_name(name: str) -> bool:
 def _walk(
     folder: str, head: str, suffix: str | tuple[str, ...], trees: tuple[str, ...]
 ) -> Iterator[str]:
-    """Yield the files of a folder, recursively.
+    """Yield the files below a folder, whose relative path is ``head``.
 
-    Args:
-        folder: the folder.
-        head: its path relative to the searched folder.
-        suffix: see :func:`list_files`.
-        trees: real paths of the searched folder and of the links that led from it to this one.
+    ``trees`` are the real paths of the searched folder and of the links that led to this one.
     """
     try:
         with os.scandir(folder) as entries:

@@ -95,26 +95,16 @@ def loader_errors() -> Iterator[None]:
 
 def _loader_error(error: Exception) -> str | None:
     if not isinstance(error, RuntimeError):
-        if not _is_in_multiprocessing(error):
+        names = (f.f_globals.get("__name__", "") for f, _ in traceback.walk_tb(error.__traceback__))
+        if not any(name.removeprefix("torch.").startswith("multiprocessing.") for name in names):
             return None
-        error = _death_of_worker(error)
+        try:
+            time.sleep(0.5)  # torch's report of a worker's death follows the closing of its pipes
+        except RuntimeError as death:
+            error = death
     text = str(error)
     if isinstance(error, RuntimeError) and "DataLoader" not in text:
         return None
     if "Original Traceback" in text and "shared memory" not in text:  # an error of the data set
         return None
     return next(reason for part, reason in _LOADER_ERRORS.items() if part in text)
-
-
-def _is_in_multiprocessing(error: BaseException) -> bool:
-    modules = (f.f_globals.get("__name__", "") for f, _ in traceback.walk_tb(error.__traceback__))
-    return any(name.removeprefix("torch.").startswith("multiprocessing.") for name in modules)
-
-
-def _death_of_worker(error: Exception) -> Exception:
-    """Wait for torch's report of a worker's death, which follows the closing of its pipes."""
-    try:
-        time.sleep(0.5)
-    except RuntimeError as death:
-        return death
-    return error

@@ -65,28 +65,6 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
     return weights / weights.sum()
 
 
-def class_weights(frequencies: Sequence[float] | np.ndarray, std: float) -> np.ndarray:
-    """Compute class weights (C,) float64 of mean 1 that favour rare classes.
-
-    With l = log f, a weight is (mean(l) - l) / std(l) * ``std`` + 1, where std(l) is the sample
-    standard deviation. If all classes are equally frequent, all weights are 1.
-
-    Args:
-        frequencies: (C,) share f of the pixels of each class, above 0.
-        std: standard deviation of the weights.
-
-    Raises:
-        ValueError: if a class has no pixels.
-    """
-    shares = np.asarray(frequencies, dtype=np.float64)
-    if shares.min() <= 0:
-        raise ValueError("a class without pixels has no weight")
-    if shares.min() == shares.max():
-        return np.ones_like(shares)
-    logs = np.log(shares)
-    return (logs.mean() - logs) / logs.std(ddof=1) * std + 1
-
-
 @dataclass(frozen=True)
 class RareClassTable:
     """Classes with their probabilities, and the samples to draw for each.
@@ -141,7 +119,7 @@ def rare_class_table(
             raise
         raise InputError(
             f"{stats_path} or {samples_path} does not hold what the converter writes"
-            f"{_advice(source)}"
+            f"{source.statistics_advice()}"
         ) from error
     if usable is not None:
         candidates = {c: indices[np.isin(indices, usable)] for c, indices in candidates.items()}
@@ -158,7 +136,7 @@ def _make_table(
     if classes.size and not 0 <= classes.min() <= classes.max() < source.num_classes:
         raise InputError(
             f"{STATS_FILE} of {source.data_root} counts class {classes.max()}, but the data set "
-            f"has {source.num_classes} classes{_advice(source)}"
+            f"has {source.num_classes} classes{source.statistics_advice()}"
         )
     if warning := check_occurring(source, [c for c, f in frequencies.items() if f > 0]):
         print_log(warning, logger="current", level=logging.WARNING)
@@ -197,7 +175,7 @@ def _candidates(
         if None in indices and not source.is_subset:
             raise InputError(
                 f"{SAMPLES_FILE} of {source.data_root} names label maps that are not in the data "
-                f"set{_advice(source)}"
+                f"set{source.statistics_advice()}"
             )
         candidates[int(label)] = np.array([i for i in indices if i is not None], dtype=np.int32)
     return candidates
@@ -211,14 +189,14 @@ def _check_same_files(
     if strange and not source.is_subset:
         raise InputError(
             f"{path} names {len(strange)} label maps that are not in the data set, for instance "
-            f"{strange[0]}{_advice(source)}"
+            f"{strange[0]}{source.statistics_advice()}"
         )
     uncounted = set(range(total)).difference(found)
     if uncounted:
         example = source.get_data_info(min(uncounted))["seg_map_path"]
         raise InputError(
             f"{path} lacks {len(uncounted)} label maps of the data set, for instance "
-            f"{example}{_advice(source)}"
+            f"{example}{source.statistics_advice()}"
         )
 
 
@@ -246,11 +224,7 @@ def _read_json(path: str, source: BaseSegDataset) -> Any:
             return json.load(file)
     except FileNotFoundError as error:
         raise InputError(
-            f"{path} is missing, which rare class sampling needs{_advice(source)}"
+            f"{path} is missing, which rare class sampling needs{source.statistics_advice()}"
         ) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read{_advice(source)}") from error
-
-
-def _advice(source: BaseSegDataset) -> str:
-    return f": run `{source.statistics_command()}`"
+        raise InputError(f"{path} cannot be read{source.statistics_advice()}") from error

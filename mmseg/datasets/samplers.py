@@ -42,6 +42,3 @@ class UDASampler(Sampler[tuple[int, int]]):
         if num_samples < 0:
             raise ValueError(f"num_samples must not be negative, got {num_samples}")
         self.start = num_samples
-
-    def set_epoch(self, epoch: int) -> None:
-        """Do nothing: there are no epochs."""

@@ -104,7 +104,13 @@ def _join(launcher: Launcher, device: torch.device, options: Mapping[str, Any]) 
     threads = os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     os.environ.setdefault("MKL_NUM_THREADS", threads)
     if device.type == "cuda":
-        _check_gpus(int(os.environ["LOCAL_RANK"]))
+        rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if rank >= count:
+            raise InputError(
+                f"process {rank} (counted from 0) of this machine has no separate GPU, it sees "
+                f"{count}: start as many processes as there are GPUs, and show each process all of "
+                "them"
+            )
         init_dist(launcher, **{"backend": "nccl", **options})
     else:  # mmengine would select a GPU
         timeout = options.get("timeout")
@@ -113,15 +119,6 @@ def _join(launcher: Launcher, device: torch.device, options: Mapping[str, Any]) 
         )
     # The Runner sets a start method, and would warn if one was set before.
     multiprocessing.set_start_method(None, force=True)
-
-
-def _check_gpus(local_rank: int) -> None:
-    count = torch.cuda.device_count()
-    if local_rank >= count:
-        raise InputError(
-            f"process {local_rank} (counted from 0) of this machine has no separate GPU, it sees "
-            f"{count}: start as many processes as there are GPUs, and show each process all of them"
-        )
 
 
 def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
@@ -134,28 +131,27 @@ def slurm_environment(task: Mapping[str, str]) -> dict[str, str]:
     Raises:
         InputError: if the first node cannot be determined.
     """
+    master = task.get("MASTER_ADDR")
+    if not master:
+        nodes = task.get("SLURM_STEP_NODELIST") or task["SLURM_NODELIST"]
+        hosts = []
+        if shutil.which("scontrol"):
+            command = ["scontrol", "show", "hostnames", nodes]
+            hosts = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        if not hosts:
+            raise InputError(
+                f"scontrol does not say which hosts SLURM_NODELIST={nodes} are: set MASTER_ADDR to "
+                "the first of them"
+            )
+        master = hosts[0]
     port = 20000 + int(task.get("SLURM_JOB_ID", 0)) % 10000
     return {
         "RANK": task["SLURM_PROCID"],
         "LOCAL_RANK": task["SLURM_LOCALID"],
         "WORLD_SIZE": task["SLURM_NTASKS"],
-        "MASTER_ADDR": task.get("MASTER_ADDR")
-        or _first_host(task.get("SLURM_STEP_NODELIST") or task["SLURM_NODELIST"]),
+        "MASTER_ADDR": master,
         "MASTER_PORT": task.get("MASTER_PORT") or str(port),
     }
-
-
-def _first_host(nodes: str) -> str:
-    hosts = []
-    if shutil.which("scontrol"):
-        command = ["scontrol", "show", "hostnames", nodes]
-        hosts = subprocess.run(command, capture_output=True, text=True).stdout.split()
-    if not hosts:
-        raise InputError(
-            f"scontrol does not say which hosts SLURM_NODELIST={nodes} are: set MASTER_ADDR to the "
-            "first of them"
-        )
-    return hosts[0]
 
 
 def broadcast_from_rank0(value: Value) -> Value:
@@ -189,23 +185,20 @@ def raise_on_all_ranks() -> Iterator[None]:
     if get_world_size() == 1:
         yield
         return
-    own = None
+    own, line = None, None
     try:
         yield
     except Exception as error:
-        own = error
-    lines = all_gather_object(None if own is None else _line(own))
+        own, line = error, error_line(error)
+        if not isinstance(error, InputError):
+            line = f"{type(error).__name__}: {line}"
+    lines = all_gather_object(line)
     if any(lines):
         if own is not None and not isinstance(own, InputError):
             raise own
         shared = SharedError(_summary(lines))
         shared.tell = is_main_process()
         raise shared from own
-
-
-def _line(error: Exception) -> str:
-    line = error_line(error)
-    return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"
 
 
 def _summary(lines: list[str | None]) -> str:

@@ -52,37 +52,42 @@ class TrainRunner(Runner):
         In a distributed run the optimizer wrapper averages the gradients of the student, see
         :class:`~mmseg.engine.optim.StudentOptimWrapper`; the model itself is not wrapped.
         """
-        device = self.cfg.get("device") or get_device()
+        device, sync_bn = self.cfg.get("device") or get_device(), self.cfg.get("sync_bn")
         model = model.to(device)
-        if self.distributed:
-            if model_wrapper_cfg:
-                raise InputError("model_wrapper_cfg: models are trained without a wrapper here")
-            model = _with_sync_bn(model, self.cfg.get("sync_bn"), device)
-        else:
+        if not self.distributed:
             model = revert_sync_batchnorm(model)
+        elif model_wrapper_cfg:
+            raise InputError("model_wrapper_cfg: models are trained without a wrapper here")
+        elif sync_bn not in (None, "torch"):
+            raise InputError(f"sync_bn must be None or 'torch', not {sync_bn!r}")
+        elif sync_bn:
+            model = convert_sync_batchnorm(model, sync_bn)
+        if device == "cpu" and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
+            raise InputError(
+                "SyncBN needs GPUs: leave out sync_bn, and use norm_cfg=dict(type='BN') on a CPU"
+            )
         Performance.of(self.cfg).apply(model)
         return model
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the training loop with its data."""
-        with raise_on_all_ranks(), built_from_config("train_dataloader or train_cfg"):
-            loop = super().build_train_loop(loop)
-            self._check_num_classes(loop)
-        return loop
+        parts = "train_dataloader or train_cfg"
+        return self._checked_loop(super().build_train_loop, loop, parts)
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the validation loop with its data and metric."""
         if isinstance(loop, dict):  # mmengine's loop of this name does not score the teacher
             loop = {"type": "ValLoop", **loop}
-        with raise_on_all_ranks(), built_from_config("val_dataloader, val_evaluator or val_cfg"):
-            loop = super().build_val_loop(loop)
-            self._check_num_classes(loop)
-        return loop
+        parts = "val_dataloader, val_evaluator or val_cfg"
+        return self._checked_loop(super().build_val_loop, loop, parts)
 
-    def _check_num_classes(self, loop: BaseLoop) -> None:
-        """Check that all parts of the model have as many classes as the data set of a loop."""
-        dataset = loop.dataloader.dataset
-        check_num_classes(self.model, getattr(dataset, "metainfo", {}).get("classes", ()))
+    def _checked_loop(self, build: Callable, config: BaseLoop | dict, parts: str) -> BaseLoop:
+        """Build a loop, and check that the model has as many classes as its data set."""
+        with raise_on_all_ranks(), built_from_config(parts):
+            loop = build(config)
+            metainfo = getattr(loop.dataloader.dataset, "metainfo", {})
+            check_num_classes(self.model, metainfo.get("classes", ()))
+        return loop
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args: Any, **options: Any) -> DataLoader:
@@ -204,16 +209,3 @@ def check_num_classes(model: nn.Module, classes: Sequence[str]) -> None:
                 f"{len(classes)} ({classes[0]}, ...): set num_classes={len(classes)} in the "
                 "model's decode_head and prototypes"
             )
-
-
-def _with_sync_bn(model: nn.Module, sync_bn: str | None, device: str) -> nn.Module:
-    """Synchronise BatchNorm over all ranks if ``sync_bn`` is "torch"."""
-    if sync_bn not in (None, "torch"):
-        raise InputError(f"sync_bn must be None or 'torch', not {sync_bn!r}")
-    if sync_bn:
-        model = convert_sync_batchnorm(model, sync_bn)
-    if device == "cpu" and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
-        raise InputError(
-            "SyncBN needs GPUs: leave out sync_bn, and use norm_cfg=dict(type='BN') on a CPU"
-        )
-    return model

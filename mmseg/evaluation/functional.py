@@ -27,12 +27,12 @@ class ClassScores(NamedTuple):
     @property
     def mean_iou(self) -> float:
         """Mean of ``iou`` without ``nan``."""
-        return mean_of_known(self.iou)
+        return self.iou.nanmean().item()
 
     @property
     def mean_acc(self) -> float:
         """Mean of ``acc`` without ``nan``."""
-        return mean_of_known(self.acc)
+        return self.acc.nanmean().item()
 
 
 def confusion_matrix(
@@ -82,10 +82,13 @@ def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int
     if pred.shape != label.shape:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ")
     label = label.to(pred.device, non_blocking=True)
-    true = _with_room(label, num_classes)
+    # The counts need C + 2 values; uint8 is the fastest type.
+    true, found = (
+        values if values.dtype == torch.uint8 and num_classes < 255 else values.int()
+        for values in (label, pred)
+    )
     true = true.masked_fill((true < 0) | (true >= num_classes), num_classes + 1)
     true.masked_fill_(label == ignore_index, num_classes)
-    found = _with_room(pred, num_classes)
     found = found.masked_fill((found < 0) | (found >= num_classes), num_classes)
     pairs = true.long() * (num_classes + 1) + found
     # bincount would synchronise with a GPU. Rows are counted separately, as otherwise all pixels
@@ -94,11 +97,6 @@ def pair_counts(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int
     counts = torch.zeros(len(pairs), size[0] * size[1], dtype=torch.int32, device=pred.device)
     ones = torch.ones_like(pairs, dtype=torch.int32)
     return counts.scatter_add_(1, pairs, ones).sum(0).view(size)
-
-
-def _with_room(values: Tensor, num_classes: int) -> Tensor:
-    """Cast values to a dtype that holds C + 2 values; uint8 is the fastest."""
-    return values if values.dtype == torch.uint8 and num_classes < 255 else values.int()
 
 
 def confusion_of(counts: Tensor) -> Tensor:
@@ -154,12 +152,3 @@ def dice_and_fscore(confusion: Tensor) -> dict[str, Tensor]:
         "Precision": precision,
         "Recall": recall,
     }
-
-
-def mean_of_known(values: Tensor) -> float:
-    """Average the values that are not ``nan``; ``nan`` if there are none.
-
-    Args:
-        values: (C,) floats.
-    """
-    return torch.nanmean(values).item()

@@ -165,9 +165,13 @@ class IoUMetric(BaseMetric):
         if not results:
             raise InputError("there is nothing to evaluate: the data set gave no sample")
         classes = self.classes()
-        scores = self._scores(results)
+        scores = self._scores([matrix for matrix, _ in results])
         self.result = result_dict(scores, classes, self.subsets)
-        by_condition = self._by_condition(results)
+        conditions = sorted({condition for _, condition in results if condition is not None})
+        by_condition = {
+            name: self._scores([matrix for matrix, condition in results if condition == name])
+            for name in conditions
+        }
         if by_condition:
             self.result["per_condition"] = {
                 condition: result_dict(each, classes, self.subsets)
@@ -176,15 +180,7 @@ class IoUMetric(BaseMetric):
         metrics = summary_of(scores, classes, self.subsets)
         return metrics | {f"{name}/mIoU": 100 * s.mean_iou for name, s in by_condition.items()}
 
-    def _by_condition(self, samples: Sequence[Sample]) -> dict[str, ClassScores]:
-        groups: dict[str, list[Sample]] = {}
-        for matrix, condition in samples:
-            if condition is not None:
-                groups.setdefault(condition, []).append((matrix, condition))
-        return {name: self._scores(groups[name]) for name in sorted(groups)}
-
-    def _scores(self, samples: Sequence[Sample]) -> ClassScores:
-        matrices = [matrix for matrix, _ in samples]
+    def _scores(self, matrices: Sequence[Tensor]) -> ClassScores:
         confusion = sum(matrices[1:], start=matrices[0])
         scores, others = iou_and_accuracy(confusion), dice_and_fscore(confusion)
         scores = scores._replace(others={name: others[name] for name in self.other_scores})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from .functional import ClassScores, mean_of_known
+from .functional import ClassScores
 
 Result = Mapping[str, Any]
 
@@ -29,9 +29,10 @@ def summary_of(
         subsets: heading -> names of the classes to average over.
     """
     means = {"aAcc": scores.all_acc, "mIoU": scores.mean_iou, "mAcc": scores.mean_acc}
-    means |= {f"m{name}": mean_of_known(values) for name, values in scores.others.items()}
+    means |= {f"m{name}": values.nanmean().item() for name, values in scores.others.items()}
     for name, subset in (subsets or {}).items():
-        means[name] = mean_of_known(scores.iou[[class_names.index(each) for each in subset]])
+        chosen = [class_names.index(each) for each in subset]
+        means[name] = scores.iou[chosen].nanmean().item()
     return {name: 100 * value for name, value in means.items()}
 
 
@@ -80,21 +81,21 @@ def per_class_table(result: Result) -> str:
     means = [(name, _percent(value)) for name, value in result["summary"].items()]
     blocks = [align(("class", *columns), rows), align(("summary", "percent"), means)]
     if subsets := result.get("class_subsets"):
-        blocks.append(_left_out(subsets, list(per_class)))
+        lines = []
+        for name, subset in subsets.items():
+            others = ", ".join(each for each in per_class if each not in subset)
+            lines.append(f"{name}: mean of {len(subset)} classes, without {others}")
+        blocks.append("\n".join(lines))
     if "cityscapes" in result:
-        blocks.append(_by_cityscapes(result["cityscapes"]))
+        found = result["cityscapes"]
+        classes, categories = (
+            _percent(found[key] and 100 * found[key])
+            for key in ("averageScoreClasses", "averageScoreCategories")
+        )
+        blocks.append(f"cityscapesscripts: IoU of classes {classes}, of categories {categories}")
     if "per_condition" in result:
         blocks.append(f"IoU per condition\n\n{condition_table(result)}")
     return "\n\n".join(blocks)
-
-
-def _by_cityscapes(scores: Result) -> str:
-    """Format the means of :func:`~mmseg.evaluation.cityscapes.cityscapes_scores`."""
-    classes, categories = (
-        _percent(scores[key] and 100 * scores[key])
-        for key in ("averageScoreClasses", "averageScoreCategories")
-    )
-    return f"cityscapesscripts: IoU of classes {classes}, of categories {categories}"
 
 
 def condition_table(result: Result) -> str:
@@ -189,15 +190,6 @@ def _columns(
         ],
         [row(name, [result["summary"].get(name) for result in results]) for name in means],
     )
-
-
-def _left_out(subsets: Mapping[str, Sequence[str]], class_names: Sequence[str]) -> str:
-    """List the classes that the means over some classes leave out."""
-    lines = []
-    for name, subset in subsets.items():
-        others = [each for each in class_names if each not in subset]
-        lines.append(f"{name}: mean of {len(subset)} classes, without {', '.join(others)}")
-    return "\n".join(lines)
 
 
 def _ordered_union(groups: Iterable[Iterable[str]]) -> list[str]:

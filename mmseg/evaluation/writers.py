@@ -17,10 +17,11 @@ from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, l
 from mmseg.datasets.image_files import read_image
 from mmseg.structures import SegDataSample
 from mmseg.utils import InputError, atomic_path, check_writable
-from mmseg.visualization import colorize, overlay, save_in_strips
+from mmseg.visualization import colorize, overlay
 
 Palette = Sequence[Sequence[int]]
 Picture = Literal["color", "overlay", "confidence"]
+STRIP_PIXELS = 2**20  # of each strip of a large picture
 Metric = Literal["mIoU", "mDice", "mFscore", "cityscapes"]
 
 
@@ -114,13 +115,16 @@ def write_picture(
     palette: Palette,
     opacity: float,
 ) -> None:
-    """Write the picture of :func:`drawn` atomically, a strip of rows at a time."""
-    mode: Literal["L", "RGB"] = "L" if kind == "confidence" else "RGB"
-
-    def strip(rows: slice) -> NDArray[np.uint8]:
-        return drawn(kind, values[rows], image[rows], palette, opacity)
-
-    save_in_strips(path, mode, (values.shape[0], values.shape[1]), strip)
+    """Write the picture of :func:`drawn` atomically; it is drawn in strips to save memory."""
+    height, width = values.shape
+    picture = Image.new("L" if kind == "confidence" else "RGB", (width, height))
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        strip = drawn(kind, values[rows], image[rows], palette, opacity)
+        picture.paste(Image.fromarray(strip), (0, top))
+    with atomic_path(path) as temporary:
+        picture.save(temporary)
 
 
 @dataclass(frozen=True)
@@ -243,15 +247,11 @@ class ImageWriter:
     def _check_names(self, dataset: Any, labels: str | None) -> None:
         """Check that no prediction is written over an image, a label map or another prediction."""
         images = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
-        inputs = {os.path.abspath(image) for image in images}
+        inputs = set(map(os.path.abspath, images))
         if labels is not None:
-            names = (
-                without_suffix(os.path.relpath(i, self.images), dataset.img_suffix) for i in images
-            )
-            inputs |= {
-                os.path.abspath(os.path.join(labels, name + dataset.seg_map_suffix))
-                for name in names
-            }
+            for image in images:
+                name = without_suffix(os.path.relpath(image, self.images), dataset.img_suffix)
+                inputs.add(os.path.abspath(os.path.join(labels, name + dataset.seg_map_suffix)))
         taken: dict[str, str] = {}
         for image in images:
             targets = [str(writer.folder / prediction_name(image)) for writer in self.raw]

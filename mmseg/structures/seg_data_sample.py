@@ -8,22 +8,6 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
 
 
-def _pixel_field(name: str, doc: str) -> property:
-    """Make a property that accepts only :class:`PixelData`, stored in the field ``_<name>``."""
-    field = f"_{name}"
-
-    def getter(self: BaseDataElement) -> PixelData:
-        return getattr(self, field)
-
-    def setter(self: BaseDataElement, value: PixelData) -> None:
-        self.set_field(value, field, dtype=PixelData)
-
-    def deleter(self: BaseDataElement) -> None:
-        delattr(self, field)
-
-    return property(getter, setter, deleter, doc)
-
-
 class SegDataSample(BaseDataElement):
     """Label, prediction and metainfo of one image.
 
@@ -38,12 +22,20 @@ class SegDataSample(BaseDataElement):
         True
     """
 
-    gt_sem_seg = _pixel_field("gt_sem_seg", "Ground truth; ``.data`` is (1, H, W) uint8.")
-    pred_sem_seg = _pixel_field("pred_sem_seg", "Predicted classes; ``.data`` is (1, H, W) uint8.")
-    seg_logits = _pixel_field("seg_logits", "Logits; ``.data`` is (C, H, W) float.")
-    seg_confidence = _pixel_field(
-        "seg_confidence", "Probability of the prediction; ``.data`` is (1, H, W) float32 in [0, 1]."
-    )
+    #: Ground truth; ``.data`` is (1, H, W) uint8.
+    gt_sem_seg: PixelData
+    #: Predicted classes; ``.data`` is (1, H, W) uint8.
+    pred_sem_seg: PixelData
+    #: Logits; ``.data`` is (C, H, W) float.
+    seg_logits: PixelData
+    #: Probability of the prediction; ``.data`` is (1, H, W) float32 in [0, 1].
+    seg_confidence: PixelData
+
+    def set_field(self, value: Any, name: str, dtype: Any = None, field_type: str = "data") -> None:
+        """Check the type of a map; mmengine calls this for every assignment."""
+        if name in SegDataSample.__annotations__:
+            dtype = PixelData
+        super().set_field(value, name, dtype, field_type)
 
     def pin_memory(self) -> "SegDataSample":
         """Copy the sample to page-locked memory, for asynchronous copies to a GPU.

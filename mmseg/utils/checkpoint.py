@@ -20,10 +20,8 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .finite import check_finite
-from .io import atomic_path
 
 Role = Literal["student", "teacher"]
-ROLES = ("student", "teacher")
 ROLE_PREFIX: dict[Role, str] = {"student": "model.", "teacher": "ema_model."}
 EXTRA_STATE = "_extra_state"  # torch's name for the result of get_extra_state()
 SHOWN_KEYS = 4
@@ -34,7 +32,7 @@ class DamagedCheckpoint(InputError):
 
 
 def load_checkpoint(
-    path: str | os.PathLike, trust: bool = False, mapped: bool = False
+    path: str | os.PathLike, mapped: bool = False, trusted_by: Any = None
 ) -> dict[str, Any]:
     """Read a checkpoint to the CPU with ``weights_only=True``.
 
@@ -46,10 +44,10 @@ def load_checkpoint(
 
     Args:
         path: path of the checkpoint.
-        trust: whether to run code from the file; objects of missing packages are left out. Only for
-            ``tools.convert_checkpoint``, which writes a file that needs no trust.
         mapped: whether to map the file into memory instead of copying tensors: faster, with half
             the memory. While they are in use the file may be replaced or removed, but not changed.
+        trusted_by: module to unpickle with instead, like ``pickle``, which runs code from the file;
+            only for ``tools.convert_checkpoint``, which writes a file that needs no trust.
 
     Raises:
         InputError: if the file does not exist, or needs other types to be loaded.
@@ -65,8 +63,8 @@ def load_checkpoint(
             checkpoint = torch.load(
                 path,
                 map_location="cpu",
-                pickle_module=Unpickling if trust else None,
-                weights_only=not trust,
+                pickle_module=trusted_by,
+                weights_only=trusted_by is None,
                 mmap=mapped,
             )
     except Exception as error:  # a damaged pickle can raise anything
@@ -102,38 +100,6 @@ def _history_statistic(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr (for {name}) was not")
 
 
-class Missing(dict):
-    """Placeholder for an object of a missing class; its content is dropped."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: Any) -> None:
-        """Drop the state."""
-
-    def append(self, item: Any) -> None:
-        """Drop the item of a list."""
-
-    def extend(self, items: Iterable[Any]) -> None:
-        """Drop the items of a list."""
-
-
-class Unpickling:
-    """A ``pickle_module`` for ``torch.load`` that replaces missing classes by ``Missing``."""
-
-    load = staticmethod(pickle.load)
-
-    class Unpickler(pickle.Unpickler):
-        """Unpickler that finds the classes of installed packages."""
-
-        def find_class(self, module: str, name: str) -> Any:
-            """Return the class or ``Missing``."""
-            try:
-                return super().find_class(module, name)
-            except (ImportError, AttributeError):
-                return Missing
-
-
 def _unreadable(path: Path, error: Exception) -> InputError:
     match = re.search(r"Unsupported global: GLOBAL (.+?) was not", str(error))
     if match:
@@ -145,21 +111,6 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return DamagedCheckpoint(
         f"{path} is not a readable checkpoint (damaged or cut off?): fetch or copy it again"
     )
-
-
-def save_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Write a checkpoint atomically.
-
-    Raises:
-        OSError: if it cannot be written; the error has the name of the file.
-    """
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(checkpoint, file)
-        except RuntimeError as error:  # torch's zip writer, after an OSError
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:
@@ -189,8 +140,8 @@ def select_role(
     Raises:
         InputError: if the state dict contains no such segmentor.
     """
-    if role not in ROLES:
-        raise ValueError(f"role {role!r} unknown; choose from {list(ROLES)}")
+    if role not in ROLE_PREFIX:
+        raise ValueError(f"role {role!r} unknown; choose from {list(ROLE_PREFIX)}")
     prefix = ROLE_PREFIX[role]
     own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     if own:

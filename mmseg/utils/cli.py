@@ -1,33 +1,17 @@
 """Start of all command line tools, and their handling of errors."""
 
-import argparse
 import os
 import re
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from .errors import InputError, RankError
+from .errors import InputError
 
 # Exit status that a shell shows for a program ended by SIGPIPE.
 UNREAD = 128 + signal.SIGPIPE
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that refuses empty arguments: an empty path would be the current folder."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as usual; an empty argument, or an option ``--name=``, is a usage error."""
-        given = sys.argv[1:] if args is None else list(args)
-        for before, argument in zip(["", *given], given, strict=False):
-            option = argument.startswith("--") and argument.endswith("=")
-            if not argument or option:
-                name = argument if option else before if before.startswith("-") else ""
-                self.error(" ".join(filter(None, ("argument", name.rstrip("="), "is empty"))))
-        return super().parse_known_args(given, namespace)
 
 
 def error_line(error: BaseException) -> str:
@@ -96,21 +80,3 @@ def _close_unread() -> bool:
         os.dup2(nowhere, descriptor)
         os.close(nowhere)
     return bool(unread)
-
-
-@contextmanager
-def print_on_local_rank0(launcher: str | None = None) -> Iterator[None]:
-    """Print an error from before the process group exists only on local rank 0.
-
-    Such an error is in the config or the command line, which all processes read.
-
-    Args:
-        launcher: "slurm" if SLURM has started the processes.
-    """
-    try:
-        yield
-    except InputError as error:
-        if not isinstance(error, RankError):
-            name = "SLURM_LOCALID" if launcher == "slurm" else "LOCAL_RANK"
-            error.tell = os.environ.get(name, "0") == "0"
-        raise

@@ -40,7 +40,13 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     """
     cfg = read_config(path)
     if is_legacy(cfg):
-        cfg = Config(_translated(cfg, path), filename=str(path))
+        try:
+            translated, reasons = translate(cfg.to_dict())
+        except InputError as error:
+            raise InputError(f"{path}, a config of mmseg 0.x: {error}") from error
+        cfg = Config(translated, filename=str(path))
+        if reasons:
+            cfg.not_for_training = reasons
     model = cfg.get("model")
     for part in ("segmentor", "data_preprocessor"):
         if part in cfg and isinstance(model, dict) and part not in model:
@@ -54,25 +60,6 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
     _use_tuples(cfg)
     override(cfg, overrides or {})
     return cfg
-
-
-def without_variables(cfg: Config) -> Config:
-    """Copy a config without the names that only its base files use."""
-    kept = {
-        name: value
-        for name, value in cfg.to_dict().items()
-        if name == "tta_pipeline"
-        or not name.endswith(("_pipeline", "_target", "_class_weight", "_term"))
-    }
-    return Config(kept, filename=cfg.filename)
-
-
-def _translated(cfg: Config, path: str | os.PathLike) -> dict[str, Any]:
-    try:
-        translated, reasons = translate(cfg.to_dict())
-    except InputError as error:
-        raise InputError(f"{path}, a config of mmseg 0.x: {error}") from error
-    return translated | ({"not_for_training": reasons} if reasons else {})
 
 
 def override(cfg: Config, overrides: Mapping[str, Any]) -> None:

@@ -91,7 +91,7 @@ class _Files:
         merged = ConfigDict()
         for base in bases if isinstance(bases, list) else [bases]:
             if not (isinstance(base, str) and is_data(base)) or "::" in base:
-                raise _unreadable(path, f"its _base_ {base!r} is not a {_or(DATA_SUFFIXES)} file")
+                raise _unreadable(path, f"its _base_ {base!r} is not a .json, .yaml or .yml file")
             content = self.read(path.parent / base, chain)
             if both := sorted(merged.keys() & content.keys()):
                 raise _unreadable(path, f"two of its _base_ files set {both[0]}")
@@ -107,7 +107,7 @@ def _text_of(path: Path, chain: tuple[Path, ...]) -> str:
             raise _unreadable(chain[-1], f"there is {what} (its _base_)")
         raise InputError(what)
     if not (is_data(path) or path.suffix == ".py"):
-        raise _unreadable(path, f"a config is a {_or(('.py', *DATA_SUFFIXES))} file")
+        raise _unreadable(path, "a config is a .py, .json, .yaml or .yml file")
     if path.stat().st_size > MAX_BYTES:
         raise _unreadable(
             path, f"it has {path.stat().st_size >> 20} MiB, a config has {MAX_BYTES >> 20} at most"
@@ -189,7 +189,3 @@ def _literal(bases: ast.Assign) -> list[str]:
 
 def _unreadable(path: Path, reason: str) -> InputError:
     return InputError(f"{path} cannot be read: {' '.join(reason.split())}")
-
-
-def _or(suffixes: tuple[str, ...]) -> str:
-    return ", ".join(suffixes[:-1]) + " or " + suffixes[-1]

@@ -96,13 +96,9 @@ def _problem(where: str, key: str, value: Any, known: set[str]) -> str | None:
 def _registered() -> set[str]:
     """Collect the names in all registries that a config can use."""
     import mmengine.runner  # noqa: F401  (registers the classes of mmengine)
-    from mmengine import registry as mmengine_registries
-    from mmengine.registry import Registry
 
-    import mmseg.registry as mmseg_registries
+    from mmseg.registry import REGISTRIES
 
-    modules = (mmseg_registries, mmengine_registries)
-    registries = [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
-    for registry in registries:
+    for registry in REGISTRIES:
         registry.import_from_location()
-    return {name for registry in registries for name in registry.module_dict}
+    return {name for registry in REGISTRIES for name in registry.module_dict}

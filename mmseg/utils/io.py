@@ -90,12 +90,8 @@ def undone_on_error(folder: str | os.PathLike, keep: Callable[[], bool]) -> Iter
     except BaseException:
         if not keep():
             for path in set(folder.iterdir()) - before:
-                _remove(path)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
         raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

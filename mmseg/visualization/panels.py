@@ -1,19 +1,16 @@
 """Grids of pictures with titles and legends."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mmseg.utils import atomic_path
 
-from .colors import Picture, colorize
+from .colors import Picture
 
 GAP = 8  # pixels between cells and at the margins
-STRIP_PIXELS = 2**20  # of each strip of a large picture
 INK, PAPER = (24, 24, 24), (255, 255, 255)
 
 Row = Sequence[tuple[str, Picture]]
@@ -100,30 +97,6 @@ def save_image(path: str | os.PathLike, image: Picture) -> None:
         Image.fromarray(np.ascontiguousarray(image)).save(temporary)
 
 
-def save_in_strips(
-    path: str | os.PathLike,
-    mode: Literal["L", "RGB"],
-    size: tuple[int, int],
-    strip_of: Callable[[slice], NDArray[np.uint8]],
-) -> None:
-    """Write a picture like :func:`save_image`, but strip by strip to save memory.
-
-    Args:
-        path: path of the file; its folders are created.
-        mode: mode of Pillow: "L" for grey, "RGB" for colours.
-        size: (height, width).
-        strip_of: function that returns some rows of the picture, (R, width) or (R, width, 3) uint8.
-    """
-    height, width = size
-    picture = Image.new(mode, (width, height))
-    step = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        strip = strip_of(slice(top, min(top + step, height)))
-        picture.paste(Image.fromarray(strip), (0, top))
-    with atomic_path(path) as temporary:
-        picture.save(temporary)
-
-
 def _strip(row: Row, cell_width: int, font_size: int) -> Picture:
     """Draw one row: titles above pictures, with margins left and right."""
     images = [_fit(picture, cell_width) for _, picture in row]
@@ -158,42 +131,3 @@ def _font_that_fits(
         size -= 1
         font = ImageFont.load_default(size)
     return font
-
-
-Label = NDArray[np.integer]  # (H, W) class indices
-
-
-def comparison_picture(
-    images: Sequence[Picture],
-    labels: Sequence[Label],
-    predictions: Mapping[str, Sequence[Label]],
-    scores: Mapping[str, float],
-    class_names: Sequence[str],
-    palette: Sequence[Sequence[int]],
-    cell_width: int = 400,
-) -> Picture:
-    """Draw one row per image: image, ground truth, prediction of each method; and a legend.
-
-    Args:
-        images: N images (H, W, 3) uint8, RGB.
-        labels: N ground truths; pixels outside the classes are black.
-        predictions: method -> N predictions.
-        scores: method -> mIoU in percent over the whole data set, for the title.
-        class_names: C names for the legend.
-        palette: C (red, green, blue).
-        cell_width: width of one picture in pixels.
-
-    Returns:
-        (H, W, 3) uint8 on white.
-    """
-    titles = ["image", "ground truth"]
-    titles += [f"{name}: {scores[name]:.1f} mIoU" for name in predictions]
-    font_size = max(12, round(cell_width / 18))
-    rows = []
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        drawn = [label, *(values[i] for values in predictions.values())]
-        pictures = [image, *(colorize(each, palette) for each in drawn)]
-        rows.append(list(zip(titles if i == 0 else [""] * len(titles), pictures, strict=True)))
-    grid = panel(rows, cell_width, font_size)
-    key = legend(class_names, palette, grid.shape[1], font_size)
-    return stack([grid, key])

@@ -12,7 +12,6 @@ import torch
 from mmengine.runner import Runner
 
 from mmseg.apis import inference_model, init_model
-from mmseg.apis.compare import compare
 from mmseg.apis.init_model import class_weights_used
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES
 from mmseg.datasets.image_files import read_label
@@ -22,6 +21,7 @@ from mmseg.utils.config import load_config
 from tests.apis.color_world import write_config
 from tests.apis.street_world import night_config, write_checkpoint, write_streets
 from tests.old_configs import old_config
+from tools.experiments.compare import compare
 from tools.predict import main as predict
 from tools.test import main as run_test
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mmseg.apis import Outputs, evaluate, evaluate_on, report
-from mmseg.datasets.evaluation_sets import EVALUATION_SETS, evaluation_sets
+from mmseg.datasets.evaluation_sets import EVALUATION_SETS
 from mmseg.evaluation.report import table_text
 from mmseg.utils import InputError
+from tools.test import evaluation_sets
 
 from .street_world import SIZE, night_config, write_checkpoint, write_streets
 

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg.apis import inference_model, init_model
-from mmseg.apis.inference import ImagePreparation, UnfitImage, batches_of_one_size, with_mode
+from mmseg.apis.inference import ImagePreparation, UnfitImage, batches_of_one_size
 from mmseg.utils import InputError
 from tests.apis.color_world import (
     CLASSES,
@@ -17,6 +17,7 @@ from tests.apis.color_world import (
     weights,
     write_world,
 )
+from tools.prediction.modes import with_mode
 
 SCALE = 4
 # Confidence of a pixel in one of the colours: the softmax of the logits 1, 0, 0.

@@ -17,17 +17,18 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from mmseg.apis import init_model
 from mmseg.apis.train import latest_checkpoint
 from mmseg.engine.distributed import process_group, slurm_environment
-from mmseg.engine.launch import check_processes, launch
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
-from mmseg.utils.cli import print_on_local_rank0, run_main
+from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
 from tests.apis import two_ranks
 from tests.models.uda.two_ranks import ITERATIONS, VARIANTS, Record, trajectory
 from tests.tools.test_training import assert_equal, logged_values
 from tests.training import ROOT, small_config
+from tools.common.parser import print_on_local_rank0
+from tools.experiments.launch import check_processes, launch
 
 VALIDATION_IMAGES = 3  # two ranks cannot share them evenly
 CPU = torch.device("cpu")
@@ -288,7 +289,7 @@ def test_a_launch_ends_like_the_process_that_failed_first(exitcode, error, text,
         raise ChildFailedError("train", {1: ProcessFailure(1, 1234, exitcode, "none")})
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("mmseg.engine.launch.elastic_launch", lambda *_: start)
+    monkeypatch.setattr("tools.experiments.launch.elastic_launch", lambda *_: start)
     with pytest.raises(error, match=text):
         launch(print, processes=2, device="cpu")
     assert signal.getsignal(signal.SIGTERM) is before

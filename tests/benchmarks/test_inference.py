@@ -9,8 +9,8 @@ import torch
 from benchmarks.evaluation import EvaluationSettings, images_to_evaluate, measure_evaluation
 from benchmarks.report import evaluation_table
 from mmseg.utils import InputError
-from mmseg.utils.options import fast_switches
 from tools.benchmark import main
+from tools.common.options import fast_switches
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ from benchmarks import measure
 from benchmarks.machine import commit, data_sheet_rate, machine, matmul_rate, peak_rate
 from benchmarks.training import PLAIN, TrainingSettings, Workload
 from mmseg.utils import InputError
-from mmseg.utils.options import fast_switches
 from tests.benchmarks.small_training import SIDE, small_config
+from tools.common.options import fast_switches
 
 CPU = torch.device("cpu")
 

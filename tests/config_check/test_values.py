@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from pydantic import PositiveInt
 
 from mmseg.config_check import check_config
-from mmseg.config_check.values import check_value, describe
+from mmseg.config_check.check import check_value, describe
 from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction, Size2d
 from tests.training import small_config

@@ -1,4 +1,4 @@
-"""Small data sets in the real formats."""
+"""Write small data sets in the real formats."""
 
 import json
 import struct
@@ -34,7 +34,7 @@ def write_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def write_palette_label(path: Path, label_ids: np.ndarray) -> None:
-    """Write a label map in GTA's format: pixels are palette indices, the colours mean nothing."""
+    """Write a label map in GTA's format: palette indices with arbitrary colours."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(label_ids.astype(np.uint8))
     image.putpalette([(7 * i) % 256 for i in range(768)])
@@ -100,7 +100,7 @@ def annotation(under: str, over: str) -> dict:
 
 
 def cut(path: Path, keep: int) -> None:
-    """Truncate a file to its first ``keep`` bytes; negative counts from the end."""
+    """Truncate a file to its first ``keep`` bytes, or drop ``-keep`` bytes at its end."""
     path.write_bytes(path.read_bytes()[:keep])
 
 

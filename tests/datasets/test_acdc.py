@@ -1,4 +1,4 @@
-"""ACDC: four conditions, three splits."""
+"""Test ACDC: four conditions and three splits."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ PIPELINE = [
 
 @pytest.fixture
 def acdc(tmp_path):
-    """One image per condition and split; each of val has a counterpart in good weather."""
+    """Write one image per condition and split, and a good-weather counterpart for val."""
     rng = np.random.default_rng(0)
     for i, condition in enumerate(CONDITIONS):
         for split in ("train", "val", "val_ref", "test"):
@@ -47,7 +47,13 @@ def test_test_split_has_no_labels_and_needs_none(acdc):
     assert dataset[3]["data_samples"].condition == "snow"
 
 
-def test_a_target_of_some_conditions_reads_no_labels(acdc):
+def test_a_list_selects_images(acdc):
+    (acdc / "some.txt").write_text("night/val/GOPR0471/GOPR0471_frame_000041\n")
+    dataset = ACDCDataset(str(acdc), ann_file="some.txt")
+    assert [dataset.get_data_info(i)["condition"] for i in range(len(dataset))] == ["night"]
+
+
+def test_a_target_with_some_conditions_reads_no_labels(acdc):
     dataset = ACDCDataset(
         str(acdc), "train", conditions=["snow", "fog"], data_prefix={"img_path": "rgb_anon/"}
     )
@@ -66,6 +72,6 @@ def test_a_target_of_some_conditions_reads_no_labels(acdc):
         ({"data_prefix": {"img_path": "rgb"}}, r"folder .*rgb/fog/val does not exist"),
     ],
 )
-def test_errors(acdc, arguments, message):
+def test_bad_arguments_are_refused(acdc, arguments, message):
     with pytest.raises(InputError, match=message):
         ACDCDataset(str(acdc), **arguments)

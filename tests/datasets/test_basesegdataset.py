@@ -1,4 +1,4 @@
-"""Finding images and label maps."""
+"""Test how data sets find images and label maps."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_linked_data_root(tmp_path):
     assert len(GTADataset(f"{tmp_path}/link/", LABELLED)) == 4
 
 
-def test_indices_and_own_classes(tmp_path):
+def test_indices_and_custom_classes(tmp_path):
     make_gta(tmp_path)
     dataset = GTADataset(str(tmp_path), LABELLED, indices=[3, 1], metainfo={"classes": ["a", "b"]})
     assert len(dataset) == 2
@@ -87,7 +87,7 @@ def test_indices_and_own_classes(tmp_path):
         GTADataset(str(tmp_path), LABELLED, metainfo={"classes": ["a", "b"]}, pipeline=pipeline)[0]
 
 
-def test_without_label_prefix_no_label_is_touched(tmp_path):
+def test_without_label_prefix_no_label_is_read(tmp_path):
     make_gta(tmp_path)
     for path in (tmp_path / "labels").iterdir():
         path.unlink()
@@ -98,7 +98,7 @@ def test_without_label_prefix_no_label_is_touched(tmp_path):
         assert "gt_sem_seg" not in dataset[0]["data_samples"]
 
 
-def test_missing_folders(tmp_path):
+def test_missing_folders_are_named(tmp_path):
     root = str(tmp_path / "gta")
     with pytest.raises(InputError, match=rf"data root {root} does not exist: .*ln -s"):
         GTADataset(root, LABELLED)
@@ -110,14 +110,14 @@ def test_missing_folders(tmp_path):
         GTADataset(root, LABELLED)
 
 
-def test_labels_that_are_not_converted(tmp_path):
+def test_labels_that_are_not_converted_are_refused(tmp_path):
     make_gta(tmp_path, convert=False)
     command = f"python -m tools.convert_datasets.gta {tmp_path} --nproc 8"
     with pytest.raises(InputError, match=rf"holds no label maps .*run `{command}`"):
         GTADataset(f"{tmp_path}/", LABELLED)
 
 
-def test_image_without_label(tmp_path):
+def test_image_without_label_is_refused(tmp_path):
     make_gta(tmp_path)
     write_image(tmp_path / "images/00009.png", (48, 96), np.random.default_rng(0))
     with pytest.raises(InputError, match=r"1 of 5 images .*00009_labelTrainIds\.png is missing"):
@@ -131,15 +131,15 @@ def test_labels_need_classes(tmp_path):
     assert len(BaseSegDataset(str(tmp_path), {"img_path": "images"}, img_suffix=".png")) == 4
 
 
-def test_edges_of_a_target_are_shares_of_its_height(tmp_path):
+def test_ignored_edges_are_fractions_of_the_height(tmp_path):
     make_gta(tmp_path)
-    own = {"data_root": str(tmp_path), "data_prefix": {"img_path": "images"}, "img_suffix": ".png"}
+    base = {"data_root": str(tmp_path), "data_prefix": {"img_path": "images"}, "img_suffix": ".png"}
     for ignored, expected in ((None, (15 / 640, 120 / 640)), ((0.2, 0.3), (0.2, 0.3))):
         dataset = CityscapesDataset(
-            **own, ignored_edges=ignored, pipeline=[{"type": "LoadImageFromFile"}, PACK]
+            **base, ignored_edges=ignored, pipeline=[{"type": "LoadImageFromFile"}, PACK]
         )
         assert dataset[0]["data_samples"].ignored_edges == expected
-    assert "ignored_edges" not in BaseSegDataset(**own).get_data_info(0)
+    assert "ignored_edges" not in BaseSegDataset(**base).get_data_info(0)
     for edges in ((0.26, 0.25), (-0.1, 0.0)):
         with pytest.raises(InputError, match="leave at least half"):
-            CityscapesDataset(**own, ignored_edges=edges)
+            CityscapesDataset(**base, ignored_edges=edges)

@@ -1,4 +1,4 @@
-"""The tables of classes."""
+"""Test the tables of classes."""
 
 from cityscapesscripts.helpers.labels import labels
 

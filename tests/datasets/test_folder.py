@@ -1,4 +1,4 @@
-"""A user's own data: any classes, any image format."""
+"""Test a user's own data: any classes and any image format."""
 
 import json
 
@@ -22,7 +22,7 @@ CLASSES = {"classes": ["ground", "tree"], "palette": [[9, 8, 7], [0, 255, 0]]}
 
 @pytest.fixture
 def mine(tmp_path):
-    """Five images in five formats, greyscale and palette label maps, two classes with colours."""
+    """Write five images in five formats, greyscale and palette label maps, and two classes."""
     rng = np.random.default_rng(0)
     for i, name in enumerate(IMAGES):
         write_image(tmp_path / "images" / name, (6, 8), rng)
@@ -47,7 +47,7 @@ def test_unlabelled_images_need_no_classes(mine):
     assert dataset.metainfo == {}
 
 
-def test_arguments_come_before_the_file(mine):
+def test_arguments_override_the_file_of_classes(mine):
     (mine / "classes.json").write_text("nonsense")
     dataset = FolderDataset(str(mine), LABELLED, metainfo={"classes": ("x", "y", "z")})
     assert dataset.metainfo == {"classes": ("x", "y", "z"), "palette": distinct_palette(3)}
@@ -67,20 +67,20 @@ def test_a_list_names_images_with_and_without_suffix(mine):
     ]
 
 
-def test_two_images_of_one_name(mine):
+def test_two_images_with_one_name_are_refused(mine):
     write_image(mine / "images/b/c.jpg", (6, 8), np.random.default_rng(0))
     with pytest.raises(InputError, match=r"b/c\.PNG and b/c\.jpg, two images of one name"):
         FolderDataset(str(mine), LABELLED)
     assert len(FolderDataset(str(mine), LABELLED, img_suffix=[".jpg", ".tif"])) == 3
 
 
-def test_what_is_no_class_is_said(mine):
+def test_a_label_beyond_the_classes_is_refused(mine):
     write_label(mine / "labels/a.png", np.full((6, 8), 2))
     with pytest.raises(InputError, match=r"a\.png holds the value 2, but there are 2 classes"):
         FolderDataset(str(mine), LABELLED, pipeline=PIPELINE)[0]
 
 
-def test_a_photo_on_its_side_is_turned_and_fits_its_label(mine):
+def test_a_rotated_photo_is_turned_and_fits_its_label(mine):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 8)).save(mine / "images/a.jpg", exif=exif)
@@ -103,7 +103,7 @@ def test_a_photo_on_its_side_is_turned_and_fits_its_label(mine):
         ('{"classes": ["a"], "palette": ["red"]}', "'red' in the palette is not a colour"),
     ],
 )
-def test_bad_files_of_classes(mine, content, message):
+def test_bad_files_of_classes_are_refused(mine, content, message):
     (mine / "classes.json").unlink()
     if content is not None:
         (mine / "classes.json").write_text(content)
@@ -111,12 +111,12 @@ def test_bad_files_of_classes(mine, content, message):
         FolderDataset(str(mine), LABELLED)
 
 
-def test_missing_data_root_is_said_first(tmp_path):
+def test_a_missing_data_root_is_reported_first(tmp_path):
     with pytest.raises(InputError, match="data root .* does not exist"):
         FolderDataset(str(tmp_path / "none"), LABELLED)
 
 
-def test_as_many_classes_as_labels_can_hold(mine):
+def test_labels_can_hold_255_classes(mine):
     names = [f"class {i}" for i in range(255)]
     metainfo = FolderDataset(str(mine), LABELLED, metainfo={"classes": names}).metainfo
     assert len({tuple(colour) for colour in metainfo["palette"]}) == 255

@@ -1,4 +1,4 @@
-"""Files read as an image or a label map: each row of the two tables in docs/data.md."""
+"""Test reading images and label maps: each row of the two tables in docs/data.md."""
 
 import io
 import os
@@ -22,7 +22,7 @@ PHOTO = Image.fromarray(SMOOTH)
 
 
 def values(bits: int) -> np.ndarray:
-    """Return all values of ``bits`` bits in 5 rows of odd width, so rows end within a byte."""
+    """Return all values of ``bits`` bits in 5 rows of odd width, so that rows end within a byte."""
     return (np.arange(5 * 53).reshape(5, 53) % 2**bits).astype(np.uint8)
 
 
@@ -35,11 +35,11 @@ def packed(label: np.ndarray, bits: int) -> np.ndarray:
 def png(label: np.ndarray, bits: int, colour_type: int) -> bytes:
     """Build a PNG from its specification: Pillow cannot write grey with 2 or 4 bits."""
     height, width = label.shape
-    head = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.tobytes() for row in packed(label, bits))
     palette = png_chunk(b"PLTE", bytes(range(200, 200 - 3 * 2**bits, -1))) if colour_type else b""
     body = palette + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + body
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + body
 
 
 def tiff(label: np.ndarray, bits: int, photometric: int = 1) -> bytes:
@@ -52,9 +52,9 @@ def tiff(label: np.ndarray, bits: int, photometric: int = 1) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory
 
 
-def saved(image: Image.Image, form: str, **options) -> bytes:
+def saved(image: Image.Image, fmt: str, **options) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, fmt, **options)
     return buffer.getvalue()
 
 
@@ -64,10 +64,10 @@ def palette_image(label: np.ndarray) -> Image.Image:
     return image
 
 
-def turned(image: Image.Image, form: str, orientation: int = 6, **options) -> bytes:
+def turned(image: Image.Image, fmt: str, orientation: int = 6, **options) -> bytes:
     exif = image.getexif()
     exif[0x0112] = orientation
-    return saved(image, form, exif=exif, **options)
+    return saved(image, fmt, exif=exif, **options)
 
 
 def interlaced(label: np.ndarray) -> bytes:
@@ -79,9 +79,9 @@ def interlaced(label: np.ndarray) -> bytes:
         for row in label[top::down, left::right]
         if row.size
     )
-    head = struct.pack(">IIBBBBB", *label.shape[::-1], 8, 0, 0, 0, 1)
+    header = struct.pack(">IIBBBBB", *label.shape[::-1], 8, 0, 0, 0, 1)
     body = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + body
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + body
 
 
 DEEP = Image.fromarray(values(8).astype(np.uint16))
@@ -105,8 +105,8 @@ STORED = {
     "bmp grey 8": (saved(Image.fromarray(values(8)), "BMP"), values(8)),
     "bmp palette": (saved(palette_image(values(8)), "BMP"), values(8)),
     **{
-        f"{form} turned": (turned(Image.fromarray(values(8)), form), np.rot90(values(8), -1))
-        for form in ("PNG", "TIFF")
+        f"{fmt} turned": (turned(Image.fromarray(values(8)), fmt), np.rot90(values(8), -1))
+        for fmt in ("PNG", "TIFF")
     },
     "png mirrored": (turned(Image.fromarray(values(8)), "PNG", 2), values(8)[:, ::-1]),
 }
@@ -146,7 +146,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_label_map_is_told_in_a_line(kind, tmp_path):
+def test_other_files_are_refused_in_one_line(kind, tmp_path):
     data, message = REFUSED[kind]
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(UnfitLabel, match=f"/a is not a label map: .*{message}") as error:
@@ -193,8 +193,8 @@ SHOWN = {  # file: what it shows (RGB), tolerance of the values
     "frames of png": (saved(PHOTO, "PNG", **TWO), SMOOTH, 0),
     "frames of webp": (saved(PHOTO, "WEBP", lossless=True, **TWO), SMOOTH, 0),
     **{
-        f"turned {form}": (turned(PHOTO, form, **options), np.rot90(SMOOTH, -1), tolerance)
-        for form, options, tolerance in (
+        f"turned {fmt}": (turned(PHOTO, fmt, **options), np.rot90(SMOOTH, -1), tolerance)
+        for fmt, options, tolerance in (
             ("PNG", {}, 0),
             ("TIFF", {}, 0),
             ("WEBP", {"lossless": True}, 0),

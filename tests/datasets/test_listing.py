@@ -1,4 +1,4 @@
-"""Which files below a folder are data."""
+"""Test which files below a folder count as data."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_files_of_any_suffix_are_sorted_by_path(tmp_path):
         "._a.png",
     ],
 )
-def test_what_systems_leave_behind_is_no_data(left, tmp_path):
+def test_files_that_systems_leave_behind_are_skipped(left, tmp_path):
     write(tmp_path, "a.png", "deep/recycle/b.png", left)
     assert list_files(tmp_path, ".png") == ["a.png", "deep/recycle/b.png"]
 
@@ -84,7 +84,7 @@ def test_links_to_other_places_are_followed(tmp_path):
     ]
 
 
-def test_pipes_are_no_images(tmp_path):
+def test_pipes_are_not_listed(tmp_path):
     write(tmp_path, "images/a.png")
     os.mkfifo(tmp_path / "images/b.png")
     (tmp_path / "images/c.png").symlink_to("b.png")

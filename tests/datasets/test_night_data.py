@@ -1,4 +1,4 @@
-"""Dark Zurich, Nighttime Driving and BDD100k-night."""
+"""Test Dark Zurich, Nighttime Driving and BDD100k-night."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ DAY_OF = {"GOPR0351/GOPR0351_frame_000001": "GOPR0345/GOPR0345_frame_000007"} | 
 
 @pytest.fixture
 def dark_zurich(tmp_path):
-    """Three training images by night and by day in two sequences, and one validation image."""
+    """Write three night and day images for training in two sequences, and one for validation."""
     lines = {}
     for night, day in DAY_OF.items():
         write_image(tmp_path / f"rgb_anon/train/night/{night}_rgb_anon.png", (9, 16), RNG)
@@ -38,12 +38,12 @@ def dark_zurich(tmp_path):
     return tmp_path
 
 
-def pairs(root, **options):
+def with_days(root, **options):
     return DarkZurichDataset(str(root), NIGHT, corresp="corresp/train/night", **options)
 
 
-def test_dark_zurich_pairs_nights_with_days(dark_zurich):
-    dataset = pairs(dark_zurich)
+def test_dark_zurich_pairs_night_with_day_images(dark_zurich):
+    dataset = with_days(dark_zurich)
     images = f"{dark_zurich}/rgb_anon/train"
     assert [
         (info["img_path"], info["day_img_path"]) for info in map(dataset.get_data_info, range(3))
@@ -66,11 +66,11 @@ def test_dark_zurich_day_images_reach_training(dark_zurich):
         ],
     )
     assert source[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [0, 18]
-    sample = UDADataset(source, pairs(dark_zurich, pipeline=TARGET_PIPELINE))[0, 0]
+    sample = UDADataset(source, with_days(dark_zurich, pipeline=TARGET_PIPELINE))[0, 0]
     assert sample["target_day"]["inputs"].shape == sample["target"]["inputs"].shape == (3, 36, 64)
 
 
-def test_the_last_of_several_rows_counts_others_may_be_there(dark_zurich):
+def test_the_last_row_counts_and_extra_rows_are_ignored(dark_zurich):
     night = next(iter(DAY_OF))
     other = "GOPR0345/GOPR0345_frame_000002"
     path = dark_zurich / "corresp/train/night/GOPR0351/GOPR0351.csv"
@@ -79,8 +79,8 @@ def test_the_last_of_several_rows_counts_others_may_be_there(dark_zurich):
         "\r\ntrain/night/GOPR9/gone,train/day/gone\r\n",
         encoding="utf-8",
     )
-    assert pairs(dark_zurich).get_data_info(0)["day_img_path"].endswith(f"{other}_rgb_anon.png")
-    few = pairs(dark_zurich, indices=1)
+    assert with_days(dark_zurich).get_data_info(0)["day_img_path"].endswith(f"{other}_rgb_anon.png")
+    few = with_days(dark_zurich, indices=1)
     assert len(few) == 1
 
 
@@ -99,17 +99,17 @@ def _replace(path, old, new):
         (lambda csv, day: day.unlink(), r"1 day images .* not there, .*000007_rgb_anon\.png"),
     ],
 )
-def test_dark_zurich_broken_correspondences_are_one_line(dark_zurich, damage, message):
+def test_dark_zurich_broken_rows_are_reported_in_one_line(dark_zurich, damage, message):
     damage(
         dark_zurich / "corresp/train/night/GOPR0351/GOPR0351.csv",
         dark_zurich / "rgb_anon/train/day/GOPR0345/GOPR0345_frame_000007_rgb_anon.png",
     )
     with pytest.raises(InputError, match=message) as error:
-        pairs(dark_zurich)
+        with_days(dark_zurich)
     assert "\n" not in str(error.value)
 
 
-def test_dark_zurich_without_correspondences(dark_zurich):
+def test_dark_zurich_needs_correspondences(dark_zurich):
     with pytest.raises(InputError, match=r"no correspondences \(\*\.csv\) below .*corresp/nowhere"):
         DarkZurichDataset(str(dark_zurich), NIGHT, corresp="corresp/nowhere")
     lazy = DarkZurichDataset(str(dark_zurich), NIGHT, corresp="nowhere", lazy_init=True)
@@ -132,7 +132,7 @@ def test_night_driving(tmp_path):
 
 @pytest.fixture
 def bdd(tmp_path):
-    """Two images in train, one in val, and one without a label in test."""
+    """Write two images in train, one in val, and one without a label in test."""
     for name in ("train/aa-1", "train/bb-2", "val/cc-3", "test/dd-4"):
         write_image(tmp_path / f"images/10k/{name}.jpg", (9, 16), RNG)
         if "test" not in name:
@@ -140,7 +140,7 @@ def bdd(tmp_path):
     return tmp_path
 
 
-def nights(root, text: str | None):
+def night_dataset(root, text: str | None):
     if text is not None:
         (root / "night.txt").write_text(text)
     prefix = {"img_path": "images/10k", "seg_map_path": "labels/sem_seg/masks"}
@@ -160,8 +160,8 @@ def nights(root, text: str | None):
         "labels/sem_seg/masks/train/aa-1.png",
     ],
 )
-def test_bdd100k_night_lists_in_many_forms(bdd, line):
-    dataset = nights(bdd, f"{line}\ncc-3.jpg\n\n{line}\n")
+def test_bdd100k_night_accepts_lists_in_many_forms(bdd, line):
+    dataset = night_dataset(bdd, f"{line}\ncc-3.jpg\n\n{line}\n")
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     assert [info["img_path"] for info in infos] == [
         f"{bdd}/images/10k/{name}.jpg" for name in ("train/aa-1", "val/cc-3")
@@ -179,13 +179,13 @@ def test_bdd100k_night_lists_in_many_forms(bdd, line):
         ("both\n", "both may be train/both or val/both: put the folder before"),
     ],
 )
-def test_bdd100k_night_bad_lists_are_one_line(bdd, text, message):
+def test_bdd100k_night_bad_lists_are_refused(bdd, text, message):
     for split in ("train", "val"):
         write_image(bdd / f"images/10k/{split}/both.jpg", (9, 16), RNG)
     with pytest.raises(InputError, match=message):
-        nights(bdd, text)
+        night_dataset(bdd, text)
 
 
-def test_bdd100k_night_without_a_list_is_not_all_of_bdd(bdd):
+def test_bdd100k_night_needs_a_list(bdd):
     with pytest.raises(InputError, match="ann_file is not there"):
         BDD100KNightDataset(str(bdd), {"img_path": "images/10k"})

@@ -1,4 +1,4 @@
-"""Classes that no label map shows."""
+"""Test the check for classes that no label map shows."""
 
 import numpy as np
 import pytest
@@ -17,30 +17,30 @@ def data(folder, labels, suffix=".png") -> str:
     return str(folder)
 
 
-def own(root, classes, **arguments) -> FolderDataset:
+def folder_dataset(root, classes, **arguments) -> FolderDataset:
     return FolderDataset(root, LABELLED, metainfo={"classes": classes}, **arguments)
 
 
 @pytest.mark.parametrize("counted", [None, [0]])
 def test_a_second_class_drawn_as_255_is_refused(counted, tmp_path):
-    dataset = own(data(tmp_path, [[0, 255], [0, 0]]), ["background", "thing"])
+    dataset = folder_dataset(data(tmp_path, [[0, 255], [0, 0]]), ["background", "thing"])
     with pytest.raises(InputError, match=r"shows class 1 \(thing\); the values found are 0, 255: "):
         check_occurring(dataset, counted)
 
 
-def test_a_third_class_drawn_as_255_is_refused_unless_meant_so(tmp_path):
+def test_a_third_class_drawn_as_255_must_be_declared_absent(tmp_path):
     root = data(tmp_path, [[0, 255], [0, 1]])
     with pytest.raises(InputError, match=r"class 2 \(c\); .* absent_classes of the data set"):
-        check_occurring(own(root, ["a", "b", "c"]))
-    assert check_occurring(own(root, ["a", "b", "c"], absent_classes=["c"])) is None
+        check_occurring(folder_dataset(root, ["a", "b", "c"]))
+    assert check_occurring(folder_dataset(root, ["a", "b", "c"], absent_classes=["c"])) is None
     with pytest.raises(InputError, match="absent_classes of the FolderDataset are not classes"):
-        own(root, ["a", "b"], absent_classes=["c"])
+        folder_dataset(root, ["a", "b"], absent_classes=["c"])
 
 
 def test_a_subset_may_lack_a_class(tmp_path):
     root = data(tmp_path, [[0, 1], [2, 2]])
-    assert check_occurring(own(root, ["a", "b", "c"])) is None
-    assert "class 2 (c)" in check_occurring(own(root, ["a", "b", "c"], indices=1))
+    assert check_occurring(folder_dataset(root, ["a", "b", "c"])) is None
+    assert "class 2 (c)" in check_occurring(folder_dataset(root, ["a", "b", "c"], indices=1))
 
 
 def test_known_data_sets_may_lack_classes(tmp_path):
@@ -53,8 +53,8 @@ def test_known_data_sets_may_lack_classes(tmp_path):
     assert check_occurring(SynthiaDataset(root, LABELLED)) is None
 
 
-def test_rare_things_are_looked_for_in_more_label_maps(tmp_path):
+def test_rare_classes_are_searched_in_more_label_maps(tmp_path):
     root = data(tmp_path, [[0, 0]] * 140 + [[0, 1]] * 2)
-    assert check_occurring(own(root, ["sound", "fault"])) is None
-    text = check_occurring(own(root, ["sound", "fault", "other"]))
+    assert check_occurring(folder_dataset(root, ["sound", "fault"])) is None
+    text = check_occurring(folder_dataset(root, ["sound", "fault", "other"]))
     assert text.startswith("none of 100 of the 142 label maps of ")

@@ -1,4 +1,4 @@
-"""Rare class sampling compared with recorded numbers, and the files it reads."""
+"""Test rare class sampling against recorded numbers, and the files that it reads."""
 
 import json
 
@@ -10,7 +10,6 @@ from mmseg.datasets.rare_class_sampling import (
     RareClassSampling,
     class_frequencies,
     class_probabilities,
-    class_weights,
     rare_class_table,
 )
 from mmseg.utils import InputError
@@ -29,7 +28,7 @@ def _edit(path, change) -> None:
     path.write_text(json.dumps(change(content)))
 
 
-def test_probabilities_of_the_release():
+def test_probabilities_equal_the_release():
     golden = load_golden("rare_class_sampling.json")
     frequencies = class_frequencies(golden["sample_class_stats"])
     assert list(frequencies) == golden["classes"]
@@ -41,25 +40,9 @@ def test_probabilities_of_the_release():
 def test_probabilities_by_hand():
     stats = [{"3": 1, "file": "a"}, {"3": 0, "5": 3, "file": "b"}]
     assert class_frequencies(stats) == {3: 0.25, 5: 0.75}
-    # exp(-0.5 / 0.5) to 1
+    # The frequencies differ by 0.5, so the ratio is exp(-0.5 / 0.5).
     expected = np.array([1, np.exp(-1)]) / (1 + np.exp(-1))
     np.testing.assert_allclose(class_probabilities(np.array([0.25, 0.75]), 0.5), expected)
-
-
-@pytest.mark.parametrize(("key", "std"), [("train_std005", 0.05), ("test_std016", 0.16)])
-def test_class_weights_of_the_release(key, std):
-    golden = load_golden("day_night.npz")
-    weights = class_weights(golden["class_frequency"], std)
-    np.testing.assert_allclose(weights, golden[f"class_weight_{key}"], rtol=1e-5)
-    assert weights.std(ddof=1) == pytest.approx(std)
-
-
-def test_class_weights_by_hand():
-    # logarithms of 0, 1 and 2 steps: mean 1, sample standard deviation 1
-    np.testing.assert_allclose(class_weights([0.64, 0.16, 0.04], 0.5), [0.5, 1, 1.5])
-    assert class_weights([0.25, 0.25], 0.5).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="without pixels"):
-        class_weights([0.5, 0], 0.5)
 
 
 def test_candidates_have_more_than_the_minimum(tmp_path):
@@ -100,19 +83,19 @@ def test_paths_may_be_joined_with_another_root(tmp_path, prefix):
     assert [s.tolist() for s in after.samples] == [s.tolist() for s in before.samples]
 
 
-def test_class_without_a_rich_image_is_never_drawn(tmp_path):
+def test_class_without_enough_pixels_is_never_drawn(tmp_path):
     make_gta(tmp_path)
     stats = json.loads((tmp_path / "sample_class_stats.json").read_text())
-    most = {c: max(sample.get(str(c), 0) for sample in stats) for c in range(19)}
-    limit = sorted(most.values())[9]
+    largest = {c: max(sample.get(str(c), 0) for sample in stats) for c in range(19)}
+    limit = sorted(largest.values())[9]
     table = _table(tmp_path, RareClassSampling(min_pixels=limit))
-    assert set(table.classes.tolist()) == {c for c, n in most.items() if n > limit}
+    assert set(table.classes.tolist()) == {c for c, n in largest.items() if n > limit}
     assert table.probabilities.sum() == pytest.approx(1)
     with pytest.raises(InputError, match="lower min_pixels"):
-        _table(tmp_path, RareClassSampling(min_pixels=max(most.values())))
+        _table(tmp_path, RareClassSampling(min_pixels=max(largest.values())))
 
 
-def test_subset_counts_its_own_images_only(tmp_path):
+def test_subset_counts_only_its_own_images(tmp_path):
     make_gta(tmp_path)
     table = _table(tmp_path, indices=[2])
     stats = json.loads((tmp_path / "sample_class_stats.json").read_text())[2]

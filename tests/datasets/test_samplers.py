@@ -1,4 +1,4 @@
-"""The order of the training images."""
+"""Test the order of the training images."""
 
 from itertools import islice
 
@@ -9,7 +9,7 @@ from mmseg.registry import DATA_SAMPLERS
 from tests.ranks import as_rank
 
 
-def test_positions_count_up_for_ever():
+def test_positions_count_up_forever():
     sampler = DATA_SAMPLERS.build({"type": "UDASampler", "dataset": range(3), "seed": 7})
     assert list(islice(sampler, 5)) == [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]
     assert len(sampler) == 3

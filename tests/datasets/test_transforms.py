@@ -1,4 +1,4 @@
-"""Loading, cropping and packing."""
+"""Test loading, cropping and packing."""
 
 import struct
 import zlib
@@ -41,14 +41,14 @@ def test_image_is_bgr(tmp_path):
 
 def _with_chunk(path, name: bytes, content: bytes) -> None:
     """Insert a chunk after the header of a PNG."""
-    data, head = path.read_bytes(), 33
+    data, header_size = path.read_bytes(), 33
     checksum = struct.pack(">I", zlib.crc32(name + content))
     chunk = struct.pack(">I", len(content)) + name + content + checksum
-    path.write_bytes(data[:head] + chunk + data[head:])
+    path.write_bytes(data[:header_size] + chunk + data[header_size:])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
-def test_plain_pngs_are_decoded_fast_and_right(mode, tmp_path, monkeypatch):
+def test_plain_pngs_are_decoded_by_the_fast_decoder(mode, tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     pixels = np.random.default_rng(0).integers(0, 250, (23, 37, 3), dtype=np.uint8)
     if mode == "RGB":
@@ -65,7 +65,7 @@ def test_plain_pngs_are_decoded_fast_and_right(mode, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "LA", "RGBA", "I;16"])
-def test_other_pngs_are_colour_images_as_opencv_sees_them(mode, tmp_path):
+def test_other_pngs_are_decoded_as_by_opencv(mode, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
@@ -75,7 +75,7 @@ def test_other_pngs_are_colour_images_as_opencv_sees_them(mode, tmp_path):
     assert (read_image(str(tmp_path / "a.png")) == expected).all()
 
 
-def test_a_png_on_its_side_is_turned(tmp_path):
+def test_a_rotated_png_is_turned(tmp_path):
     path = tmp_path / "a.png"
     write_image(path, (4, 6), np.random.default_rng(0))
     upright = read_image(str(path))
@@ -84,7 +84,7 @@ def test_a_png_on_its_side_is_turned(tmp_path):
     assert (read_image(str(path)) == np.rot90(upright, -1)).all()
 
 
-def test_a_png_without_a_head_is_named(tmp_path):
+def test_a_png_without_a_header_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82")
     for read in (read_image, read_label):
         with pytest.raises(InputError, match=r"a\.png cannot be decoded"):
@@ -111,7 +111,7 @@ def test_truncated_image_is_named(tmp_path, suffix, keep):
         LoadImageFromFile().transform({"img_path": str(path)})
 
 
-def test_truncation_is_seen_by_a_forgiving_decoder(tmp_path, monkeypatch):
+def test_truncation_is_found_with_a_lenient_decoder(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(path)
     cut(path, -20)
@@ -182,7 +182,7 @@ def _draws_until_kept(label: np.ndarray, ratio: float = 0.75, **results) -> int:
     return drawn.index(kept) + 1
 
 
-def test_balance():
+def test_balanced_crops_are_below_the_ratio():
     assert is_balanced(np.array([29, 11, 0]), 0.75)
     assert not is_balanced(np.array([30, 10, 0]), 0.75)  # exactly the limit
     assert not is_balanced(np.array([4, 0, 0]), 1.0)
@@ -190,7 +190,7 @@ def test_balance():
 
 
 def test_share_of_unbalanced_crops_is_that_of_eleven_draws():
-    # Of 33 boxes only those that start at columns 4 to 6 see 3 to 5 of 8 columns of class 1.
+    # Of 33 boxes, only those that start at columns 4 to 6 have 3 to 5 columns of class 1.
     label = np.zeros((8, 40), np.uint8)
     label[:, 9:] = 1
     np.random.seed(0)
@@ -199,8 +199,8 @@ def test_share_of_unbalanced_crops_is_that_of_eleven_draws():
     assert unbalanced == pytest.approx((30 / 33) ** 11, abs=0.015)  # 0.351; ten draws: 0.386
 
 
-def test_the_rare_class_is_missed_as_often_as_by_eleven_draws():
-    # Every box is balanced; those of 5 of 33 columns hold all 32 pixels of class 2.
+def test_rare_class_is_missed_as_often_as_in_eleven_draws():
+    # Every box is balanced; only those at 5 of 33 columns contain all 32 pixels of class 2.
     label = np.tile(np.array([[0, 1]], np.uint8), (8, 20))
     label[:, 12:16] = 2
     wanted = {"rare_class": 2, "rare_class_min_pixels": 31}
@@ -212,13 +212,13 @@ def test_the_rare_class_is_missed_as_often_as_by_eleven_draws():
 def test_an_eleventh_box_is_taken_unchecked():
     one_class = np.zeros((999, 999), np.uint8)
     assert _draws_until_kept(one_class) == 11
-    one_class[::2, ::2] = 255  # 255 is no class
+    one_class[::2, ::2] = 255  # 255 is not a class
     assert _draws_until_kept(one_class) == 11
     mixed = np.tile(np.array([[0, 1]], np.uint8), (999, 500))
     assert _draws_until_kept(mixed) == 1
 
 
-def test_each_look_for_a_rare_class_is_for_a_balanced_box():
+def test_each_box_drawn_for_a_rare_class_is_balanced():
     mixed = np.tile(np.array([[0, 1]], np.uint8), (999, 500))
     assert _draws_until_kept(mixed, rare_class=1, rare_class_min_pixels=7.5) == 1
     assert _draws_until_kept(mixed, rare_class=1, rare_class_min_pixels=8) == 11
@@ -226,13 +226,13 @@ def test_each_look_for_a_rare_class_is_for_a_balanced_box():
     assert _draws_until_kept(one_class, rare_class=1, rare_class_min_pixels=0) == 11 * 11
 
 
-def test_at_a_ratio_of_one_any_box_will_do():
+def test_with_a_ratio_of_one_any_box_is_taken():
     one_class = np.zeros((999, 999), np.uint8)
     assert _draws_until_kept(one_class, 1.0) == 1
     assert _draws_until_kept(one_class, 1.0, rare_class=1, rare_class_min_pixels=0) == 11
 
 
-def test_small_image_is_cropped_to_what_is_there():
+def test_a_crop_is_limited_to_the_image():
     label = np.tile(np.array([[0, 1]], np.uint8), (6, 10))
     results = {"img": np.zeros((6, 20, 3), np.uint8), "gt_seg_map": label}
     results = RandomCrop((8, 8)).transform(results)

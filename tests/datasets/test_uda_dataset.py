@@ -1,4 +1,4 @@
-"""Pairs of source and target images."""
+"""Test pairs of source and target images."""
 
 import json
 import logging
@@ -114,7 +114,7 @@ def test_generators_are_restored_after_an_error(root):
     assert (np.random.get_state()[1] == state).all()
 
 
-def test_workers_do_not_matter(root):
+def test_workers_do_not_change_the_samples(root):
     dataset = _dataset(root)
     batches = []
     for workers in (0, 2):
@@ -132,19 +132,19 @@ def test_workers_do_not_matter(root):
     assert _equal(resumed, batches[0][2])
 
 
-def _crops_with_enough(root, told: bool) -> int:
-    """Count the crops of 60 that show enough of the class they were drawn for.
+def _count_crops_with_rare_class(root, with_class: bool) -> int:
+    """Count those of 60 crops that show enough of the class they were drawn for.
 
     Args:
-        told: whether the crop knows that class.
+        with_class: whether the crop is given that class.
     """
     infos = []
 
-    def note(info):
+    def record(info):
         infos.append(dict(info))
-        return {key: value for key, value in info.items() if told or "rare_class" not in key}
+        return {key: value for key, value in info.items() if with_class or "rare_class" not in key}
 
-    dataset = _dataset(root, [note, *SOURCE_PIPELINE])
+    dataset = _dataset(root, [record, *SOURCE_PIPELINE])
     labels = [dataset[0, i]["source"]["data_samples"].gt_sem_seg.data for i in range(60)]
     found = zip(labels, infos, strict=True)
     return sum(
@@ -154,8 +154,8 @@ def _crops_with_enough(root, told: bool) -> int:
 
 
 def test_rare_class_is_in_the_crop(root):
-    assert _crops_with_enough(root, told=True) > 50
-    assert _crops_with_enough(root, told=False) < 40
+    assert _count_crops_with_rare_class(root, with_class=True) > 50
+    assert _count_crops_with_rare_class(root, with_class=False) < 40
 
 
 class Watched(np.ndarray):
@@ -183,7 +183,7 @@ def test_retries_do_not_decode_again(root):
     assert Watched.crops - before > 20
 
 
-def test_crop_is_told_the_class_and_minimum(root):
+def test_crop_gets_the_rare_class_and_the_minimum(root):
     dataset = _dataset(root, [])
     info = dataset[0, 0]["source"]
     assert info["rare_class"] in dataset.rare_classes.classes
@@ -209,13 +209,13 @@ def test_uniform_draws_reach_everything(root):
         assert len({s[domain]["data_samples"].img_path for s in samples}) == total
 
 
-def test_source_only(root):
+def test_without_a_target_only_source_images_are_drawn(root):
     dataset = _dataset(root, target=None)
     assert len(dataset) == 4
     assert dataset[0, 0].keys() == {"source"}
 
 
-def test_input_errors(root):
+def test_target_labels_and_bad_settings_are_refused(root):
     labelled = {"type": "GTADataset", "data_root": str(root / "source"), "data_prefix": LABELLED}
     with pytest.raises(InputError, match="target of a UDADataset must not read labels"):
         _dataset(root, target=labelled)
@@ -249,7 +249,7 @@ def test_the_day_image_is_flipped_and_resized_like_the_night(root):
     assert flips == {True, False}
 
 
-def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
+def test_day_and_night_of_different_sizes_are_refused(root, tmp_path):
     other = tmp_path / "day.png"
     write_image(other, (48, 90), np.random.default_rng(0))
     dataset = _with_days(root, type("OtherNight", (NightDataset,), {"DAY": str(other)}))
@@ -257,12 +257,12 @@ def test_day_and_night_of_two_sizes_are_refused(root, tmp_path):
         dataset[0, 0]
 
 
-def _mismatch(folder, name: str = "00001") -> None:
+def _write_mismatched_image(folder, name: str = "00001") -> None:
     write_image(folder / f"images/{name}.png", (48, 90), np.random.default_rng(0))
 
 
-def _as_the_release_writes(folder) -> None:
-    """Write statistics of all label maps, also of unfit sizes, by paths with the data root."""
+def _write_statistics_of_the_release(folder) -> None:
+    """Write statistics of all label maps, of any size, by paths with the data root."""
     stats = json.loads((folder / "sample_class_stats.json").read_text())
     samples = json.loads((folder / "samples_with_class.json").read_text())
     stats = [{**sample, "file": f"data/gta/{sample['file']}"} for sample in stats]
@@ -271,30 +271,30 @@ def _as_the_release_writes(folder) -> None:
     (folder / "samples_with_class.json").write_text(json.dumps(samples))
 
 
-@pytest.mark.parametrize("way", ["ours", "release", "uniform"])
-def test_pairs_of_two_sizes_are_never_drawn(way, tmp_path, logged):
-    source = make_gta(tmp_path / "source", convert=way != "ours")
+@pytest.mark.parametrize("statistics", ["ours", "release", "uniform"])
+def test_pairs_of_different_sizes_are_never_drawn(statistics, tmp_path, logged):
+    source = make_gta(tmp_path / "source", convert=statistics != "ours")
     make_gta(tmp_path / "target", num=2, convert=False)
-    _mismatch(source)
-    if way == "ours":
+    _write_mismatched_image(source)
+    if statistics == "ours":
         convert_gta(source)
-    elif way == "release":
-        _as_the_release_writes(source)
-    dataset = _dataset(tmp_path, rare_class_sampling=None if way == "uniform" else RARE)
+    elif statistics == "release":
+        _write_statistics_of_the_release(source)
+    dataset = _dataset(tmp_path, rare_class_sampling=None if statistics == "uniform" else RARE)
     warning = "1 of 4 label maps have another size than their image and are left out of training, "
     warning += f"the first: {source}/labels/00001_labelTrainIds.png is 96x48 pixels large"
     assert [line.startswith(warning) for line in logged.messages(logging.WARNING)] == [True]
     drawn = [dataset[3, i]["source"]["data_samples"].img_path[-9:-4] for i in range(40)]
     assert set(drawn) == {"00000", "00002", "00003"}
-    again = _dataset(tmp_path, rare_class_sampling=None if way == "uniform" else RARE)
+    again = _dataset(tmp_path, rare_class_sampling=None if statistics == "uniform" else RARE)
     assert drawn[7:9] == [again[3, i]["source"]["data_samples"].img_path[-9:-4] for i in (7, 8)]
 
 
-def test_a_source_of_two_sizes_alone_is_refused(tmp_path):
+def test_a_source_without_any_fitting_pair_is_refused(tmp_path):
     source = make_gta(tmp_path / "source", num=2)
     make_gta(tmp_path / "target", num=2, convert=False)
     for name in ("00000", "00001"):
-        _mismatch(source, name)
+        _write_mismatched_image(source, name)
     with pytest.raises(InputError, match="no pair is left to train on: .*00000_labelTrainIds.png"):
         _dataset(tmp_path)
 
@@ -314,8 +314,8 @@ def test_exif_orientation_is_named(orientation, tmp_path, logged):
     else:
         _dataset(tmp_path)
         messages = logged.messages(logging.WARNING)
-        told = [line.startswith("EXIF data turn or mirror 2 of 2 images") for line in messages]
-        assert told.count(True) == 1
+        warned = [line.startswith("EXIF data turn or mirror 2 of 2 images") for line in messages]
+        assert warned.count(True) == 1
 
 
 def test_a_source_without_labels_is_refused(root):

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmseg.engine.performance import Performance
 from mmseg.utils import InputError
-from mmseg.utils.options import add_performance_options, chosen_performance, cpu_multiplies_bf16
+from tools.common.options import add_performance_options, chosen_performance, cpu_multiplies_bf16
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from mmseg.engine.runner import TrainRunner
+from mmseg.engine.runner import TrainRunner, check_num_classes
 from mmseg.utils import InputError
 
 
@@ -17,15 +17,12 @@ def counting(num_classes: int, **parts: nn.Module) -> nn.Module:
 
 
 def test_classes_are_counted_but_not_those_of_pretraining():
-    loop = SimpleNamespace(
-        dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={"classes": ("soil", "crop")}))
-    )
     backbone = nn.ModuleDict({"timm_model": counting(1000)})
     model = nn.ModuleDict({"backbone": backbone, "decode_head": counting(2)})
-    TrainRunner._check_num_classes(SimpleNamespace(model=model), loop)
+    check_num_classes(model, ("soil", "crop"))
     model["decode_head"].num_classes = 19
     with pytest.raises(InputError, match="the ModuleDict of the model has 19 classes"):
-        TrainRunner._check_num_classes(SimpleNamespace(model=model), loop)
+        check_num_classes(model, ("soil", "crop"))
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ class FCNHead(BaseDecodeHead):
     """A stack of convolutions and a classifier.
 
     Args:
-        num_convs: Number of convolutions.
-        kernel_size: Of the convolutions, odd.
-        concat_input: Whether one more convolution joins the stack's output with its input.
+        num_convs: number of convolutions.
+        kernel_size: side of the kernels, odd.
+        concat_input: whether one more convolution joins the stack's output with its input.
 
     The other arguments are those of :class:`BaseDecodeHead`.
     """
@@ -85,7 +85,7 @@ class FCNHead(BaseDecodeHead):
         )
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Compute logits (B, C, h, w) at the size of the map read."""
+        """Compute logits (B, C, h, w) at the size of the selected map."""
         inputs = self.select(feats)
         features = self.convs(inputs)
         if self.conv_cat is not None:

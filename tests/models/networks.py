@@ -1,4 +1,4 @@
-"""Configs of a network of the paper, and of a tiny one."""
+"""Define configs of a network of the paper and of two tiny networks."""
 
 import copy
 
@@ -85,5 +85,5 @@ TINY_TRANSFORMER = {
 
 
 def tiny(**changes: object) -> dict:
-    """A fresh copy of :data:`TINY` with top-level ``changes``."""
+    """Return a fresh copy of :data:`TINY` with top-level ``changes``."""
     return copy.deepcopy(TINY) | changes

@@ -1,4 +1,4 @@
-"""Normalising, channel order and padding, by hand."""
+"""Test normalisation, channel order and padding with values worked out by hand."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_pads_after_normalising():
     label = batch["data_samples"][0].gt_sem_seg.data
     assert label.dtype == torch.uint8
     assert label[0].tolist() == [[1, 1, 255, 255], [1, 1, 255, 255], [255] * 4]
-    assert data["data_samples"][0].gt_sem_seg.data.shape == (1, 2, 2), "the input is left alone"
+    assert data["data_samples"][0].gt_sem_seg.data.shape == (1, 2, 2), "the input must not change"
 
 
 def test_training_images_above_size_keep_it_and_need_no_label():
@@ -74,7 +74,7 @@ def test_training_images_of_two_sizes_are_named_in_an_error():
         SegDataPreProcessor(MEAN, STD, size=(2, 2))(data, training=True)
 
 
-def test_test_images_of_two_sizes_stay_apart():
+def test_test_images_of_two_sizes_are_not_stacked():
     preprocessor = SegDataPreProcessor(MEAN, STD, size=(9, 9))
     data = {
         "inputs": [image(30, 20, 14, 2, 3), image(30, 20, 14, 3, 2)],

@@ -1,4 +1,4 @@
-"""The two networks, built from the release's configs, against numbers recorded from the release."""
+"""Compare both networks, built from the release's configs, with numbers recorded from it."""
 
 import copy
 
@@ -25,7 +25,7 @@ def golden_input() -> torch.Tensor:
 
 @pytest.fixture(scope="module", params=list(NETWORKS))
 def network(request):
-    """Name and network, built once for all tests; none of them changes it."""
+    """Return name and network, built once for all tests; no test may change it."""
     cfg = load_config(DATA / "original_configs" / f"exp{NETWORKS[request.param]}.json")
     segmentor = MODELS.build(without_pretrained(cfg.model.segmentor))
     weights_by_name(segmentor)
@@ -61,17 +61,18 @@ def test_eval_forward(network):
     close(logits.mean(dim=(2, 3)), golden["eval_logits_mean"])
 
 
-#: Batch statistics amplify float32 rounding: between one and two threads, oneDNN or not, and
-#: channels-last the logits of the ResNet (deviation 1.9) move by up to 0.015, and the recorded ones
-#: lie 0.0029 from what float64 gives. So the comparison is made in float64, the same everywhere.
+#: Batch statistics amplify float32 rounding: depending on the number of threads, oneDNN and
+#: channels-last, the logits of the ResNet (deviation 1.9) differ by up to 0.015, and the recorded
+#: ones differ by 0.0029 from those in float64. In float64 they are the same everywhere, so the
+#: comparison is made in float64.
 TRAIN_ABSOLUTE = {"dlv2_r101v1c": 4e-3, "daformer_mitb5": ABSOLUTE}
 
 
 def test_train_forward(network):
-    """Batch statistics everywhere, dropout and drop-path off: what the teacher computes."""
+    """The teacher's outputs, with batch statistics and without dropout, equal the release."""
     name, segmentor = network
     golden = load_golden(f"forward_train_{name}.npz")
-    segmentor = copy.deepcopy(segmentor).double().train()  # BatchNorm will leave its mark
+    segmentor = copy.deepcopy(segmentor).double().train()  # updates BatchNorm statistics
     switch_off_dropout(segmentor)
     with torch.no_grad():
         feats = segmentor.extract_feat(golden_input().double())

@@ -17,10 +17,12 @@ from tests.datasets.small_data import (
     write_label,
     write_palette_label,
 )
+from tests.golden import load_golden
 from tests.tools.failing import error_of
 from tests.training import ROOT
 from tools.class_stats import main
 from tools.convert_datasets.conversion import count_dataset
+from tools.convert_datasets.conversion.statistics import class_weights
 
 STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")
 COUNT = ("--labels", "labels", "--suffix", "_ids.png", "--num-classes", "3", "--nproc", "1")
@@ -182,3 +184,19 @@ def test_a_class_drawn_as_255_is_reported(tmp_path, capsys):
     write_label(tmp_path / "labels/1.png", np.array([[0, 255, 1, 0]]))
     main([str(tmp_path), "--labels", "labels", "--num-classes", "3", "--nproc", "1"])
     assert "warning: no label map of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "std"), [("train_std005", 0.05), ("test_std016", 0.16)])
+def test_class_weights_equal_the_release(key, std):
+    golden = load_golden("day_night.npz")
+    weights = class_weights(golden["class_frequency"], std)
+    np.testing.assert_allclose(weights, golden[f"class_weight_{key}"], rtol=1e-5)
+    assert weights.std(ddof=1) == pytest.approx(std)
+
+
+def test_class_weights_by_hand():
+    # In steps of log 4 they are at 0, 1 and 2: mean 1, sample standard deviation 1.
+    np.testing.assert_allclose(class_weights([0.64, 0.16, 0.04], 0.5), [0.5, 1, 1.5])
+    assert class_weights([0.25, 0.25], 0.5).tolist() == [1, 1]
+    with pytest.raises(ValueError, match="without pixels"):
+        class_weights([0.5, 0], 0.5)

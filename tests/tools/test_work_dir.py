@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 
 from mmseg.apis.train import train
 from mmseg.registry import HOOKS
-from mmseg.utils.checkpoint import load_checkpoint, save_checkpoint
+from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from mmseg.utils.work_dir import locked
 from tests.campaigns.kills import fastest_config, logged
@@ -25,6 +25,7 @@ from tests.files import full_disk
 from tests.tools.failing import error_of
 from tools import train as train_tool
 from tools.analysis.logs import read_run
+from tools.conversion.files import save_checkpoint
 
 ROOT = Path(__file__).parents[2]
 STARTS = itertools.count()

@@ -22,9 +22,9 @@ from mmseg.utils.cli import error_line, run_main
                 "Original Traceback (most recent call last):\n"
                 '  File "worker.py", line 1, in f\n'
                 "    raise InputError(x)\n"
-                "mmseg.utils.errors.InputError: a.png is cut: fetch it anew\n"
+                "mmseg.utils.errors.InputError: a.png is cut: download it again\n"
             ),
-            "a.png is cut: fetch it anew",
+            "a.png is cut: download it again",
         ),
         (
             InputError("Caught\nOriginal Traceback (most recent call last):\nOther: the end"),
@@ -32,7 +32,7 @@ from mmseg.utils.cli import error_line, run_main
         ),
     ],
 )
-def test_error_line(error, line):
+def test_error_line_is_one_line_without_traceback(error, line):
     assert error_line(error) == line
 
 
@@ -55,7 +55,7 @@ def test_errors_of_the_user_end_the_program_with_a_line(capsys, error, status, p
     assert capsys.readouterr().err == printed
 
 
-def test_errors_of_ours_keep_their_traceback():
+def test_bugs_in_our_code_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run_main(lambda: 1 / 0)
 
@@ -99,7 +99,7 @@ def test_an_error_that_nobody_reads_ends_the_program_quietly():
 
 
 def run_unread(main: Callable[[], None], unread: tuple[int, ...]) -> tuple[int, str]:
-    """Status and stderr of ``main`` in a process whose descriptors ``unread`` nobody reads."""
+    """Return status and stderr of ``main`` in a process whose output in ``unread`` is not read."""
     (unread_end, closed), (errors, written) = os.pipe(), os.pipe()
     os.close(unread_end)
     child = os.fork()

@@ -1,4 +1,4 @@
-"""What is wrong with a config file is said in a line, and at once."""
+"""Check that errors in config files are reported in one line and without delay."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from mmseg.utils.config import load_config
 
 
 @pytest.mark.parametrize(
-    ("files", "circle"),
+    ("files", "cycle"),
     [
         ({"c.py": '_base_ = "c.py"'}, "c.py -> c.py"),
         ({"c.py": '_base_ = ["./a.py"]', "a.py": '_base_ = ["c.py"]'}, "c.py -> a.py -> c.py"),
@@ -27,13 +27,13 @@ from mmseg.utils.config import load_config
         ),
     ],
 )
-def test_circles_of_bases(tmp_path, monkeypatch, files, circle):
+def test_cycles_of_bases_are_refused(tmp_path, monkeypatch, files, cycle):
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     started = time.monotonic()
     with pytest.raises(
-        InputError, match=f"^c.* cannot be read: _base_ leads in a circle: {circle}$"
+        InputError, match=f"^c.* cannot be read: _base_ leads in a circle: {cycle}$"
     ):
         load_config(next(iter(files)))
     assert time.monotonic() - started < 1
@@ -65,7 +65,7 @@ def test_circles_of_bases(tmp_path, monkeypatch, files, circle):
         ("c.py", b'_base_ = "folder.py"', "there is no config at folder.py, which is a folder"),
     ],
 )
-def test_files_that_are_no_configs(tmp_path, monkeypatch, name, content, message):
+def test_files_that_are_not_configs_are_refused(tmp_path, monkeypatch, name, content, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.py").mkdir()
     (tmp_path / name).write_bytes(content)
@@ -74,14 +74,14 @@ def test_files_that_are_no_configs(tmp_path, monkeypatch, name, content, message
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_and_a_name_without_a_file(tmp_path):
+def test_folders_and_missing_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=f"^no config at {tmp_path}, which is a folder$"):
         load_config(tmp_path)
     with pytest.raises(InputError, match=f"^no config at {tmp_path}/c.json$"):
         load_config(tmp_path / "c.json")
 
 
-def test_a_long_chain_and_a_wide_web_of_bases(tmp_path):
+def test_too_many_levels_of_bases_are_refused(tmp_path):
     for i in range(40):
         (tmp_path / f"{i}.json").write_text(json.dumps({"_base_": f"{i + 1}.json"}))
         (tmp_path / f"w{i}.py").write_text(f"_base_ = ['w{i + 1}.py', './w{i + 1}.py']\n")
@@ -91,7 +91,7 @@ def test_a_long_chain_and_a_wide_web_of_bases(tmp_path):
         load_config(tmp_path / "w0.py")
 
 
-def test_many_names_for_one_value(tmp_path):
+def test_aliases_that_expand_too_far_are_refused(tmp_path):
     """Eight levels of nine aliases each would be 43 million values."""
     levels = ["a0: &a0 [1]"] + [
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)

@@ -1,4 +1,4 @@
-"""A config of a stranger, in ``.json`` or ``.yaml``, runs nothing, whichever tool reads it."""
+"""Check that a stranger's ``.json`` or ``.yaml`` config runs no code, whichever tool reads it."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ from tools import train as train_tool
 
 @pytest.fixture
 def ran(tmp_path, monkeypatch) -> Path:
-    """A file that is there once ``planted`` is imported, or ``os.system`` called with COMMAND."""
+    """Return a file that exists once ``planted`` is imported or COMMAND is run."""
     (tmp_path / "planted").mkdir()
     touch = "from pathlib import Path; Path('ran').touch()\n"
     for name in ("__init__", "registry", "configs"):
@@ -84,12 +84,12 @@ ELSEWHERE = {
     ids=[*IN_A_MODEL, *IN_A_LOADER, *ELSEWHERE],
 )
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
-def test_only_registered_names(ran, content, suffix):
+def test_only_registered_names_are_allowed(ran, content, suffix):
     path = Path(f"c{suffix}")
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"^c{suffix}: .*: (only a .py config|did you mean)"):
         load_config(path)
-    # the same by the command line, and by a program that is based on it
+    # the same holds for the command line and for a .py config that is based on it
     Path("empty.json").write_text("{}")
     (key, value) = next(iter(content.items()))
     with pytest.raises(InputError, match=r"^empty.json: "):
@@ -138,7 +138,7 @@ def test_files_are_written_to_the_folder_of_the_run(tmp_path, name, value):
         (".yaml", "a: [", "ParserError"),
     ],
 )
-def test_nothing_but_data(ran, suffix, text, message):
+def test_only_data_is_allowed(ran, suffix, text, message):
     Path("base.json").write_text("{}")
     Path(f"c{suffix}").write_text(text)
     with pytest.raises(InputError, match=f"^c{suffix} cannot be read: .*{message}"):
@@ -146,7 +146,7 @@ def test_nothing_but_data(ran, suffix, text, message):
     assert not ran.exists()
 
 
-DOORS = {
+ENTRY_POINTS = {
     "train": (train_tool.main, ["c.json"]),
     "test": (test_tool.main, ["c.json", "x.pth", "--eval", "mIoU"]),
     "another data set": (
@@ -164,32 +164,32 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize(("main", "arguments"), DOORS.values(), ids=DOORS)
-def test_no_tool_runs_it(ran, main, arguments):
+@pytest.mark.parametrize(("main", "arguments"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_no_tool_runs_the_command(ran, main, arguments):
     Path("c.json").write_text(json.dumps({"model": COMMAND, "test_dataloader": COMMAND}))
     Path("good.py").write_text("model = dict(); test_dataloader = dict(dataset=dict())")
     assert "'os.system', which is not registered" in error_of(main, *arguments)
     assert not ran.exists()
 
 
-def test_nor_does_python(ran):
+def test_init_model_does_not_run_the_command(ran):
     Path("c.json").write_text(json.dumps({"model": COMMAND}))
     with pytest.raises(InputError, match="model.type is 'os.system', which is not registered"):
         init_model("c.json", "x.pth")
     assert not ran.exists()
 
 
-def test_an_experiment_is_stored_as_data(ran):
+def test_options_of_an_experiment_are_checked_as_data(ran):
     options = ["--exp", "1", "--dry-run", "--cfg-options", "optim_wrapper.constructor=os.system"]
     assert "constructor is 'os.system', which is" in error_of(run_experiments.main, *options)
 
 
-# Words that their classes compare, though they look like names.
+# Settings that take a word, although they look as if they named a class.
 WORDS = {"attention_type", "cast_model_type", "color_type", "interpolation", "mode", "pooling_type"}
 
 
 def test_every_setting_that_names_a_class_is_checked(tmp_path):
-    """Such a setting of any registered class is called a type or has a registered default."""
+    """Settings that name a class end in ``_type`` or have a registered name as their default."""
     names = names_of_types()
     settings = {
         name
@@ -205,7 +205,7 @@ def test_every_setting_that_names_a_class_is_checked(tmp_path):
             load_config(tmp_path / "c.json")
 
 
-def test_the_names_of_own_packages_pass(tmp_path):
+def test_names_of_registered_classes_are_accepted(tmp_path):
     content = {
         "default_scope": "mmseg",
         "model": {"type": "mmseg.SePiCo", "prototypes": {"padding_mode": "zeros"}},
@@ -218,13 +218,13 @@ def test_the_names_of_own_packages_pass(tmp_path):
     assert load_config(tmp_path / "c.json").to_dict() == content
 
 
-def test_a_misspelt_name_is_named(tmp_path):
+def test_a_misspelt_name_gets_a_suggestion(tmp_path):
     (tmp_path / "c.json").write_text('{"model": {"type": "SePiCoo"}}')
     with pytest.raises(InputError, match="'SePiCoo', which is not registered: did you mean 'SePi"):
         load_config(tmp_path / "c.json")
 
 
-def test_data_are_merged_into_their_bases(tmp_path):
+def test_data_is_merged_into_its_bases(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.json").write_text('{"model": {"size": [4, 6], "b": {"c": 1, "d": 2}}}')
     (tmp_path / "sub" / "b.yaml").write_text("_base_: ../a.json\nmodel: {b: {c: 3}}\nx: [1, a]\n")

@@ -24,13 +24,13 @@ def _build(error):
         (InputError("as it is"), "as it is"),
     ],
 )
-def test_complaints_of_constructors_are_input_errors(error, message):
+def test_errors_of_constructors_are_input_errors(error, message):
     with pytest.raises(InputError) as raised:
         _build(error)
     assert str(raised.value) == message
 
 
-def test_other_errors_stay_what_they_are():
+def test_other_errors_are_passed_on():
     with pytest.raises(RuntimeError):
         _build(RuntimeError("a bug"))
 

@@ -26,7 +26,7 @@ def test_atomic_path_replaces_when_done(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_atomic_path_leaves_the_old_after_an_error(tmp_path):
+def test_atomic_path_keeps_the_old_file_after_an_error(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), atomic_path(path) as temporary:
@@ -56,7 +56,7 @@ def test_atomic_path_names_the_file_that_it_cannot_write(tmp_path):
     assert path.read_text() == "old"
 
 
-def test_remove_unfinished_removes_nothing_else(tmp_path):
+def test_remove_unfinished_removes_only_unfinished_files(tmp_path):
     kept = ["iter_5.pth", ".lock", ".iter_5.json.txt", "best_mIoU_iter_5.pth"]
     for name in [*kept, ".iter_5.ab12cd_9.pth", ".iter_10.k3.pth"]:
         (tmp_path / name).touch()
@@ -78,7 +78,7 @@ def test_undone_on_error_removes_what_is_new(tmp_path, error, keep):
     assert (tmp_path / "old" / "file").read_text() == "kept"
 
 
-def test_undone_on_error_does_nothing_without_one(tmp_path):
+def test_undone_on_error_does_nothing_without_an_error(tmp_path):
     with undone_on_error(tmp_path, keep=lambda: False):
         (tmp_path / "file").touch()
     assert os.listdir(tmp_path) == ["file"]

@@ -9,7 +9,7 @@ from mmseg.utils.work_dir import locked
 
 
 def forked(function) -> int:
-    """The id of a process that calls ``function`` and ends with what that returns."""
+    """Fork a process that exits with the result of ``function``, and return its id."""
     process = os.fork()
     if process == 0:
         status = 99
@@ -25,7 +25,7 @@ def status_of(process: int) -> int:
 
 
 def taken(folder) -> int:
-    """Status 1 if the folder is in use."""
+    """Return 1 if the folder is in use, else 0."""
     try:
         with locked(folder, "--work-dir"):
             return 0
@@ -47,7 +47,7 @@ def wait_for(path) -> None:
         time.sleep(0.01)
 
 
-def test_one_process_at_a_time(tmp_path):
+def test_one_process_at_a_time_uses_a_folder(tmp_path):
     folder = tmp_path / "a" / "run"
     with locked(folder, "--work-dir"):
         assert status_of(forked(lambda: taken(folder))) == 1
@@ -57,7 +57,7 @@ def test_one_process_at_a_time(tmp_path):
     assert status_of(forked(lambda: taken(folder))) == 0
 
 
-def test_the_message_and_folders_with_contents(tmp_path):
+def test_a_used_folder_is_refused_and_its_contents_stay(tmp_path):
     owner = forked(lambda: hold(tmp_path / "run") or 0)
     wait_for(tmp_path / "run" / "held")
     with (
@@ -77,7 +77,7 @@ def test_the_message_and_folders_with_contents(tmp_path):
     assert os.listdir(tmp_path / "run") == ["held"]
 
 
-def test_a_killed_owner_frees_it_though_its_workers_live(tmp_path):
+def test_a_killed_owner_unlocks_despite_running_workers(tmp_path):
     owner = forked(lambda: hold(tmp_path, child_lives=True) or 0)
     wait_for(tmp_path / "held")
     assert taken(tmp_path) == 1
@@ -86,7 +86,7 @@ def test_a_killed_owner_frees_it_though_its_workers_live(tmp_path):
     assert taken(tmp_path) == 0
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(InputError, match="choose another folder with --work-dir"),

@@ -1,4 +1,4 @@
-"""Memory that arrays have freed; counted by the pages that the system has to find."""
+"""Test the reuse of memory that arrays have freed, measured by page faults."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from mmseg.utils.memory import freed_memory_kept, give_back_freed_memory
 
 SIZE = 96 << 20  # bytes; more than glibc keeps by itself
 LARGE = 5 << 29  # more than the largest limit that could be set
-# In a process of its own, whose memory has no gap that is large enough.
+# Run in a separate process, whose memory has no gap that is large enough.
 SCRIPT = f"""
 import ctypes, json, resource
 import numpy as np
@@ -33,7 +33,7 @@ def resident():
 results = {{"before": bytes_found(3)}}
 try:
     with freed_memory_kept():
-        # Several, as something small may get into the gap.
+        # Repeat, as a small allocation may land in the gap.
         results["kept"] = bytes_found(8)
         results["resident"] = resident()
         libc = ctypes.CDLL(None)
@@ -54,13 +54,13 @@ print(json.dumps(results))
 
 
 @pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
-def test_what_was_freed_is_used_again_only_while_it_is_kept():
+def test_freed_memory_is_reused_only_while_it_is_kept():
     command = [sys.executable, "-c", SCRIPT]
     results = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert min(results["kept"]) < 0.01 * SIZE
     assert results["large given back"] == 0
     assert results["given back"] > 0.9 * SIZE
-    # A huge page, where a system has switched them on for all, counts as one.
+    # A huge page, on systems that use them for everything, counts as one.
     least = SIZE / 1024
     assert min(results["before"] + results["after"] + results["switched off"]) > least
 

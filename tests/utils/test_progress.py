@@ -3,7 +3,7 @@ import sys
 from mmseg.utils.jobs import with_progress
 
 
-def test_nothing_is_drawn_where_stderr_is_no_terminal(capsys):
+def test_no_bar_is_drawn_if_stderr_is_not_a_terminal(capsys):
     assert list(with_progress(range(3), "counting")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 

@@ -11,7 +11,7 @@ def git(folder, *arguments):
     ).stdout.strip()
 
 
-def test_a_commit_and_whether_tracked_files_have_changed(tmp_path):
+def test_the_revision_is_the_commit_and_marks_changes(tmp_path):
     root = tmp_path / "a; touch b"
     root.mkdir()
     git(root, "init", "-q")
@@ -27,7 +27,7 @@ def test_a_commit_and_whether_tracked_files_have_changed(tmp_path):
     assert git_revision(root) == f"{head}-dirty"
 
 
-def test_the_repository_around_a_folder_is_not_asked(tmp_path, monkeypatch):
+def test_the_repository_around_a_folder_is_not_used(tmp_path, monkeypatch):
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
     (tmp_path / "site-packages").mkdir()

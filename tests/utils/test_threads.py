@@ -20,7 +20,7 @@ def test_order_is_kept_and_items_are_taken_as_needed():
         assert list(results) == [i * i for i in range(1, 10)]
 
 
-def test_an_exception_comes_in_its_place():
+def test_an_exception_is_raised_in_its_place():
     with ThreadPoolExecutor(2) as pool:
         results = map_ahead(lambda i: 1 // i, [1, 0, 1], pool, ahead=2)
         assert next(results) == 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.visualization import comparison_picture, legend, panel, save_image
+from mmseg.visualization import legend, panel, save_image
 from mmseg.visualization.panels import GAP
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -61,25 +61,6 @@ def test_legend_shows_every_colour_once():
     swatch = (round(1.1 * 12) - 2) ** 2  # less the outline
     for color in (RED, BLUE):
         assert (picture == color).all(2).sum() == swatch
-
-
-def test_comparison_has_a_row_per_image_a_column_per_method():
-    label = np.array([[0, 1], [255, 1]])
-    images = [plain((9, 9, 9), 50, 100)] * 3
-    picture = comparison_picture(
-        images,
-        [label] * 3,
-        {"source only": [label * 0] * 3, "SePiCo": [label * 0 + 1] * 3},
-        {"source only": 40.0, "SePiCo": 60.0},
-        ["red", "blue"],
-        [RED, BLUE],
-        cell_width=100,
-    )
-    assert picture.shape[1] == 4 * 100 + 5 * GAP
-    # the third column shows only class 0, the fourth only class 1, in three rows of one height
-    third = (picture[:, 2 * 100 + 3 * GAP + 50] == RED).all(1).sum()
-    fourth = (picture[:, 3 * 100 + 4 * GAP + 50] == BLUE).all(1).sum()
-    assert third == fourth == 3 * 100
 
 
 def test_save_image_round_trip_leaves_nothing_else(tmp_path):

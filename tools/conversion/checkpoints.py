@@ -17,10 +17,11 @@ from mmseg.utils.checkpoint import (
     ROLE_PREFIX,
     Role,
     load_checkpoint,
-    save_checkpoint,
     select_role,
     weights_of,
 )
+
+from .files import Unpickling, save_checkpoint
 
 Layout = Literal["ours", "published"]
 # Information on the training, under the same names in both layouts.
@@ -44,7 +45,7 @@ def convert_checkpoint(
         source: the file to read.
         target: the file to write.
         layout: layout of ``target``.
-        trust: whether to run code from ``source``, see :func:`load_checkpoint`.
+        trust: whether to run code from ``source``; objects of missing packages are left out.
 
     Returns:
         Entries of the checkpoint that were left out, and prefixes of weights that were left out.
@@ -57,7 +58,7 @@ def convert_checkpoint(
     source, target = Path(source), Path(target)
     if target.is_dir() or target.resolve() == source.resolve():
         raise InputError(f"cannot write to {target}: name a new file")
-    checkpoint = load_checkpoint(source, trust)
+    checkpoint = load_checkpoint(source, trusted_by=Unpickling if trust else None)
     weights = weights_of(checkpoint, source)
     prefixes = tuple(ROLE_PREFIX.values())
     kept = {name: value for name, value in weights.items() if name.startswith(prefixes)}

@@ -14,7 +14,8 @@ from mmseg.models.backbones.convert import LAYOUTS, Conversion, convert
 from mmseg.models.backbones.pretrained import HUB_FILES, check_weights, read_tensors
 from mmseg.models.backbones.resnet import ARCHITECTURES, Bottleneck, ResNetV1c
 from mmseg.utils import InputError, check_writable
-from mmseg.utils.checkpoint import save_checkpoint
+
+from .files import save_checkpoint
 
 MIT_SIZES = (mit.mit_b0, mit.mit_b1, mit.mit_b2, mit.mit_b3, mit.mit_b4, mit.mit_b5)
 

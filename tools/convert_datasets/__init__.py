@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from mmseg.utils.cli import Parser
+from tools.common.parser import Parser
 
 if TYPE_CHECKING:
     from tools.convert_datasets.conversion import ConversionReport

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg.datasets.class_names import IGNORE_INDEX
-from mmseg.datasets.image_files import count_values, decode_label
+from mmseg.datasets.image_files import count_values, read_label
 from mmseg.utils import InputError
 from mmseg.utils.jobs import with_progress
 
@@ -301,7 +301,7 @@ def _values(
         if found[0] * found[1] > 4 * size[0] * size[1]:  # not worth the memory
             return None
     try:
-        return decode_label(data, name)
+        return read_label(name, data)
     except InputError:
         errors.add("truncated or damaged", name)
         return None

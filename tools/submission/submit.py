@@ -18,15 +18,16 @@ from PIL import Image
 from mmseg.apis.evaluate import DATA_PARTS
 from mmseg.apis.inference import keeping_confidence
 from mmseg.apis.init_model import (
+    average_views,
     check_trained_classes,
     class_weights_used,
-    init_predictor,
+    init_model,
     select_device,
 )
 from mmseg.apis.test_data import test_loader
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, label_id_table
-from mmseg.datasets.evaluation_sets import submission_set
+from mmseg.datasets.evaluation_sets import TEST_SPLITS, named_set
 from mmseg.datasets.loader import loader_errors
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
@@ -98,13 +99,23 @@ def submit(
     target = select_device(device)
     aug_test = aug_test or bool(cfg.get("aug_test"))
     check_config(cfg, ("model", "tta_model"))
-    found = submission_set(cfg, name, data_root)
-    check_config(found.cfg, DATA_PARTS)
-    loader = test_loader(found.cfg, False, batch_size, target.type, aug_test)
+    data = test_images(cfg, name, data_root)
+    check_config(data, DATA_PARTS)
+    loader = test_loader(data, False, batch_size, target.type, aug_test)
     dataset: BaseDataset = loader.dataset
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     images = image_sizes(benchmark, [info["img_path"] for info in infos])
-    model = init_predictor(cfg, checkpoint, target, role, performance, class_weights, aug_test)
+    model = init_model(
+        cfg,
+        checkpoint,
+        target,
+        role,
+        performance,
+        fold_batch_norm=True,
+        class_weights=class_weights,
+    )
+    if aug_test:
+        model = average_views(model)
     _check_classes(model, benchmark, checkpoint)
     check_writable(path.parent, "OUT.zip")
     weights = class_weights_text(class_weights_used(model, dataset.get_data_info(0)))
@@ -125,6 +136,25 @@ def submit(
         if report.errors:
             raise InputError(f"the zip would be refused: {'; '.join(report.errors)}")
     return replace(report, notes=report.notes + [f"predicted {weights}"] * bool(weights))
+
+
+def test_images(cfg: Config, name: str, data_root: str | os.PathLike | None = None) -> Config:
+    """Return the config of all images of a benchmark's test split, as ``test_dataloader``.
+
+    Args:
+        cfg: config of the model, whose data set is used if it has one of this class; see
+            :func:`~mmseg.datasets.evaluation_sets.named_set`.
+        name: name in ``TEST_SPLITS``.
+        data_root: folder of the data set.
+    """
+    data = named_set(cfg, name, labelled=False).cfg
+    dataset = data.test_dataloader.dataset
+    for key in ("data_prefix", "ann_file", "indices", "conditions"):  # these select images
+        dataset.pop(key, None)
+    dataset.update(TEST_SPLITS[name])
+    if data_root is not None:
+        dataset.data_root = os.fspath(data_root)
+    return data
 
 
 def submission_maps(

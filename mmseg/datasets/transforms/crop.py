@@ -11,7 +11,7 @@ from mmseg.utils.setting_types import LabelValue, Size2d
 
 from ..image_files import count_values
 
-Box = tuple[int, int, int, int]
+Box = tuple[slice, slice]  # rows, columns
 
 
 @TRANSFORMS.register_module()
@@ -56,9 +56,11 @@ class RandomCrop(BaseTransform):
             box = self._choose_box(
                 label, results.get("rare_class"), results.get("rare_class_min_pixels", 0)
             )
-            results["gt_seg_map"] = _crop(label, box)
-        results["crop_box"], results["uncropped_shape"] = box, results["img"].shape[:2]
-        results["img"] = _crop(results["img"], box)
+            results["gt_seg_map"] = label[box]
+        rows, columns = box
+        results["crop_box"] = (rows.start, rows.stop, columns.start, columns.stop)
+        results["uncropped_shape"] = results["img"].shape[:2]
+        results["img"] = results["img"][box]
         results["img_shape"] = results["img"].shape[:2]
         return results
 
@@ -67,7 +69,7 @@ class RandomCrop(BaseTransform):
         if rare_class is None:
             return box
         for _ in range(self.RETRIES):
-            if np.count_nonzero(_crop(label, box) == rare_class) > min_pixels:
+            if np.count_nonzero(label[box] == rare_class) > min_pixels:
                 break
             box = self._balanced_box(label)
         return box
@@ -78,7 +80,7 @@ class RandomCrop(BaseTransform):
         if self.cat_max_ratio == 1:
             return box
         for _ in range(self.RETRIES):
-            counts = count_values(_crop(label, box))
+            counts = count_values(label[box])
             counts[self.ignore_index] = 0
             if is_balanced(counts, self.cat_max_ratio):
                 break
@@ -88,7 +90,10 @@ class RandomCrop(BaseTransform):
     def _draw_box(self, shape: tuple[int, int]) -> Box:
         top = np.random.randint(0, max(shape[0] - self.crop_size[0], 0) + 1)
         left = np.random.randint(0, max(shape[1] - self.crop_size[1], 0) + 1)
-        return top, top + self.crop_size[0], left, left + self.crop_size[1]
+        return (
+            slice(top, top + self.crop_size[0]),
+            slice(left, left + self.crop_size[1]),
+        )
 
 
 def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
@@ -99,8 +104,3 @@ def is_balanced(counts: np.ndarray, cat_max_ratio: float) -> bool:
         cat_max_ratio: share in (0, 1].
     """
     return np.count_nonzero(counts) > 1 and counts.max() < cat_max_ratio * counts.sum()
-
-
-def _crop(array: np.ndarray, box: Box) -> np.ndarray:
-    top, bottom, left, right = box
-    return array[top:bottom, left:right]

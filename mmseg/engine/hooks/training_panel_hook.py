@@ -1,5 +1,6 @@
 """Hook that saves pictures of self-training, one panel per target image."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class TrainingPanelHook(Hook):
         """Read the label of a target crop, if its image belongs to the validation set."""
         if self._validation_labels is None:
             self._validation_labels = _labels_of_validation(runner)
-        path = self._validation_labels.get(_key(meta["img_path"]))
+        path = self._validation_labels.get(os.path.realpath(meta["img_path"]))
         if path is None:
             return None
         height, width = meta["img_shape"][:2]
@@ -166,9 +167,7 @@ def _labels_of_validation(runner: Runner) -> dict[str, str]:
     dataset = runner.val_dataloader.dataset
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     return {
-        _key(info["img_path"]): info["seg_map_path"] for info in infos if info.get("seg_map_path")
+        os.path.realpath(info["img_path"]): info["seg_map_path"]
+        for info in infos
+        if info.get("seg_map_path")
     }
-
-
-def _key(img_path: str) -> str:
-    return str(Path(img_path).resolve())

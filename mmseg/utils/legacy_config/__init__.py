@@ -7,11 +7,11 @@ from typing import Any
 
 from mmseg.utils.errors import InputError
 
-from .data import test_loaders, train_loader, worker_settings
+from .data import loader_settings, test_loaders, train_loader
 from .method import test_class_weight, uda_model
 from .model import segmentor
 from .pipelines import Preprocessing
-from .section import Section
+from .section import Section, leaves
 from .training import metrics_of, training_settings
 
 __all__ = ["IGNORED", "check_trainable", "is_legacy", "translate"]
@@ -68,7 +68,7 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     preprocessing = Preprocessing()
     network = segmentor(section.section("model"))
     data = section.section("data")
-    workers = worker_settings(data)
+    shared = loader_settings(data)
     class_weight = test_class_weight(section)
     if class_weight is not None:
         network["test_cfg"]["class_weight"] = class_weight
@@ -77,7 +77,7 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     translated = {
         "val_evaluator": evaluator,
         "test_evaluator": copy.deepcopy(evaluator),
-        **test_loaders(data, workers, preprocessing),
+        **test_loaders(data, shared, preprocessing),
     }
     if unknown := [path for path in _unknown(section) if _TESTED.fullmatch(path)]:
         raise InputError(
@@ -88,7 +88,7 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     model = network
     try:
         model = uda_model(section, network)
-        loader = train_loader(section, workers, preprocessing, model.get("crop_size"))
+        loader = train_loader(section, shared, preprocessing, model.get("crop_size"))
         settings = training_settings(section, metrics)
     except InputError as error:
         reasons.append(str(error))
@@ -96,13 +96,14 @@ def translate(old: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         translated |= settings | {"train_dataloader": loader}
         if unknown := list(_unknown(section)):
             reasons.append(f"nothing is known about {', '.join(unknown)}")
-    translated["model"] = {**model, "data_preprocessor": preprocessing.config()}
+    preprocessor = {"type": "SegDataPreProcessor", "non_blocking": True}
+    translated["model"] = model | {"data_preprocessor": preprocessor | preprocessing.settings}
     return translated, reasons
 
 
 def _unknown(section: Section) -> Iterator[str]:
     """Yield the settings that were neither translated nor are known to be without effect."""
-    for path in section.left():
+    for path in leaves(section.node):
         if not any(re.fullmatch(pattern, path) for pattern in IGNORED):
             yield path
 

@@ -14,14 +14,14 @@ TEST_BATCH_SIZE = 4
 CITYSCAPES_SIZE = (2048, 1024)
 
 
-def worker_settings(data: Section) -> dict[str, Any]:
-    """Take the settings of worker processes, which all loaders share."""
+def loader_settings(data: Section) -> dict[str, Any]:
+    """Take the settings that all loaders share."""
     workers = data.take("workers_per_gpu", int)
-    return {"num_workers": workers, "persistent_workers": workers > 0}
+    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": True}
 
 
 def test_loaders(
-    data: Section, workers: dict[str, Any], preprocessing: Preprocessing
+    data: Section, shared: dict[str, Any], preprocessing: Preprocessing
 ) -> dict[str, Any]:
     """Translate the loaders for validation and test, if the old ``data`` has them.
 
@@ -31,8 +31,7 @@ def test_loaders(
     """
     loader = {
         "batch_size": TEST_BATCH_SIZE,
-        **workers,
-        "pin_memory": True,
+        **shared,
         "sampler": {"type": "DefaultSampler", "shuffle": False},
     }
     settings: dict[str, Any] = {}
@@ -57,21 +56,20 @@ def test_loaders(
 
 
 def train_loader(
-    old: Section, workers: dict[str, Any], preprocessing: Preprocessing, crop_size: Any = None
+    old: Section, shared: dict[str, Any], preprocessing: Preprocessing, crop_size: Any = None
 ) -> dict[str, Any]:
     """Translate the loader for training, from the whole old file.
 
     Args:
         old: the file.
-        workers: settings of :func:`worker_settings`.
+        shared: settings of :func:`loader_settings`.
         preprocessing: the settings of all pipelines so far.
         crop_size: (height, width) of the method's crops of the target; None: it takes none.
     """
     data = old.section("data")
     return {
         "batch_size": data.take("samples_per_gpu", int),
-        **workers,
-        "pin_memory": True,
+        **shared,
         "sampler": {"type": "UDASampler"},
         "dataset": _training_set(old, preprocessing, crop_size),
     }

@@ -65,10 +65,10 @@ def segmentor(model: Section) -> dict[str, Any]:
         translated |= {"type": name, "auxiliary_head": projection}
     pretrained = model.take("pretrained", (str, type(None)), None)
     if pretrained:
-        translated["backbone"]["init_cfg"] = {
-            "type": "Pretrained",
-            "checkpoint": _pretrained_file(pretrained),
-        }
+        zoo = "open-mmlab://"
+        if pretrained.startswith(zoo):  # a name in OpenMMLab's model zoo, not a path
+            pretrained = f"pretrained/{pretrained.removeprefix(zoo)}.pth"
+        translated["backbone"]["init_cfg"] = {"type": "Pretrained", "checkpoint": pretrained}
     return translated
 
 
@@ -89,12 +89,6 @@ def _scales(model: Section) -> dict[str, Any]:
         "detail_size": model.take("hr_crop_size", (list, tuple)),
         "detail_divisor": model.take_trained("crop_coord_divisible", int, 1),
     }
-
-
-def _pretrained_file(name: str) -> str:
-    """Return the path of weights that are named as in OpenMMLab's model zoo; keep paths."""
-    zoo = "open-mmlab://"
-    return f"pretrained/{name.removeprefix(zoo)}.pth" if name.startswith(zoo) else name
 
 
 def _backbone(backbone: Section) -> dict[str, Any]:
@@ -155,26 +149,17 @@ def _decode_head(head: Section, type_key: str) -> dict[str, Any]:
     fusion = parameters.section("fusion_cfg")
     if old_name == "UniHead":
         fusion.take_all("fusion")
-    translated |= {
+    aspp = {"type": "aspp", "sep": True, "pool": False, "act_cfg": {"type": "ReLU"}}
+    for key, value in (aspp | {"norm_cfg": translated.get("norm_cfg")}).items():
+        fusion.only(key, value)
+    for name in ("embed_cfg", "embed_neck_cfg"):
+        for key, value in {"type": "mlp", "act_cfg": None, "norm_cfg": None}.items():
+            parameters.section(name).only(key, value)
+    return translated | {
         "channels": head.take("channels", int),
         "embed_dims": parameters.take("embed_dims", int),
-        "dilations": _fusion_dilations(fusion, translated),
+        "dilations": fusion.take("dilations"),
     }
-    for key in ("embed_cfg", "embed_neck_cfg"):
-        embedding = parameters.section(key)
-        embedding.only("type", "mlp")
-        embedding.only("act_cfg", None)
-        embedding.only("norm_cfg", None)
-    return translated
-
-
-def _fusion_dilations(fusion: Section, head: dict[str, Any]) -> Any:
-    fusion.only("type", "aspp")
-    fusion.only("sep", True)
-    fusion.only("pool", False)
-    fusion.only("act_cfg", {"type": "ReLU"})
-    fusion.only("norm_cfg", head.get("norm_cfg"))
-    return fusion.take("dilations")
 
 
 def _cross_entropy(loss: Section) -> dict[str, Any]:

@@ -17,12 +17,18 @@ class Preprocessing:
         self.settings: dict[str, Any] = {}
         self._paths: dict[str, str] = {}
 
-    def add(self, step: Section, settings: dict[str, Any]) -> None:
-        """Add the settings of a step.
+    def take(self, step: Section, name: str) -> None:
+        """Take the settings of the step called ``name``, if it normalises or pads.
 
         Raises:
             InputError: if another pipeline has different ones.
         """
+        settings: dict[str, Any] = {}
+        if name == "Normalize":
+            settings = {"mean": step.take("mean"), "std": step.take("std")}
+            settings["bgr_to_rgb"] = step.take("to_rgb", bool, True)
+        elif name == "Pad":
+            settings = {"size": step.take("size"), **step.take_all("pad_val", "seg_pad_val")}
         for key, value in settings.items():
             first = self._paths.setdefault(key, step.path)
             if self.settings.setdefault(key, value) != value:
@@ -30,10 +36,6 @@ class Preprocessing:
                     f"{step.path} differs from {first} ({key} is {value} instead of "
                     f"{self.settings[key]}), but the model preprocesses all images alike"
                 )
-
-    def config(self) -> dict[str, Any]:
-        """Return the config of the model's ``data_preprocessor``."""
-        return {"type": "SegDataPreProcessor", **self.settings, "non_blocking": True}
 
 
 def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any] | None:
@@ -51,7 +53,7 @@ def training_step(step: Section, preprocessing: Preprocessing) -> dict[str, Any]
         return {"type": name, "prob": step.take("prob")}
     if name not in ("Normalize", "Pad", "DefaultFormatBundle", "ImageToTensor", "Collect"):
         raise InputError(f"{step.where('type')} is {name!r}, which has no translation")
-    _preprocess(name, step, preprocessing)
+    preprocessing.take(step, name)
     return None
 
 
@@ -70,16 +72,6 @@ def is_size(scale: Any) -> bool:
         and len(scale) == 2
         and all(isinstance(side, int) and side > 0 for side in scale)
     )
-
-
-def _preprocess(name: str, step: Section, preprocessing: Preprocessing) -> None:
-    if name == "Normalize":
-        bgr_to_rgb = step.take("to_rgb", bool, True)
-        settings = {"mean": step.take("mean"), "std": step.take("std"), "bgr_to_rgb": bgr_to_rgb}
-        preprocessing.add(step, settings)
-    elif name == "Pad":
-        settings = {"size": step.take("size"), **step.take_all("pad_val", "seg_pad_val")}
-        preprocessing.add(step, settings)
 
 
 def test_pipelines(
@@ -105,7 +97,7 @@ def test_pipelines(
         if name == "Resize":
             keep_ratio = step.take("keep_ratio", bool, True)
         elif name in ("Normalize", "ImageToTensor", "Collect"):
-            _preprocess(name, step, preprocessing)
+            preprocessing.take(step, name)
         elif name == "RandomFlip":  # with the settings of MultiScaleFlipAug
             has_flip = True
         else:

@@ -71,7 +71,7 @@ class Section:
         Raises:
             InputError: if it has another value.
         """
-        value = self.take(key) if required else self.take(key, default=choices[0])
+        value = self.take(key, default=_REQUIRED if required else choices[0])
         if value not in choices:
             known = " or ".join(repr(choice) for choice in choices)
             raise InputError(f"{self.where(key)} is {value!r}, but there is only {known} here")
@@ -136,17 +136,14 @@ class Section:
             for i, node in enumerate(nodes)
         ]
 
-    def left(self) -> Iterator[str]:
-        """Yield the dotted paths of all settings that have not been removed."""
-        yield from _leaves(self.node, self.path)
 
-
-def _leaves(node: Any, path: str) -> Iterator[str]:
+def leaves(node: Any, path: str = "") -> Iterator[str]:
+    """Yield the dotted paths of all settings in a part of a config."""
     if isinstance(node, dict):
         for key, child in node.items():
-            yield from _leaves(child, f"{path}.{key}" if path else str(key))
+            yield from leaves(child, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list) and any(isinstance(child, dict) for child in node):
         for i, child in enumerate(node):
-            yield from _leaves(child, f"{path}.{i}")
+            yield from leaves(child, f"{path}.{i}")
     else:
         yield path

@@ -1,7 +1,5 @@
 """Translate the training of an old config: optimizer, schedule, intervals, seed."""
 
-import copy
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,12 @@ def training_settings(old: Section, metrics: list[str]) -> dict[str, Any]:
         old: the whole file.
         metrics: metrics of :func:`metrics_of`.
     """
-    settings = copy.deepcopy(_runtime())
+    if not _RUNTIME.is_file():
+        raise InputError(
+            f"{_RUNTIME} is missing, which a config of mmseg 0.x is completed from: use a checkout "
+            "of the project, installed with `pip install -e .`"
+        )
+    settings = Config.fromfile(_RUNTIME).to_dict()
     settings["log_level"] = old.take("log_level", str)
     settings["load_from"] = old.take("load_from", (str, type(None)), None)
     settings["env_cfg"]["cudnn_benchmark"] = old.take("cudnn_benchmark", bool, False)
@@ -60,16 +63,6 @@ def training_settings(old: Section, metrics: list[str]) -> dict[str, Any]:
         "experiment_name": old.take("name", str),
         **old.take_all("exp"),
     }
-
-
-@functools.cache
-def _runtime() -> dict[str, Any]:
-    if not _RUNTIME.is_file():
-        raise InputError(
-            f"{_RUNTIME} is missing, which a config of mmseg 0.x is completed from: use a checkout "
-            "of the project, installed with `pip install -e .`"
-        )
-    return Config.fromfile(_RUNTIME).to_dict()
 
 
 def _optim_wrapper(old: Section) -> dict[str, Any]:

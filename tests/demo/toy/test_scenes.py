@@ -12,7 +12,7 @@ from demo.toy.render import render
 from demo.toy.scene import Camera, Scene, Thing, disc, front, scene_polygons, upright
 from demo.toy.writers import draw_label_ids, label_ids
 from mmseg.datasets import CITYSCAPES_CLASSES
-from mmseg.datasets.class_names import train_id_table
+from tools.convert_datasets.conversion.label_files import train_id_table
 
 CAMERA = Camera(width=200, height=100, horizon=40, centre=100, focal=200, above=2)
 

@@ -20,12 +20,10 @@ from mmseg.datasets import (
     GTADataset,
     SynthiaDataset,
 )
-from mmseg.datasets.class_names import (
-    LABEL_ID_TO_TRAIN_ID,
-    SYNTHIA_ID_TO_TRAIN_ID,
-    train_id_table,
-)
+from mmseg.datasets.class_names import LABEL_ID_TO_TRAIN_ID
 from tools.convert_datasets.conversion import draw_train_ids
+from tools.convert_datasets.conversion.label_files import train_id_table
+from tools.convert_datasets.conversion.synthia import SYNTHIA_ID_TO_TRAIN_ID
 
 SMALL = ToySettings(num_source=5, num_target_train=4, num_val=3, num_test=2, seed=7)
 

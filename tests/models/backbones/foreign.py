@@ -1,11 +1,11 @@
-"""Networks of other libraries with random weights, and a MiT as OpenMMLab builds it."""
+"""Set random weights in networks of other libraries, and build a MiT as OpenMMLab does."""
 
 import torch
 from torch import Tensor, nn
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every weight and statistic another value, of a size that keeps features near 1."""
+    """Draw every weight and statistic at random, scaled so that features stay near 1."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in module.state_dict().items():
         if not value.is_floating_point():
@@ -70,7 +70,7 @@ class _Block(nn.Module):
 
 
 class OpenMMLabMiT(nn.Module):
-    """``layers.<stage>`` holds the embedding (0), the blocks (1) and the norm (2)."""
+    """A MiT with OpenMMLab's names: ``layers.<stage>`` holds embedding, blocks and norm."""
 
     def __init__(self, embed_dims, depths, num_heads, sr_ratios) -> None:
         super().__init__()

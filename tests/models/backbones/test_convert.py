@@ -1,4 +1,4 @@
-"""Weights of other libraries: our backbones compute the same features with them."""
+"""Check that our backbones compute the same features with weights of other libraries."""
 
 import logging
 
@@ -32,7 +32,7 @@ def image() -> torch.Tensor:
 
 @torch.no_grad()
 def assert_same_features(backbone, state_dict, expected, image, atol=1e-4) -> None:
-    """``backbone`` with the converted weights, every one of them, gives ``expected``."""
+    """Check that ``backbone`` computes the features ``expected`` with all converted weights."""
     conversion = convert(state_dict)
     counters = {key for key in backbone.state_dict() if key.endswith("num_batches_tracked")}
     missing = backbone.state_dict().keys() - conversion.weights.keys()
@@ -47,7 +47,7 @@ def assert_same_features(backbone, state_dict, expected, image, atol=1e-4) -> No
 
 @pytest.fixture(scope="module")
 def hugging_face():
-    """A classifier of MiT-B0's shape."""
+    """Build a classifier with MiT-B0's shape."""
     transformers = pytest.importorskip("transformers")
     config = transformers.SegformerConfig(
         hidden_sizes=[32, 64, 160, 256], depths=[2, 2, 2, 2], num_labels=5
@@ -61,14 +61,14 @@ def features_of(segformer, image) -> tuple[torch.Tensor, ...]:
 
 
 def test_hugging_face_in_memory(hugging_face, image):
-    """Transformers 5 renamed the modules; older ones have the names of the files."""
+    """Weights in memory are converted, although Transformers 5 renamed the modules."""
     state_dict = hugging_face.state_dict()
     assert_same_features(mit_b0(), state_dict, features_of(hugging_face, image), image)
     assert convert(state_dict).dropped == ("classifier.weight", "classifier.bias")
 
 
 def test_hugging_face_on_disk(hugging_face, image, tmp_path):
-    """Files keep the names that ``nvidia/mit-b5`` has on the hub."""
+    """Weights in files are converted; they keep the names that ``nvidia/mit-b5`` has on the hub."""
     hugging_face.save_pretrained(tmp_path / "mit-b0")
     backbone = mit_b0(init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "mit-b0")})
     backbone.init_weights()
@@ -150,7 +150,7 @@ def test_mmpretrain_resnet():
 
 
 @pytest.mark.parametrize("build", [mit_b0, lambda: ResNetV1c(18)])
-def test_our_own_names_stay(build):
+def test_our_own_names_are_kept(build):
     own = build().state_dict()
     conversion = convert(own)
     assert conversion.layout is not None and "our names" in conversion.title
@@ -172,7 +172,7 @@ def test_half_precision_becomes_float32():
     assert {value.dtype for value in convert(half).weights.values()} == {torch.float32}
 
 
-def test_each_mark_is_of_one_layout():
+def test_each_mark_identifies_one_layout():
     for layout in LAYOUTS:
         for prefix in ("", "segformer.", "backbone.", "module."):
             assert find_layout({prefix + layout.mark: None}) == (layout, prefix)
@@ -180,8 +180,7 @@ def test_each_mark_is_of_one_layout():
     assert find_layout({"a": None}) == (None, "")
 
 
-def test_unknown_entries_and_halves_are_found_out(tmp_path):
-    """A key without its value, an entry of no rule: both are named."""
+def test_missing_and_unexpected_entries_are_named(tmp_path):
     state_dict = OpenMMLabMiT(**SMALL).state_dict()
     del state_dict["layers.1.1.0.attn.attn.in_proj_bias"]
     state_dict["layers.1.1.0.attn.gate"] = torch.zeros(1)

@@ -28,7 +28,7 @@ def test_shapes_and_sizes(variant, millions):
     assert parameters / 1e6 == pytest.approx(millions, abs=0.1)
 
 
-def test_sides_that_do_not_divide_and_out_indices():
+def test_indivisible_sides_and_out_indices():
     backbone = MixVisionTransformer((8, 8), (1, 1), (1, 2), (8, 4), out_indices=(1,)).eval()
     (feat,) = backbone(torch.rand(1, 3, 45, 70))
     assert feat.shape == (1, 8, 6, 9)  # ceil(ceil(45 / 4) / 2), ceil(ceil(70 / 4) / 2)
@@ -79,7 +79,7 @@ def test_attention_is_softmax_of_scaled_products(sr_ratio):
         ({"out_indices": ()}, "out_indices must be among"),
     ],
 )
-def test_bad_choices(options, message):
+def test_bad_settings_are_refused(options, message):
     good = {"embed_dims": (8, 8), "depths": (1, 1), "num_heads": (1, 1), "sr_ratios": (1, 1)}
     with pytest.raises(ValueError, match=message):
         MixVisionTransformer(**(good | {"out_indices": (0, 1)} | options))

@@ -1,4 +1,4 @@
-"""Loading ImageNet weights: what fits is loaded, what does not is named."""
+"""Test loading ImageNet weights: those that fit are loaded, others are named in the error."""
 
 import pytest
 import torch
@@ -31,19 +31,21 @@ def is_loaded(backbone: ResNetV1c) -> bool:
     )
 
 
-@pytest.mark.parametrize("form", ["plain", "state_dict", "model", "prefix", "method", "classifier"])
-def test_good_files(tmp_path, form):
+@pytest.mark.parametrize(
+    "layout", ["plain", "state_dict", "model", "prefix", "method", "classifier"]
+)
+def test_weights_are_loaded_from_files_of_all_layouts(tmp_path, layout):
     content = weights()
-    if form in ("state_dict", "model"):
-        content = {form: content, "meta": {"epoch": 3}}
-    elif form == "prefix":
+    if layout in ("state_dict", "model"):
+        content = {layout: content, "meta": {"epoch": 3}}
+    elif layout == "prefix":
         content = {f"backbone.{name}": value for name, value in content.items()}
         content["decode_head.conv_seg.weight"] = torch.zeros(1)
-    elif form == "method":  # its student counts
+    elif layout == "method":  # its student counts
         student = {f"model.backbone.{name}": value for name, value in content.items()}
         teacher = {f"ema_model.backbone.{name}": value + 1 for name, value in content.items()}
         content = {"state_dict": teacher | student | {"_extra_state": {"iteration": 3}}}
-    elif form == "classifier":
+    elif layout == "classifier":
         content |= {"fc.weight": torch.zeros(10, 64), "fc.bias": torch.zeros(10)}
     torch.save(content, tmp_path / "weights.pth")
     backbone = resnet(tmp_path / "weights.pth")
@@ -93,7 +95,7 @@ def test_without_init_cfg_no_file_is_needed():
         ("other.pth", "fetch the weights"),
     ],
 )
-def test_missing_file(tmp_path, name, what):
+def test_a_missing_file_is_refused_with_its_source(tmp_path, name, what):
     with pytest.raises(InputError) as error:
         resnet(tmp_path / name).init_weights()
     message = str(error.value)
@@ -101,7 +103,7 @@ def test_missing_file(tmp_path, name, what):
     assert "\n" not in message
 
 
-def test_file_of_another_network(tmp_path):
+def test_a_file_of_another_network_is_refused(tmp_path):
     torch.save({"patch_embed1.proj.weight": torch.zeros(1)}, tmp_path / "mit_b5.pth")
     with pytest.raises(InputError) as error:
         resnet(tmp_path / "mit_b5.pth").init_weights()
@@ -112,7 +114,7 @@ def test_file_of_another_network(tmp_path):
     assert "1 unexpected (patch_embed1.proj.weight)" in message
 
 
-def test_file_of_another_width(tmp_path):
+def test_a_file_of_another_width_is_refused(tmp_path):
     content = weights()
     content["stem.0.weight"] = torch.zeros(32, 4, 3, 3)
     torch.save(content, tmp_path / "w.pth")
@@ -122,22 +124,22 @@ def test_file_of_another_width(tmp_path):
 
 
 class Arbitrary:
-    """Something that only trusting code would unpickle."""
+    """A class that only trusting code would unpickle."""
 
 
-@pytest.mark.parametrize("form", ["garbage", "empty", "cut", "object", "list"])
-def test_unreadable_files(tmp_path, form):
+@pytest.mark.parametrize("layout", ["garbage", "empty", "cut", "object", "list"])
+def test_unreadable_files_are_refused_in_one_line(tmp_path, layout):
     path = tmp_path / "w.pth"
-    if form == "garbage":
+    if layout == "garbage":
         path.write_bytes(b"<html>404 not found</html>")
-    elif form == "empty":
+    elif layout == "empty":
         path.write_bytes(b"")
     else:
         content = {"object": weights() | {"extra": Arbitrary()}, "list": [1, 2]}.get(
-            form, weights()
+            layout, weights()
         )
         torch.save(content, path)
-    if form == "cut":
+    if layout == "cut":
         path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match=r"w\.pth") as error:
         resnet(path).init_weights()

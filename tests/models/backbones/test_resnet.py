@@ -41,7 +41,7 @@ def test_dilations_replace_strides_and_contract():
     assert [block.conv1.dilation[0] for block in plain.layer4] == [4, 4]
 
 
-def test_style_places_the_stride():
+def test_style_decides_which_convolution_has_the_stride():
     with torch.device("meta"):
         blocks = [ResNetV1c(50, style=style).layer2[0] for style in ("pytorch", "caffe")]
     assert [(b.conv1.stride[0], b.conv2.stride[0]) for b in blocks] == [(1, 2), (2, 1)]
@@ -74,7 +74,7 @@ def test_norm_cfg_can_freeze_the_affine_parameters():
     assert norms and not any(norm.weight.requires_grad for norm in norms)
 
 
-def test_residual_branches_start_as_zero():
+def test_residual_branches_start_at_zero():
     backbone = ResNetV1c(18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,)).eval()
     x = torch.rand(1, 64, 4, 4)
     torch.testing.assert_close(backbone.layer1(x), x)
@@ -89,6 +89,6 @@ def test_residual_branches_start_as_zero():
         ({"init_cfg": {"type": "Kaiming"}}, "init_cfg must be None or"),
     ],
 )
-def test_bad_choices(options, message):
+def test_bad_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ResNetV1c(**({"depth": 18} | options))

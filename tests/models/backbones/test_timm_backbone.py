@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import InputError
 
 
-def test_pyramid():
+def test_all_levels_of_the_pyramid_are_returned():
     backbone = MODELS.build({"type": "TIMMBackbone", "model_name": "resnet18"})
     feats = backbone(torch.rand(1, 3, 64, 64))
     assert [tuple(feat.shape[1:]) for feat in feats] == [
@@ -19,13 +19,13 @@ def test_pyramid():
     ]
 
 
-def test_levels_and_channels_to_choose():
+def test_levels_and_input_channels_can_be_chosen():
     backbone = TIMMBackbone("resnet18", in_channels=1, out_indices=(1, 3))
     feats = backbone(torch.rand(1, 1, 32, 32))
     assert [feat.shape[1] for feat in feats] == [64, 256]
 
 
-def test_last_map_only():
+def test_without_features_only_the_last_map_is_returned():
     feats = TIMMBackbone("resnet18", features_only=False)(torch.rand(1, 3, 64, 64))
     assert [tuple(feat.shape) for feat in feats] == [(1, 512, 2, 2)]
 
@@ -43,7 +43,7 @@ def test_local_file_with_classifier_and_unused_levels(tmp_path):
     torch.testing.assert_close(backbone(image)[0], expected)
 
 
-def test_bad_files(tmp_path):
+def test_missing_and_partial_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="there are no pretrained weights at"):
         TIMMBackbone("resnet18", checkpoint_path=str(tmp_path / "none.pth"))
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pth")
@@ -51,12 +51,12 @@ def test_bad_files(tmp_path):
         TIMMBackbone("resnet18", checkpoint_path=str(tmp_path / "part.pth"))
 
 
-def test_unknown_model():
+def test_an_unknown_model_is_refused():
     with pytest.raises(InputError, match="no model named 'resnet17'"):
         TIMMBackbone("resnet17")
 
 
-def test_no_network(monkeypatch):
+def test_a_failed_download_is_an_input_error(monkeypatch):
     def offline(*_args, **_kwargs):
         raise ConnectionError("name resolution\nfailed")
 
@@ -65,7 +65,7 @@ def test_no_network(monkeypatch):
         TIMMBackbone("resnet18", pretrained=True)
 
 
-def test_nothing_is_fetched_unasked(monkeypatch):
+def test_nothing_is_downloaded_by_default(monkeypatch):
     asked = []
     create = timm.create_model
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""What heads select, how they classify, and their loss."""
+"""Test which maps heads select, how they classify, and their loss."""
 
 import math
 
@@ -16,7 +16,7 @@ BN = {"type": "BN"}
 
 
 class PassThrough(BaseDecodeHead):
-    """Classifies the selected map as it is."""
+    """A head that returns the selected map as its logits."""
 
     def forward(self, feats):
         return self.select(feats)
@@ -56,7 +56,7 @@ def test_resize_concat_and_multiple_select():
     ],
 )
 @pytest.mark.parametrize("head", [PassThrough, ProjHead])
-def test_bad_selection(head, options, message):
+def test_bad_selections_are_refused(head, options, message):
     good = {"in_channels": 3} | ({} if head is ProjHead else {"channels": None, "num_classes": 2})
     with pytest.raises(ValueError, match=message):
         head(**(good | options))
@@ -89,7 +89,7 @@ def test_dropout_before_the_classifier_drops_whole_channels():
     assert torch.equal(head.classify(features), head.conv_seg(features))
 
 
-def test_fcn_head():
+def test_fcn_head_joins_levels_and_its_input():
     head = FCNHead((3, 4), 6, 5, in_index=(0, 1), input_transform="resize_concat", norm_cfg=BN)
     assert head(pyramid(3, 4)).shape == (2, 5, 8, 16)
     assert head.conv_cat.in_channels == 13
@@ -121,7 +121,7 @@ def test_daformer_head_keeps_maps_channels_last(images):
 
 
 def test_daformer_head_resizes_in_float32_and_fuses_in_half():
-    """Autocast would leave the joined map in float32, and every branch would cast it again."""
+    """The joined map is cast once; left in float32, every branch would cast it again."""
     head = DAFormerHead((8, 12), 6, 3, in_index=(0, 1), embed_dims=4, norm_cfg=BN).eval()
     fused = []
     head.fuse_layer.register_forward_pre_hook(lambda _, inputs: fused.extend(inputs))
@@ -158,7 +158,7 @@ def test_daformer_head_takes_any_levels_and_dilations():
     assert head.fuse_layer.aspp_modules[1].depthwise_conv.conv.groups == 14
 
 
-def test_classifier_is_initialised():
+def test_classifier_is_initialised_with_small_weights():
     head = FCNHead(3, 256, 19)
     head.init_weights()
     assert head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.1)
@@ -184,13 +184,13 @@ def test_proj_head_of_one_level(num_convs, widths):
     torch.testing.assert_close(norms(features), torch.ones(2, 8, 16))
 
 
-def test_proj_head_of_all_levels_joined():
+def test_proj_head_of_joined_levels():
     head = ProjHead((2, 4, 6), 5, in_index=(0, 1, 2), input_transform="resize_concat", norm_cfg=BN)
     assert [(m.in_channels, m.out_channels) for m in head.convs] == [(12, 4), (4, 5)]
     assert head(pyramid(2, 4, 6)).shape == (2, 5, 8, 16)
 
 
-def test_proj_head_of_levels_apart():
+def test_proj_head_of_separate_levels():
     head = ProjHead((2, 4), 5, in_index=(0, 1), input_transform="multiple_select", norm_cfg=BN)
     features = head(pyramid(2, 4))
     assert [tuple(f.shape) for f in features] == [(2, 5, 8, 16), (2, 5, 4, 8)]
@@ -206,6 +206,6 @@ def test_proj_head_normalises_in_float32():
     assert head([feat.double()]).dtype == torch.float64
 
 
-def test_proj_head_bad_choices():
+def test_proj_head_without_layers_keeps_the_channels():
     with pytest.raises(ValueError, match="num_convs=0 changes no channels"):
         ProjHead(4, channels=5, num_convs=0)

@@ -1,4 +1,4 @@
-"""The contrastive losses against recorded numbers and the plain definition."""
+"""Test the contrastive losses against recorded numbers and the plain definition."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def test_loss_and_gradient_equal_the_release(statistics, variant, regularized, t
         torch.testing.assert_close(features.grad, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
-def test_the_recorded_gradients_are_all_compared():
+def test_all_recorded_gradients_are_compared():
     names = {f"{s}_{v}_reg{r}_temp{t}_grad" for s, v, r, t in CASES}
     assert {key for key in GOLDEN if key.endswith("_grad")} <= names
 
@@ -84,7 +84,7 @@ def test_blocks_hold_every_pixel_once_and_one_class_each(num_pixels):
 
 
 @pytest.mark.parametrize("num_pixels", [1, 37, 400])
-def test_bank_contrast_is_the_plain_definition(num_pixels):
+def test_bank_contrast_equals_the_plain_definition(num_pixels):
     generator = torch.Generator().manual_seed(num_pixels)
     features = torch.randn(num_pixels, 8, generator=generator).double()
     labels = torch.randint(0, 5, (num_pixels,), generator=generator) // 2

@@ -1,4 +1,4 @@
-"""Cross-entropy and accuracy, worked out by hand."""
+"""Test cross-entropy and accuracy against values worked out by hand."""
 
 import math
 
@@ -13,28 +13,28 @@ LABEL = torch.tensor([[[0, 1, 255, 0]]], dtype=torch.uint8)
 RIGHT, WRONG = -math.log(3 / 4), -math.log(1 / 4)
 
 
-def near(actual: torch.Tensor, expected: float) -> None:
+def assert_near(actual: torch.Tensor, expected: float) -> None:
     torch.testing.assert_close(actual, torch.tensor(expected), atol=1e-6, rtol=1e-6)
 
 
 def test_ignored_pixels_count_in_the_mean():
-    near(pixel_cross_entropy(LOGITS, LABEL), (RIGHT + WRONG + RIGHT) / 4)
+    assert_near(pixel_cross_entropy(LOGITS, LABEL), (RIGHT + WRONG + RIGHT) / 4)
 
 
-def test_pixel_weights():
+def test_pixel_weights_do_not_change_the_denominator():
     weight = torch.tensor([[[0.5, 2.0, 7.0, 0.0]]])
-    near(pixel_cross_entropy(LOGITS, LABEL, weight), (0.5 * RIGHT + 2 * WRONG) / 4)
+    assert_near(pixel_cross_entropy(LOGITS, LABEL, weight), (0.5 * RIGHT + 2 * WRONG) / 4)
 
 
 def test_class_weights_do_not_change_the_denominator():
     loss = MODELS.build({"type": "CrossEntropyLoss", "class_weight": [3.0, 0.5]})
-    near(loss(LOGITS, LABEL), (3 * RIGHT + 0.5 * WRONG + 3 * RIGHT) / 4)
+    assert_near(loss(LOGITS, LABEL), (3 * RIGHT + 0.5 * WRONG + 3 * RIGHT) / 4)
     assert loss.state_dict() == {}
 
 
 def test_loss_weight_and_other_ignore_index():
     label = torch.tensor([[[0, 9, 9, 9]]])
-    near(CrossEntropyLoss(loss_weight=2.0)(LOGITS, label, ignore_index=9), 2 * RIGHT / 4)
+    assert_near(CrossEntropyLoss(loss_weight=2.0)(LOGITS, label, ignore_index=9), 2 * RIGHT / 4)
 
 
 def test_all_pixels_ignored_is_zero_and_backpropagates():
@@ -45,14 +45,14 @@ def test_all_pixels_ignored_is_zero_and_backpropagates():
     assert logits.grad.abs().sum() == 0
 
 
-def test_float32_under_autocast():
+def test_the_loss_is_float32_under_autocast():
     logits = LOGITS.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         loss = pixel_cross_entropy(logits, LABEL)
     assert loss.dtype == torch.float32
     expected = torch.nn.functional.cross_entropy(logits.float()[..., :1], LABEL[..., :1].long())
-    near(pixel_cross_entropy(logits[..., :1], LABEL[..., :1]), expected.item())
+    assert_near(pixel_cross_entropy(logits[..., :1], LABEL[..., :1]), expected.item())
 
 
 def test_accuracy_counts_ignored_pixels():
-    near(pixel_accuracy(LOGITS, LABEL), 50.0)
+    assert_near(pixel_accuracy(LOGITS, LABEL), 50.0)

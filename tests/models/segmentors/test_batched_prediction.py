@@ -1,4 +1,4 @@
-"""Predicting several images at once changes nothing."""
+"""Check that predicting several images at once does not change the predictions."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from tests.models.networks import tiny
 
 # Height and width of the images in a batch, and of their predictions.
 SIZES = [(16, 24), (24, 16), (16, 24), (8, 40), (24, 16)]
-OWN_SIZES = [(20, 30), (24, 16), (31, 47), (9, 41), (12, 8)]
+ORIGINAL_SIZES = [(20, 30), (24, 16), (31, 47), (9, 41), (12, 8)]
 PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": [120.0] * 3, "std": [60.0] * 3}
 
 
@@ -25,28 +25,28 @@ def model():
 def batch(places):
     generator = torch.Generator().manual_seed(1)
     images = [torch.randint(0, 256, (3, *size), generator=generator).byte() for size in SIZES]
-    samples = [SegDataSample(metainfo={"img_path": i, "ori_shape": s}) for i, s in OWN_SIZES_OF]
+    samples = [SegDataSample(metainfo={"img_path": i, "ori_shape": s}) for i, s in ORIGINALS]
     return {
         "inputs": [images[place] for place in places],
         "data_samples": [samples[place] for place in places],
     }
 
 
-OWN_SIZES_OF = [(f"{place}.png", size) for place, size in enumerate(OWN_SIZES)]
+ORIGINALS = [(f"{place}.png", size) for place, size in enumerate(ORIGINAL_SIZES)]
 
 
-def test_a_batch_of_several_sizes_equals_image_after_image(model):
+def test_a_batch_of_several_sizes_equals_single_images(model):
     with torch.no_grad():
         together = model.test_step(batch(range(len(SIZES))))
         alone = [model.test_step(batch([place]))[0] for place in range(len(SIZES))]
     for place, (one, other) in enumerate(zip(together, alone, strict=True)):
         assert one.img_path == f"{place}.png" and one.img_shape == SIZES[place]
-        assert one.pred_sem_seg.data.shape == (1, *OWN_SIZES[place])
+        assert one.pred_sem_seg.data.shape == (1, *ORIGINAL_SIZES[place])
         assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data)
         assert one.pred_sem_seg.data.unique().numel() > 1
 
 
-def test_a_cpu_takes_one_image_after_the_other(model):
+def test_a_cpu_takes_one_image_at_a_time(model):
     shapes = []
     handle = model.backbone.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
     with torch.no_grad():
@@ -55,7 +55,7 @@ def test_a_cpu_takes_one_image_after_the_other(model):
     assert [tuple(shape) for shape in shapes] == [(1, 3, 16, 24)] * 2
 
 
-def test_groups_elsewhere():
+def test_other_devices_take_images_of_one_size_together():
     """The meta device stands for a GPU."""
     whole = torch.zeros(3, 3, 2, 2, device="meta")
     ((places, same),) = groups_of_one_size(whole)
@@ -65,14 +65,14 @@ def test_groups_elsewhere():
     assert found == [([0, 2], (2, 3, 1, 1)), ([1], (1, 3, 1, 2))]
 
 
-@pytest.mark.parametrize("own_size", [(37, 61), (13, 24), (9, 11)])
+@pytest.mark.parametrize("ori_size", [(37, 61), (13, 24), (9, 11)])
 @pytest.mark.parametrize("flip", [None, "horizontal"])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_classes_one_by_one_equal_the_arg_max_of_the_whole(model, own_size, flip, memory_format):
+def test_classes_one_by_one_equal_the_arg_max_of_all(model, ori_size, flip, memory_format):
     scores = torch.randn(1, 19, 13, 24, generator=torch.Generator().manual_seed(2))
     scores = scores.round(decimals=1)  # so that there are ties: the first class wins
     scores = scores.contiguous(memory_format=memory_format)
-    meta = {"img_shape": (9, 20), "ori_shape": own_size, "flip": bool(flip), "flip_direction": flip}
+    meta = {"img_shape": (9, 20), "ori_shape": ori_size, "flip": bool(flip), "flip_direction": flip}
     before = scores.clone()
     whole = model.restore(scores.contiguous(), meta)[0]
     expected = whole.argmax(0, keepdim=True)

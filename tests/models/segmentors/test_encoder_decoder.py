@@ -1,4 +1,4 @@
-"""Inference, prediction and loss of segmentors, on hand-made ones where numbers matter."""
+"""Test inference, prediction and loss of segmentors, with simple networks for exact numbers."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ from tests.models.networks import TINY_TRANSFORMER, tiny
 
 @MODELS.register_module()
 class TwoChannels(BaseDecodeHead):
-    """A head whose logits are the two first channels of every ``step``-th pixel."""
+    """A head whose logits are the first two channels of every ``step``-th pixel."""
 
     def __init__(self, step: int = 1) -> None:
         super().__init__(in_channels=3, channels=None, num_classes=2)
@@ -35,7 +35,7 @@ class TwoChannels(BaseDecodeHead):
 
 
 def pixelwise(step: int = 1, **test_cfg: object) -> EncoderDecoder:
-    """A segmentor whose logits of a pixel are its two first channels, whatever is around it."""
+    """Build a segmentor whose logits are each pixel's first two channels, without context."""
     parts = {
         "backbone": {"type": "ThePixels"},
         "decode_head": {"type": "TwoChannels", "step": step},
@@ -55,7 +55,7 @@ def test_window_starts(length, window, stride, starts):
     assert list(window_starts(length, window, stride)) == starts
 
 
-def test_slide_equals_whole_where_pixels_do_not_see_each_other():
+def test_slide_equals_whole_if_pixels_are_independent():
     image = torch.rand(2, 3, 11, 17)
     for crop_size, stride in (((4, 5), (3, 2)), ((11, 17), (1, 1)), ((20, 6), (20, 6))):
         model = pixelwise(mode="slide", crop_size=crop_size, stride=stride)
@@ -63,7 +63,7 @@ def test_slide_equals_whole_where_pixels_do_not_see_each_other():
 
 
 def test_slide_averages_overlaps():
-    """A function that answers with the crop's mean: the overlap gets the mean of both means."""
+    """If a window's output is its mean, the overlap of two windows gets the mean of both."""
     image = torch.tensor([0.0, 2.0, 4.0, 6.0]).view(1, 1, 1, 4)
     ((top, means),) = slide(lambda x: x.mean().expand(1, 1, 1, 3), image, (1, 3), (1, 1))
     assert top == 0
@@ -93,7 +93,7 @@ def test_predict_cuts_padding_unflips_and_resizes():
 
 
 def test_predict_resizes_logits_not_classes():
-    """Between logits 3 and -1 the bilinear zero lies beyond the nearest-neighbour border."""
+    """Between 3 and -1 the bilinear zero crossing lies beyond the nearest-neighbour border."""
     image = torch.zeros(1, 3, 1, 2)
     image[0, 0, 0] = torch.tensor([3.0, -1.0])
     (result,) = pixelwise(keep_logits=True).predict(image, [sample(ori_shape=(1, 8))])
@@ -144,7 +144,7 @@ def test_forward_modes_and_losses():
         model(image, mode="train")
 
 
-def test_projector():
+def test_a_projector_adds_features_and_no_loss():
     projector = {"type": "ProjHead", "in_channels": 64, "channels": 7, "norm_cfg": {"type": "BN"}}
     model = MODELS.build(tiny(type="EncoderDecoderProjector", auxiliary_head=projector))
     assert isinstance(model, EncoderDecoderProjector)
@@ -173,14 +173,14 @@ def test_preprocessor_from_config():
         ({"test_cfg": {"mode": "whole", "crop_size": (4, 4)}}, "knows"),
     ],
 )
-def test_bad_settings(changes, message):
+def test_bad_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(tiny(**changes))
 
 
 @pytest.mark.parametrize("changes", [{}, TINY_TRANSFORMER], ids=["convolutions", "transformer"])
 def test_compiles_without_graph_breaks(changes):
-    """Forward and loss, in training, are one graph each."""
+    """In training, forward pass and loss compile into one graph."""
     model = MODELS.build(tiny(**changes)).train()
     head = model.decode_head
 
@@ -193,7 +193,7 @@ def test_compiles_without_graph_breaks(changes):
     assert loss.isfinite() and head.conv_seg.weight.grad.abs().sum() > 0
 
 
-def test_too_many_sizes_for_compiling(capture_only):
+def test_too_many_sizes_for_compiling_are_an_input_error(capture_only):
     model = MODELS.build(tiny()).eval()
     model.compile_parts()
     with torch.no_grad(), torch._dynamo.config.patch(recompile_limit=2):
@@ -222,7 +222,7 @@ def test_channels_last_and_autocast(changes):
 
 
 def weighted_example(class_weight: list[float] | None = None) -> SegDataSample:
-    """One pixel of probabilities 0.75, 0.25 and one of 0.25, 0.75; 1x2 becomes 1x4."""
+    """Predict pixels of probabilities (0.75, 0.25) and (0.25, 0.75), upsampled from 1x2 to 1x4."""
     image = torch.zeros(1, 3, 1, 2)
     image[0, 0, 0] = torch.tensor([3.0, 1.0]).log()
     image[0, 1, 0] = torch.tensor([1.0, 3.0]).log()
@@ -234,7 +234,7 @@ def weighted_example(class_weight: list[float] | None = None) -> SegDataSample:
 
 
 def test_class_weights_scale_probabilities_before_upsampling():
-    """Worked out by hand: (0.75, 0.25) x (1, 2) and its mirror, then bilinear, then arg-max."""
+    """The expected values are (0.75, 0.25) x (1, 2) and its mirror, upsampled by hand."""
     result = weighted_example(class_weight=[1.0, 2.0])
     assert result.pred_sem_seg.data[0].tolist() == [[0, 1, 1, 1]]
     weighted = torch.tensor([[0.75, 0.625, 0.375, 0.25], [0.5, 0.75, 1.25, 1.5]])
@@ -248,7 +248,7 @@ def test_class_weights_are_not_rounded_in_half_precision():
     torch.testing.assert_close(scores.flatten(), torch.tensor([0.346625, 0.5]))
 
 
-def test_images_of_a_batch_have_class_weights_each_by_itself():
+def test_class_weights_apply_to_each_image_separately():
     model = pixelwise()
     model.test_cfg["class_weight"] = [1.0, 100.0]
     image = torch.zeros(1, 3, 1, 1)
@@ -274,7 +274,7 @@ def test_class_weights_must_fit_the_classes():
 
 
 def with_statistics(segmentor: EncoderDecoder) -> EncoderDecoder:
-    """Its BatchNorm layers have seen data, and learnt from them."""
+    """Give the BatchNorm layers statistics and affine parameters as after training."""
     for layer in segmentor.modules():
         if isinstance(layer, nn.BatchNorm2d):
             for values in (layer.running_mean, layer.weight.data, layer.bias.data):
@@ -308,12 +308,12 @@ def test_batch_norm_folded_into_convolutions_predicts_the_same(changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"conv_cfg": {"type": "ConvWS"}},  # standardises its weight: a factor would be lost
+        {"conv_cfg": {"type": "ConvWS"}},  # standardises its weight, so a factor would be lost
         {"norm_cfg": {"type": "BN", "affine": False}},
         {"norm_cfg": {"type": "BN", "track_running_stats": False}},
     ],
 )
-def test_what_cannot_be_folded_stays(changes):
+def test_layers_that_cannot_be_folded_are_kept(changes):
     torch.manual_seed(0)
     head = {**tiny()["decode_head"], "norm_cfg": {"type": "BN"}, **changes}
     segmentor = MODELS.build(tiny(decode_head=head)).eval()
@@ -330,7 +330,7 @@ def test_what_cannot_be_folded_stays(changes):
 
 
 def test_batch_norm_of_other_backbones_is_not_folded():
-    """timm's BatchNorm may have the activation inside."""
+    """BatchNorm layers of timm are kept, because they may include the activation."""
     backbone = {"type": "TIMMBackbone", "model_name": "efficientnet_b0", "out_indices": (0,)}
     head = {**tiny()["decode_head"], "in_channels": 16, "norm_cfg": {"type": "BN"}}
     segmentor = MODELS.build(tiny(backbone=backbone, decode_head=head))

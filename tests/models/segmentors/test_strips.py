@@ -1,4 +1,4 @@
-"""Class scores of large images are made strip by strip, those of windows band by band."""
+"""Test class scores computed in strips for large images and in bands for sliding windows."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.models.networks import tiny
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("size", [(90, 150), (31, 41), (37, 50), (1, 7), (1000, 61)])
-def test_rows_equal_those_of_the_whole(size, align_corners):
+def test_resized_rows_equal_those_of_the_whole_map(size, align_corners):
     maps = torch.randn(2, 3, 37, 61, generator=torch.Generator().manual_seed(0))
     whole = F.interpolate(maps, size, mode="bilinear", align_corners=align_corners)
     height = size[0]
@@ -23,7 +23,7 @@ def test_rows_equal_those_of_the_whole(size, align_corners):
 
 
 @pytest.mark.parametrize("strip_scores", [1, 19 * 240 * 37, 2**26])  # rows: 1, 37, all
-def test_strips_are_predicted_as_in_one_piece(strip_scores):
+def test_prediction_in_strips_equals_that_in_one_piece(strip_scores):
     size = (150, 240)
     torch.manual_seed(0)
     model = MODELS.build(tiny(decode_head={**tiny()["decode_head"], "num_classes": 19})).eval()
@@ -47,7 +47,7 @@ def test_strips_are_predicted_as_in_one_piece(strip_scores):
 
 
 def test_bands_of_windows_equal_the_mean_over_the_whole():
-    """Worked out pixel by pixel, for windows that overlap unevenly at the borders."""
+    """The expected mean is computed pixel by pixel; windows overlap unevenly at the borders."""
     torch.manual_seed(0)
     image, crop, stride = torch.rand(2, 3, 23, 17), (8, 6), (5, 4)
     total, count = torch.zeros(2, 3, 23, 17), torch.zeros(23, 17)
@@ -64,7 +64,7 @@ def test_bands_of_windows_equal_the_mean_over_the_whole():
 
 
 @pytest.mark.parametrize("class_weight", [None, [1.0, 2.0, 1.0, 0.5, 1.0]])
-def test_windows_are_predicted_as_with_all_scores_in_memory(class_weight):
+def test_prediction_in_bands_equals_that_from_all_scores(class_weight):
     torch.manual_seed(0)
     test_cfg = {"mode": "slide", "crop_size": (16, 16), "stride": (12, 9)}
     model = MODELS.build(tiny(test_cfg=test_cfg)).eval()

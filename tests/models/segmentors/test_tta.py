@@ -15,7 +15,7 @@ PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": [0, 0, 0], "std": [1, 1, 
 
 
 def views() -> dict:
-    """An image of 2 x 4 whose left half is bright, and its mirror image, as mmcv makes them."""
+    """Return a 2 x 4 image with a bright left half and its mirror image, as mmcv makes them."""
     image = np.zeros((2, 4, 3), np.uint8)
     image[:, :2] = 4
 
@@ -33,7 +33,7 @@ def views() -> dict:
 
 @MODELS.register_module()
 class Brightness(EncoderDecoder):
-    """Logits: (0, brightness + column), so that the two views disagree off the middle."""
+    """A segmentor with logits (0, brightness + column), so that the two views differ."""
 
     def inference(self, inputs: torch.Tensor, metas: object = None) -> torch.Tensor:
         bright = inputs[:, :1] + torch.arange(4.0)
@@ -44,7 +44,7 @@ def segmentor() -> nn.Module:
     return MODELS.build(tiny(type="Brightness", data_preprocessor=PREPROCESSOR)).eval()
 
 
-def test_average_of_probabilities():
+def test_probabilities_of_the_views_are_averaged():
     tta = SegTTAModel(segmentor())
     (merged,) = tta.test_step(views())
     # Left to right: plain logits 4, 5, 2, 3; mirrored 0, 1, 6, 7 mirrored back 7, 6, 1, 0.
@@ -58,7 +58,7 @@ def test_average_of_probabilities():
     assert merged.condition == "fog"
 
 
-def test_reaches_a_segmentor_inside_a_method():
+def test_it_reaches_a_segmentor_inside_a_method():
     method = nn.Module()
     method.model = segmentor()
     method.test_step = method.model.test_step
@@ -66,12 +66,12 @@ def test_reaches_a_segmentor_inside_a_method():
     assert method.model.keep_logits
 
 
-def test_from_config():
+def test_it_is_built_from_a_config():
     tta = MODELS.build({"type": "SegTTAModel", "module": tiny(), "data_preprocessor": PREPROCESSOR})
     assert type(tta.module.data_preprocessor).__name__ == "SegDataPreProcessor"
 
 
-def test_needs_a_segmentor():
+def test_it_needs_a_segmentor():
     other = nn.Identity()
     other.test_step = None
     with pytest.raises(ValueError, match="Identity holds no EncoderDecoder"):

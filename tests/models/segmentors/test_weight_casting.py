@@ -1,4 +1,4 @@
-"""Weights that are cast once for a whole step: less work, the same numbers."""
+"""Check that casting weights once a step saves casts and changes no number."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ STEPS = 2
 
 
 class CountedCasts(TorchDispatchMode):
-    """How often one of these tensors, or all together, is cast to another dtype."""
+    """Count how often these tensors are cast to another dtype, one by one or together."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class CountedCasts(TorchDispatchMode):
 
 @MODELS.register_module()
 class CastByAutocast(EncoderDecoderProjector):
-    """Leaves the casting of weights to autocast."""
+    """A segmentor that leaves the casting of weights to autocast."""
 
     def weights_cast(self):
         return nullcontext()
@@ -46,7 +46,7 @@ class CastByAutocast(EncoderDecoderProjector):
 def trained(
     network: str, segmentor: str = "EncoderDecoderProjector", **switches: object
 ) -> tuple[list[dict], list[Tensor], CountedCasts]:
-    """Logs of some steps, the weights after them, and the casts of weights in the last step."""
+    """Train for some steps; return their logs, the weights, and the casts in the last step."""
     options = {"segmentor": TINY_TRANSFORMER} if network == "transformer" else {}
     torch.manual_seed(0)
     cfg = sized(small_config(**options), SIDE)
@@ -71,12 +71,12 @@ def trained(
     ],
     ids=["bf16", "fp16"],
 )
-def test_steps_are_those_of_autocast_bit_by_bit(network, switches):
+def test_steps_are_bit_equal_to_those_of_autocast(network, switches):
     logs, weights, casts = trained(network, **switches)
     expected_logs, expected_weights, expected_casts = trained(network, "CastByAutocast", **switches)
     assert logs == expected_logs
     assert all(map(torch.equal, weights, expected_weights))
-    # Teacher and student once; and the student's gradients, of each of the three losses.
+    # Teacher and student are cast once, and the student's gradients once for each of 3 losses.
     assert (casts.single, casts.together) == (0, 2 + 3)
     assert expected_casts.single > len(weights) and expected_casts.together == 0
 
@@ -87,10 +87,10 @@ def test_in_float32_nothing_is_cast():
 
 
 class Scaled(nn.Conv2d):
-    """Does more with its weight than to convolve with it."""
+    """A convolution that may use its weight in other ways too."""
 
 
-def test_only_plain_layers_and_only_as_long_as_it_lasts():
+def test_only_plain_layers_are_cast_and_only_in_the_block():
     torch.manual_seed(0)
     layers = {
         "linear": nn.Linear(2, 3),
@@ -108,7 +108,7 @@ def test_only_plain_layers_and_only_as_long_as_it_lasts():
         assert cast == {"linear", "frozen"}
         assert not layers["frozen"].weight.requires_grad
         assert layers["linear"].gain.dtype == torch.float32
-        for _ in range(2):  # of two losses
+        for _ in range(2):  # two losses
             layers["norm"](layers["frozen"](layers["linear"](inputs))).square().sum().backward()
     with pytest.raises(RuntimeError, match="in the middle"), cast_weights(module, torch.float16):
         raise RuntimeError("in the middle")

@@ -1,4 +1,4 @@
-"""What every domain-adaptation method must do: its tests are a subclass with ``config``."""
+"""Test what every domain-adaptation method must do; a subclass sets ``config``."""
 
 import copy
 from typing import Any, ClassVar
@@ -13,14 +13,14 @@ from mmseg.registry import MODELS
 from tests.models.uda.small_methods import batch_for, optimizer_of
 
 AUGMENTED = {"augment_source_and_target": True}
-NO_PICTURES = {"crop_boxes"}  # kept to find the ground truth of a crop
+NOT_SHOWN = {"crop_boxes"}  # kept to find the ground truth of a crop
 
 
 class MethodTester:
-    """Subclass this as ``TestX``.
+    """Base class of the tests of a method; subclass it as ``TestX``.
 
     Attributes:
-        config: of the method on a small network, see :mod:`tests.models.uda.small_methods`.
+        config: config of the method on a small network, see :mod:`tests.models.uda.small_methods`.
     """
 
     config: ClassVar[dict[str, Any]]
@@ -37,7 +37,7 @@ class MethodTester:
             logs.append(model.train_step(batch_for(model, t), optim_wrapper))
         return logs
 
-    def test_it_trains_the_student_alone(self):
+    def test_it_trains_only_the_student(self):
         model = self.build()
         before = copy.deepcopy(model.model.state_dict())
         logs = self.train(model, 0, 3)
@@ -67,19 +67,19 @@ class MethodTester:
     def test_checkpoints_hold_student_and_teacher(self):
         model = self.build()
         parts = {name.split(".")[0] for name in model.state_dict()}
-        teaches = isinstance(model, SelfTraining)
-        assert {"model", "ema_model"} & parts == {"model", *(["ema_model"] if teaches else [])}
-        if teaches:
+        has_teacher = isinstance(model, SelfTraining)
+        assert {"model", "ema_model"} & parts == {"model", *(["ema_model"] if has_teacher else [])}
+        if has_teacher:
             assert model.segmentor_for("teacher") is model.ema_model
         assert model.segmentor_for("student") is model.model
 
-    def test_a_step_asks_the_device_for_no_value(self):
-        """The meta device has no values: whatever would wait for one, or a size by it, raises."""
+    def test_a_step_reads_no_value_from_the_device(self):
+        """The meta device has no values, so reading one, or a size that depends on one, raises."""
         model = self.build(**AUGMENTED)
         model.keep_visuals = True
         model.to("meta")
         optim_wrapper = optimizer_of(model)
-        # Both augmentations happen; their factors are drawn on the CPU.
+        # Both augmentations are applied; their factors are drawn on the CPU.
         vars(model.augmentation).update(jitter_threshold=-1.0, blur_threshold=-1.0)
         log = model.train_step(batch_for(model), optim_wrapper)
         assert all(value.is_meta for value in log.values())
@@ -92,27 +92,27 @@ class MethodTester:
         vars(model.augmentation).update(jitter_threshold=-1.0, blur_threshold=-1.0)
         model.cuda()
         optim_wrapper = optimizer_of(model)
-        waiting = pinned(batch_for(model))
-        for _ in range(2):  # in the first ones libraries are loaded
-            model.train_step(waiting, optim_wrapper)
+        pinned_batch = pinned(batch_for(model))
+        for _ in range(2):  # the first steps load libraries
+            model.train_step(pinned_batch, optim_wrapper)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            model.train_step(waiting, optim_wrapper)
+            model.train_step(pinned_batch, optim_wrapper)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    def test_pictures_are_kept_when_asked_for_and_have_a_place(self):
+    def test_visuals_are_kept_on_request_and_have_a_panel(self):
         model = self.build()
         self.train(model, 0, 1)
         assert model.visuals == {}
         model.keep_visuals = True
         self.train(model, 1, 2)
         shown = {name for row in model.PANEL for name in row} - {"ground_truth"}
-        assert set(model.visuals) - NO_PICTURES <= shown
+        assert set(model.visuals) - NOT_SHOWN <= shown
         assert bool(model.visuals) == bool(model.PANEL)
         assert not any(value.requires_grad for value in model.visuals.values())
 
-    def test_its_debug_twin_begins_all_losses(self):
+    def test_its_debug_version_starts_all_losses(self):
         config = ConfigDict(copy.deepcopy(self.config))
         method = MODELS.get(config.type)
         config.segmentor.auxiliary_head.channels = 4

@@ -1,4 +1,4 @@
-"""Methods on a network of one or two ResNet-18 stages, and batches for them."""
+"""Build methods on one or two ResNet-18 stages, and batches for them."""
 
 import itertools
 
@@ -17,7 +17,7 @@ PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": (120.0,) * 3, "std": (60.
 
 
 def projector(levels: int = 1) -> dict:
-    """Config of the tiny segmentor with a projection of 8 channels for each of its levels."""
+    """Return the config of the tiny segmentor with a projection to 8 channels for each level."""
     head = {"type": "ProjHead", "in_channels": 64, "channels": 8, "norm_cfg": {"type": "BN"}}
     if levels == 1:
         return tiny(type="EncoderDecoderProjector", auxiliary_head=head)
@@ -38,7 +38,7 @@ def projector(levels: int = 1) -> dict:
 
 
 def method_config(kind: str, levels: int = 1, **options) -> dict:
-    """Config of a method without augmentation."""
+    """Return the config of a method without augmentation."""
     config = {
         "type": kind,
         "segmentor": projector(levels),
@@ -49,13 +49,13 @@ def method_config(kind: str, levels: int = 1, **options) -> dict:
 
 
 def self_training(kind: str = "SelfTraining", **options) -> SelfTraining:
-    """Self-training in which some pseudo-labels are confident, without augmentation."""
+    """Build self-training without augmentation, in which some pseudo-labels are confident."""
     options = {"pseudo_threshold": 0.2, "augment_mixed": False} | options
     return MODELS.build(method_config(kind, **options))
 
 
 def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **options) -> SePiCo:
-    """SePiCo with crops of 32 x 32, contrast from the first iteration on, and no augmentation."""
+    """Build SePiCo with crops of 32 x 32, contrast from the start, and no augmentation."""
     prototypes = {"type": "ProtoEstimator", "num_classes": NUM_CLASSES, "feature_dim": 8}
     settings = {
         "levels": levels,
@@ -69,30 +69,30 @@ def sepico(levels: int = 1, variant: str = "dist", memory_length: int = 0, **opt
 
 
 def source_only(**options) -> SourceOnly:
-    """The baseline on the same network, without augmentation."""
+    """Build the baseline on the same network, without augmentation."""
     return MODELS.build(method_config("SourceOnly", **options))
 
 
 def let_teacher_predict(method: SelfTraining, *logits: torch.Tensor) -> None:
-    """Replace what the teacher's decoder gives by these (B, C, H, W), one after another."""
+    """Make the teacher's decoder return these logits (B, C, H, W) in turn."""
     replies = itertools.cycle(logits)
     method.ema_model.decode_head.register_forward_hook(lambda *_: next(replies))
 
 
 def optimizer_of(model: UDADecorator, lr: float = 0.01) -> OptimWrapper:
-    """Plain SGD on the student."""
+    """Return plain SGD on the student."""
     return StudentOptimWrapperConstructor({"optimizer": {"type": "SGD", "lr": lr}})(model)
 
 
 def labelled(label: torch.Tensor) -> SegDataSample:
-    """A sample with a label (H, W)."""
+    """Return a sample with a label (H, W)."""
     sample = SegDataSample()
     sample.set_data({"gt_sem_seg": PixelData(data=label[None].byte())})
     return sample
 
 
 def batch(seed: int = 0, width: int = 48) -> dict:
-    """Two random source images of 32 x 32 with labels in blocks of 8, two targets of 32 x 48."""
+    """Return two random source images of 32 x 32, labelled in blocks of 8, and two targets."""
     generator = torch.Generator().manual_seed(seed)
     images = [
         torch.randint(0, 256, (2, 3, 32, side), generator=generator, dtype=torch.uint8)
@@ -108,7 +108,7 @@ def batch(seed: int = 0, width: int = 48) -> dict:
 
 
 def batch_for(method: UDADecorator, seed: int = 0) -> dict:
-    """A batch with the views of the target that a method learns from, as large as it takes them."""
+    """Return a batch with the target views that a method needs, at the size that it needs."""
     data = batch(seed, 48 if method.crops_target else 32)
     views = {
         name: batch(seed + 100 * number, 48 if method.crops_target else 32)["target"]

@@ -1,4 +1,4 @@
-"""All methods pass the base tester."""
+"""Run the base tester on all methods."""
 
 import copy
 from typing import ClassVar
@@ -51,7 +51,7 @@ class TestSePiCoDark(MethodTester):
 
 @MODELS.register_module()
 class MeanColour(LossTerm):
-    """The mean logit of the source, and a pass over the target with its pseudo-labels."""
+    """A term that adds the mean source feature and a pass over the pseudo-labelled target."""
 
     def on_source(self, method, image, feats, label):
         return {"loss_colour": 0.5 * feats[-1].mean()}

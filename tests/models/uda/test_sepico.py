@@ -1,4 +1,4 @@
-"""What one iteration does and leaves behind, on a tiny network."""
+"""Test what one iteration of SePiCo computes and changes, on a tiny network."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ VISUALS = {
 
 
 def perturb(module: nn.Module) -> None:
-    """Make every parameter another one."""
+    """Add noise to every parameter."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -61,8 +61,8 @@ def test_the_teacher_is_the_first_student_then_its_average():
     assert changed
 
 
-def test_buffers_of_the_teacher_are_its_own():
-    """Both normalise by batch statistics, but of other images: running means differ."""
+def test_the_teacher_keeps_its_own_buffers():
+    """Both normalise by statistics of different batches, so their running means differ."""
     torch.manual_seed(0)
     model = sepico()
     model.model.backbone.stem[1].running_mean.fill_(7.0)
@@ -75,7 +75,7 @@ def test_buffers_of_the_teacher_are_its_own():
     assert student.num_batches_tracked == 3  # source, target, mixed
 
 
-def test_the_teacher_drops_nothing_and_normalises_by_the_batch():
+def test_the_teacher_has_no_dropout_but_batch_statistics():
     model = sepico()
     model.eval()
     assert not any(module.training for module in model.modules())
@@ -86,7 +86,7 @@ def test_the_teacher_drops_nothing_and_normalises_by_the_batch():
     assert norms and all(norm.training for norm in norms)
 
 
-def test_init_weights_makes_the_teacher_a_whole_copy():
+def test_init_weights_makes_the_teacher_a_full_copy():
     model = sepico()
     model.model.backbone.stem[1].running_mean.fill_(7.0)
     model.init_weights()
@@ -94,7 +94,7 @@ def test_init_weights_makes_the_teacher_a_whole_copy():
     assert all(torch.equal(v, teacher[name]) for name, v in model.model.state_dict().items())
 
 
-def test_pixel_weight_is_the_confidence_but_for_the_outer_rows():
+def test_pixel_weight_is_the_confidence_except_outer_rows():
     label, confidence = torch.zeros(1, 6, 2).long(), torch.tensor(0.5)
     weight = SePiCo.pixel_weight(label, confidence, (1 / 6, 2 / 6))
     assert weight.tolist() == [[[row] * 2 for row in (0, 0.5, 0.5, 0.5, 0, 0)]]
@@ -102,8 +102,8 @@ def test_pixel_weight_is_the_confidence_but_for_the_outer_rows():
 
 
 @pytest.mark.parametrize(("height", "rows"), [(640, (15, 120)), (240, (6, 45)), (135, (3, 25))])
-def test_edges_of_cityscapes_go_with_the_height(height, rows):
-    """In the release: 15 and 120 rows of crops that are 640 high."""
+def test_edges_of_cityscapes_scale_with_the_height(height, rows):
+    """The release ignores 15 and 120 rows of crops with 640 rows."""
     label = torch.zeros(1, height, 1).long()
     weight = SePiCo.pixel_weight(label, torch.tensor(1.0), CityscapesDataset.IGNORED_EDGES)
     assert (weight[0, :, 0] == 0).nonzero()[:, 0].tolist() == [
@@ -112,7 +112,7 @@ def test_edges_of_cityscapes_go_with_the_height(height, rows):
     ]
 
 
-def test_edges_come_with_the_target():
+def test_ignored_edges_come_from_the_target():
     torch.manual_seed(0)
     data = batch()
     for sample in data["target"]["data_samples"]:
@@ -123,7 +123,7 @@ def test_edges_come_with_the_target():
         assert log["ignored_pseudo_labels"] == ignored
 
 
-def test_rows_without_weight_are_no_target_of_the_contrast():
+def test_contrast_ignores_rows_without_weight():
     model = sepico()
     seen = []
     model.contrast.register_forward_pre_hook(lambda contrast, args: seen.append(args[1]))
@@ -142,13 +142,13 @@ def test_pseudo_label_and_confidence():
     assert pseudo.confidence() == 0.75
 
 
-def test_contrast_starts_late_but_the_prototypes_at_once():
+def test_contrast_starts_later_than_the_prototypes():
     torch.manual_seed(0)
     model = sepico(start_contrast_iter=1)
     optim_wrapper = optimizer_of(model)
     first = model.train_step(batch(0), optim_wrapper)
     amount = model.prototypes[0].amount.sum()
-    # Source labels at 1/4 are blocks of 2 x 2 cells; three of four rows of the first are ignored.
+    # Source labels at 1/4 are blocks of 2 x 2 cells; 3 of 4 pixel rows of the first are ignored.
     assert amount == 2 * 8 * 7
     second = model.train_step(batch(1), optim_wrapper)
     assert model.prototypes[0].amount.sum() == 2 * amount
@@ -168,7 +168,7 @@ def test_without_self_training_there_is_no_mixed_image():
     assert {"src.loss", "tgt.loss"} <= set(log)
 
 
-def test_student_or_teacher_predicts_as_asked():
+def test_student_or_teacher_predicts_as_selected():
     torch.manual_seed(0)
     model = sepico()
     perturb(model.ema_model)
@@ -183,7 +183,7 @@ def test_student_or_teacher_predicts_as_asked():
     assert not torch.equal(student, teacher)
 
 
-def test_pictures_are_kept_when_asked_for():
+def test_visuals_are_kept_on_request():
     torch.manual_seed(0)
     model = sepico()
     optim_wrapper = optimizer_of(model)
@@ -226,7 +226,7 @@ def test_a_cropped_pseudo_label_is_that_of_the_whole_image():
 
 
 def sigmas_of_points(**options) -> dict[str, list[float]]:
-    """Blur of each image that the student sees, in pixels; every image is a single white point.
+    """Return the blur in pixels of each image that the student sees, all with one white point.
 
     With source labels of one class the mixed images are the source images.
     """
@@ -246,13 +246,13 @@ def sigmas_of_points(**options) -> dict[str, list[float]]:
     sigmas = {}
     for name, images in zip(("source", "target", "mixed"), seen, strict=True):
         images = model.data_preprocessor.std * images + model.data_preprocessor.mean
-        # The Gaussian's weight at a distance of one pixel is exp(-1 / (2 sigma^2)) of the middle's.
+        # One pixel from the centre the Gaussian has exp(-1 / (2 sigma^2)) of its central weight.
         ratio = (images[:, 0, 16, 17] / images[:, 0, 16, 16]).clamp(min=0).double()
         sigmas[name] = (-2 * ratio.log()).rsqrt().nan_to_num(0.0).tolist()
     return sigmas
 
 
-def test_mixed_images_are_augmented_singly_and_a_domain_as_one():
+def test_mixed_images_are_augmented_singly_domains_jointly():
     sigmas = sigmas_of_points(**AUGMENTED)
     for name in ("source", "target"):
         assert sigmas[name][0] == pytest.approx(sigmas[name][1], abs=1e-3)
@@ -261,7 +261,7 @@ def test_mixed_images_are_augmented_singly_and_a_domain_as_one():
     assert len(drawn) == 4 and all(0.15 <= sigma <= 1.15 for sigma in drawn)
 
 
-def test_mixed_images_are_augmented_though_the_domains_are_not():
+def test_mixed_images_and_domains_are_augmented_separately():
     sigmas = sigmas_of_points(augment_source_and_target=False, augment_mixed=True)
     assert sigmas["source"] == sigmas["target"] == pytest.approx([0.0, 0.0], abs=0.1)
     assert min(sigmas["mixed"]) > 0.15
@@ -270,12 +270,13 @@ def test_mixed_images_are_augmented_though_the_domains_are_not():
     assert sigmas["mixed"] == pytest.approx([0.0, 0.0], abs=0.1)
 
 
-def test_several_levels_have_statistics_of_their_own():
+def test_each_level_has_its_own_statistics():
     torch.manual_seed(0)
     model = sepico(levels=2)
     log = model.train_step(batch(), optimizer_of(model))
     amounts = [prototypes.amount.sum().item() for prototypes in model.prototypes]
-    # 8 x 8 cells of 4 pixels, 4 x 4 of 8: the rows with 3 of 4, then 3 of 8 ignored pixels
+    # 8 x 8 cells of 4 pixels, 4 x 4 of 8; the first row of cells drops out, as 3 of its pixel rows
+    # are ignored.
     assert amounts == [2 * 8 * 7, 2 * 4 * 3]
     assert log["src.aux.loss_cl"].isfinite()
     heads = model.model.auxiliary_head.convs

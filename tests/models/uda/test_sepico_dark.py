@@ -1,4 +1,4 @@
-"""Pseudo-labels of night and day, against the release and on numbers worked out by hand."""
+"""Test pseudo-labels from night and day against the release and values worked out by hand."""
 
 import pytest
 import torch
@@ -10,12 +10,12 @@ from mmseg.utils import InputError
 from tests.golden import load_golden
 from tests.models.uda.small_methods import batch, let_teacher_predict, optimizer_of, sepico
 
-STILL = [0, 1, 2, 3, 4, 8, 9, 10]
+SHIFT_INSENSITIVE = [0, 1, 2, 3, 4, 8, 9, 10]
 
 
 @MODELS.register_module()
 class Watched(SePiCoDark):
-    """Keeps the views that it pseudo-labels in ``seen``."""
+    """A method that records the views it pseudo-labels in ``seen``."""
 
     def pseudo_label(self, views):
         self.seen.append(views)
@@ -24,7 +24,7 @@ class Watched(SePiCoDark):
 
 @MODELS.register_module()
 class NightOnly(SePiCoDark):
-    """Pseudo-labels the night without the day."""
+    """A method that pseudo-labels the night without the day."""
 
     def pseudo_label(self, views):
         return SelfTraining.pseudo_label(self, views)
@@ -36,7 +36,7 @@ def dark(kind: str = "SePiCoDark", **options) -> SePiCoDark:
 
 
 def night_batch(seed: int = 0) -> dict:
-    """A batch with day images, other ones than the night's."""
+    """Return a batch with day images that differ from the night images."""
     data = batch(seed)
     return data | {"target_day": batch(seed + 100)["target"]}
 
@@ -47,21 +47,21 @@ def night_batch(seed: int = 0) -> dict:
 )
 def test_mixture_equals_the_release(name, ratio, weighted):
     golden = {key: torch.from_numpy(value) for key, value in load_golden("day_night.npz").items()}
-    still = torch.zeros(19, dtype=torch.bool)
-    still[STILL] = True
+    insensitive = torch.zeros(19, dtype=torch.bool)
+    insensitive[SHIFT_INSENSITIVE] = True
     weight = golden["class_weight_train_std005"] if weighted else None
-    mixed = mix_day_and_night(golden["day"], golden["night"], ratio, still, weight)
+    mixed = mix_day_and_night(golden["day"], golden["night"], ratio, insensitive, weight)
     torch.testing.assert_close(mixed, golden[name], rtol=1e-5, atol=1e-7)
 
 
-def test_which_classes_stand_still_is_given_by_ranges():
+def test_shift_insensitive_classes_are_given_by_ranges():
     model = sepico(type="SePiCoDark", shift_insensitive_classes=[[0, 2], [4, 5]])
     assert model.shift_insensitive.tolist() == [True, True, False, False, True]
     assert not {"shift_insensitive", "class_weight"} & model.state_dict().keys()
 
 
 def test_pseudo_labels_come_from_both_views_and_the_weights():
-    """Night says class 0 (0.5) or 1 (0.4); by day it is class 1 (0.9): 0.8 of that is 0.8."""
+    """With 0.4 by night and 0.9 by day, class 1 gets 0.2 x 0.4 + 0.8 x 0.9 = 0.8."""
     model = dark(class_weight=[1.0, 1.0, 1.0, 1.0, 1.0], pseudo_threshold=0.79)
     night = torch.tensor([0.5, 0.4, 0.1, 1e-9, 1e-9])
     day = torch.tensor([0.1, 0.9, 1e-9, 1e-9, 1e-9])
@@ -77,8 +77,8 @@ def test_pseudo_labels_come_from_both_views_and_the_weights():
     assert pseudo.confidence() == 0
 
 
-def test_night_and_day_are_cropped_by_one_box():
-    """Both views carry their coordinates, so that crops tell where they are from."""
+def test_night_and_day_are_cropped_by_the_same_box():
+    """Both views hold the same coordinates as pixel values, so crops of one box are equal."""
     model = dark("Watched")
     model.seen = []
     data = night_batch()
@@ -92,8 +92,8 @@ def test_night_and_day_are_cropped_by_one_box():
     assert torch.equal(*crops)
 
 
-def test_behind_the_pseudo_labels_only_the_night_counts():
-    """Pseudo-labelled by the night alone, training does not depend on the day image."""
+def test_the_day_image_is_used_for_pseudo_labels_only():
+    """With pseudo-labels from the night alone, training does not depend on the day image."""
     logs = []
     for seed in (100, 200):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The baseline."""
+"""Test the baseline that trains on the source only."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from tests.models.uda.small_methods import batch, optimizer_of, source_only
 
 
-def test_the_target_is_not_looked_at():
+def test_the_target_is_not_used():
     logs, weights = [], []
     for target in (batch()["target"], None):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The moving-average teacher."""
+"""Test the moving-average teacher."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def filled(weight: float, running_mean: float) -> nn.Module:
 
 
 @pytest.mark.parametrize(("momentum", "expected"), [(0.0, 8.0), (0.75, 5.0), (1.0, 4.0)])
-def test_parameters_are_averaged_and_buffers_left(momentum, expected):
+def test_parameters_are_averaged_and_buffers_kept(momentum, expected):
     teacher, student = filled(4.0, 1.0), filled(8.0, 3.0)
     update_teacher(teacher, student, momentum)
     assert all((parameter == expected).all() for parameter in teacher.parameters())
@@ -35,7 +35,7 @@ def test_parameters_are_averaged_and_buffers_left(momentum, expected):
     assert all(not parameter.grad_fn for parameter in teacher.parameters())
 
 
-def test_the_teacher_is_a_copy_and_no_alias_at_momentum_0():
+def test_at_momentum_0_the_teacher_is_a_copy_not_an_alias():
     teacher, student = filled(4.0, 1.0), filled(8.0, 3.0)
     update_teacher(teacher, student, 0.0)
     with torch.no_grad():
@@ -43,7 +43,7 @@ def test_the_teacher_is_a_copy_and_no_alias_at_momentum_0():
     assert (teacher[0].weight == 8).all()
 
 
-def test_dropout_and_drop_path_are_switched_off_alone():
+def test_only_dropout_and_drop_path_are_switched_off():
     module = nn.Sequential(
         mit_b0(drop_path_rate=0.5),
         nn.Dropout(),

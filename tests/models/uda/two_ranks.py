@@ -27,7 +27,7 @@ Record = dict[str, Tensor]
 
 
 def network(norm_cfg: dict) -> dict:
-    """The tiny segmentor with another normalisation, and nothing drawn in it."""
+    """Return the config of the tiny segmentor with another normalisation and no dropout."""
     config = projector()
     config["decode_head"]["dropout_ratio"] = 0.0
     config["backbone"]["norm_cfg"] = config["auxiliary_head"]["norm_cfg"] = norm_cfg
@@ -35,7 +35,7 @@ def network(norm_cfg: dict) -> dict:
 
 
 def images(t: int) -> tuple[dict, Tensor]:
-    """This rank's part of the batch of iteration t, and of its mixing mask.
+    """Return this rank's part of the batch of iteration t and of its mixing mask.
 
     The images differ in how many of their pixels are labelled, and in their classes.
     """
@@ -49,7 +49,7 @@ def images(t: int) -> tuple[dict, Tensor]:
     mask = torch.rand(2, 4, 4, generator=generator) < 0.5
     mask = mask.repeat_interleave(8, 1).repeat_interleave(8, 2)
     data["source"]["data_samples"] = [labelled(one) for one in label]
-    # As large as the crop, which is then the same wherever it is drawn.
+    # Targets are as large as the crop, so that every drawn crop is the same.
     data["target"]["inputs"] = [image[:, :, :32] for image in data["target"]["inputs"]]
     for sample in data["target"]["data_samples"]:
         sample.set_metainfo({"ignored_edges": (4 / 32, 0.0)})
@@ -91,7 +91,7 @@ def give_draws(model: SelfTraining, mask: Tensor) -> None:
 def trajectory(
     variant: str, norm_cfg: dict = GROUP_NORM, device: str = "cpu", precision: str = "fp32"
 ) -> list[Record]:
-    """What five iterations compute, all of which has to be the same in one process and in two.
+    """Return what five iterations compute, which must be the same in one process and in two.
 
     In half precision contrast begins late: at first no gradient reaches the projection head.
 
@@ -141,7 +141,7 @@ def trajectory(
 
 
 def with_batch_norm() -> dict:
-    """State after three iterations with BatchNorm, and the sizes of what a step communicates."""
+    """Return the state after three iterations with BatchNorm, and the sizes communicated."""
     torch.manual_seed(0)
     model = sepico()
     optim_wrapper = optimizer_of(model)
@@ -162,7 +162,7 @@ def with_batch_norm() -> dict:
     for t in range(3):
         sizes.clear()
         gradients.clear()
-        torch.manual_seed(10 * t + get_rank())  # own draws, as in training
+        torch.manual_seed(10 * t + get_rank())  # each rank draws its own numbers, as in training
         with mock.patch.object(distributed, "all_reduce", counting):
             model.train_step(images(t)[0], optim_wrapper)
     return {

@@ -1,4 +1,4 @@
-"""Activations computed again: the same numbers, and BatchNorm counts once."""
+"""Check that recomputed activations give the same numbers and that BatchNorm counts once."""
 
 import copy
 
@@ -21,7 +21,7 @@ def test_gradients_statistics_and_random_numbers_are_the_same(name):
     image = torch.randn(2, 3, 64, 64)
     kept = {}
     for label, network in (("plain", plain), ("recomputed", recomputed)):
-        torch.manual_seed(1)  # of the DropPath
+        torch.manual_seed(1)  # for DropPath
         kept[label] = 0
 
         def keep(tensor, label=label):

@@ -1,4 +1,4 @@
-"""Class mixing and strong augmentation."""
+"""Test class mixing and strong augmentation."""
 
 import pytest
 import torch
@@ -50,8 +50,8 @@ def test_half_of_the_classes_of_the_batch_are_drawn():
     assert any(not torch.equal(draw[0], draw[1]) for draw in draws)
 
 
-def test_mixing_hands_no_host_tensor_to_a_gpu():
-    """Torch waits for the device to copy one, if only ``True`` in an assignment."""
+def test_mixing_copies_no_host_tensor_to_a_gpu():
+    """Torch waits for the device to copy one, even for ``True`` in an assignment."""
 
     class OnTheDevice(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -59,7 +59,7 @@ def test_mixing_hands_no_host_tensor_to_a_gpu():
             assert all(tensor.is_cuda for tensor in tensors), func
             return func(*args, **(kwargs or {}))
 
-    with FakeTensorMode():  # a GPU that is not there
+    with FakeTensorMode():  # simulates a GPU
         label = torch.zeros(2, 8, 8, dtype=torch.long, device="cuda")
         with OnTheDevice():
             mixed = mix(class_mask(label, draw_mix_classes(label)), label, label + 1)
@@ -87,7 +87,7 @@ def test_jitter_is_within_the_strength_and_differs_by_image():
     assert len(out[:, 0, 0, 0].unique()) == 4
 
 
-def test_whether_is_shared_and_the_factors_are_drawn_anew():
+def test_decisions_are_shared_but_factors_are_redrawn():
     torch.manual_seed(0)
     augment = StrongAugmentation()
     mean_std = torch.zeros(3, 1, 1), torch.full((3, 1, 1), 255.0)

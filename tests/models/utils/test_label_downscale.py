@@ -1,4 +1,4 @@
-"""Labels at feature resolution."""
+"""Test labels at feature resolution."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tests.golden import load_golden
 
 
 @pytest.mark.parametrize("case", range(4))
-def test_equal_to_the_release(case):
+def test_labels_equal_the_release(case):
     golden = load_golden("label_downscale.npz")
     label = torch.tensor(golden[f"labels_{case}"]).long()[:, 0]
     expected = torch.tensor(golden[f"out_{case}"]).long()[:, 0]
@@ -16,13 +16,13 @@ def test_equal_to_the_release(case):
     assert torch.equal(out, expected)
 
 
-def test_by_hand():
+def test_labels_worked_out_by_hand():
     label = torch.tensor([[0, 0, 1, 255], [0, 1, 255, 255]])[None]
     assert downscale_label(label, (1, 2), 0.75, 2).tolist() == [[[0, 255]]]
     assert downscale_label(label, (1, 2), 0.8, 2).tolist() == [[[255, 255]]]
 
 
-def test_features_that_do_not_tile_the_label():
+def test_features_that_do_not_tile_the_label_are_refused():
     with pytest.raises(ValueError, match="8x8 label does not scale down to"):
         downscale_label(torch.zeros(1, 8, 8).long(), (3, 4), 0.75, 2)
     with pytest.raises(ValueError, match="does not scale"):

@@ -1,4 +1,4 @@
-"""The class-balanced crop."""
+"""Test the class-balanced crop."""
 
 import pytest
 import torch

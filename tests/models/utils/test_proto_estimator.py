@@ -1,4 +1,4 @@
-"""The class statistics against recorded numbers and a plain computation."""
+"""Test the class statistics against recorded numbers and a plain computation."""
 
 import torch
 
@@ -7,7 +7,7 @@ from tests.golden import load_golden
 
 
 def ordered_banks(prototypes: ProtoEstimator) -> list[torch.Tensor]:
-    """The vectors of each bank, oldest first."""
+    """Return the vectors of each bank, oldest first."""
     banks = []
     for bank, count in zip(prototypes.bank, prototypes.bank_count.tolist(), strict=True):
         length = len(bank)
@@ -36,7 +36,7 @@ def test_eight_updates_equal_the_release():
         torch.testing.assert_close(bank, torch.tensor(golden[f"bank_{t}"]), **close)
 
 
-def test_statistics_of_batches_are_those_of_all_pixels():
+def test_statistics_of_batches_equal_those_of_all_pixels():
     features = torch.randn(20000, 4, generator=torch.Generator().manual_seed(0)) + 3
     labels = torch.arange(20000) % 5
     labels[labels == 4] = 255
@@ -57,7 +57,7 @@ def test_statistics_of_batches_are_those_of_all_pixels():
     assert prototypes.amount.tolist() == [4000.0] * 4 + [0.0, 0.0]
 
 
-def test_moments_by_hand():
+def test_moments_worked_out_by_hand():
     features = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 7.0]])
     count, mean, variance = class_moments(features, torch.tensor([1, 1, 255]), 2)
     assert count.tolist() == [0, 2]

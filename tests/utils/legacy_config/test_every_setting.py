@@ -1,6 +1,6 @@
-"""Every setting of an old config has a place in the translation, or a reason to have none.
+"""Check that each setting of an old config is translated, or that the reason is given.
 
-What testing reads is an error, what training alone reads is a reason not to train.
+The reason is an error if testing reads the setting; otherwise the config can only be tested.
 """
 
 import copy
@@ -14,7 +14,7 @@ from mmseg.utils import InputError
 from mmseg.utils.legacy_config import IGNORED, translate
 from tests.old_configs import baseline_config, old_config
 
-# Where a setting of the old schema (a regular expression) is in ours, if its name is another one.
+# Setting of the old schema (a regular expression) -> its path in ours, if that differs.
 PLACES = {
     r"log_config\.interval": "default_hooks.(runtime_info|logger).interval",
     r"dist_params\.backend": "env_cfg.dist_cfg.backend",
@@ -97,7 +97,7 @@ PLACES = {
     r"data\.(\w+)\.(.*)pipeline\.\d\.(.+)": r"\1_dataloader.dataset.\2pipeline.\\d.\3",
     r"data\.(\w+)\.(.+)": r"\1_dataloader.dataset.\2",
 }
-# What mmseg 0.x had a default for.
+# Settings for which mmseg 0.x has a default.
 OPTIONAL = "|".join(
     (
         "load_from|seed|exp|cudnn_benchmark|optimizer_config|model.pretrained",
@@ -112,17 +112,17 @@ OPTIONAL = "|".join(
         r"data\.train\.rare_class_sampling\..+",
     )
 )
-# Dicts that are handed on as they are: what is added to them is checked later.
-HANDED_ON = r"optimizer.*|.*norm_cfg|.*init_cfg.*|data\.train\.rare_class_sampling"
-# What training alone reads.
-TRAINED = (
+# Dicts that are passed on unchanged: settings added to them are checked later.
+PASSED_ON = r"optimizer.*|.*norm_cfg|.*init_cfg.*|data\.train\.rare_class_sampling"
+# Settings that only training reads.
+ONLY_TRAINING = (
     r"(?!model\.|data\.(val|test)\.|data\.workers).+|model\.(auxiliary_head|.+\.loss_decode).*|"
     r"model\.(feature_scale|crop_coord_divisible|decode_head\.[hl]r_loss_weight)"
 )
 
 
 def leaves(node: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The paths of all settings; of a list of values, that of each value."""
+    """Yield the paths of all settings, and of each value in a list of values."""
     if isinstance(node, dict | list) and node:
         for key, child in node.items() if isinstance(node, dict) else enumerate(node):
             yield from leaves(child, (*path, key))
@@ -131,7 +131,7 @@ def leaves(node: Any, path: tuple = ()) -> Iterator[tuple]:
 
 
 def dicts(node: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The paths of all dicts."""
+    """Yield the paths of all dicts."""
     if isinstance(node, dict):
         yield path
     if isinstance(node, dict | list):
@@ -146,7 +146,7 @@ def at(node: Any, path: tuple) -> Any:
 
 
 def other(value: Any) -> Any:
-    """A value that is not this one, of its kind."""
+    """Return another value of the same type."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
@@ -165,14 +165,14 @@ def dotted(path: tuple) -> str:
 
 
 def setting(old: dict, path: tuple) -> str:
-    """The dotted path of a setting; a list of values is one setting."""
+    """Return the dotted path of a setting; a list of values is one setting."""
     while isinstance(at(old, path[:-1]), list) and not isinstance(at(old, path), dict):
         path = path[:-1]
     return dotted(path)
 
 
 def differences(a: Any, b: Any, path: tuple = ()) -> Iterator[str]:
-    """Dotted paths of what differs; lists of values are not taken apart."""
+    """Yield the dotted paths of differences; a list of values counts as one value."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a.keys() | b.keys():
             yield from differences(a.get(key), b.get(key), (*path, key))
@@ -184,7 +184,7 @@ def differences(a: Any, b: Any, path: tuple = ()) -> Iterator[str]:
 
 
 def place(name: str) -> str:
-    """A regular expression of the paths in ours that an old setting decides."""
+    """Return a regular expression of the paths in our schema that an old setting decides."""
     for pattern, ours in PLACES.items():
         if re.fullmatch(pattern, name):
             return re.sub(pattern, ours, name)
@@ -195,8 +195,8 @@ def is_ignored(name: str) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in IGNORED)
 
 
-def what_is_tested(translated: dict) -> dict:
-    """What testing reads of a config, without the settings of losses and projection."""
+def settings_for_testing(translated: dict) -> dict:
+    """Return the settings that testing reads, without those of losses and projection."""
     model = translated["model"]
     network = copy.deepcopy(model.get("segmentor", model))
     keys = ("backbone", "decode_head", "context_scale", "detail_size", "test_cfg")
@@ -208,12 +208,12 @@ def what_is_tested(translated: dict) -> dict:
 
 
 def config(name: int | str) -> dict:
-    """A config of SePiCo by its experiment, or one of DAFormer, HRDA or MIC by its file."""
+    """Return a config of SePiCo by its experiment, or one of DAFormer, HRDA or MIC by its file."""
     return old_config(name) if isinstance(name, int) else baseline_config(name)
 
 
 @pytest.mark.parametrize("exp", [1, 5, 8, "mic_exp80_0", "mic_exp81_1"])
-def test_a_changed_setting_changes_its_counterpart_alone(exp):
+def test_a_changed_setting_changes_only_its_counterpart(exp):
     old = config(exp)
     before, reasons = translate(old)
     assert reasons == []
@@ -221,22 +221,22 @@ def test_a_changed_setting_changes_its_counterpart_alone(exp):
         name = setting(old, path)
         try:
             after, reasons = translate(changed(old, path, other(at(old, path))))
-        except InputError as error:  # there is no such choice here, or two settings contradict
+        except InputError as error:  # there is no such choice, or settings contradict each other
             reasons, after = [str(error)], None
-            assert not re.fullmatch(TRAINED, name) or name == "uda.class_weight", name
+            assert not re.fullmatch(ONLY_TRAINING, name) or name == "uda.class_weight", name
         if reasons:
             ancestors = [dotted(path[:n]) for n in range(2, len(path) + 1)]
-            said = [str(path[-1]), *ancestors]
-            assert any(part in reason for reason in reasons for part in said), (name, reasons)
+            mentioned = [str(path[-1]), *ancestors]
+            assert any(part in reason for reason in reasons for part in mentioned), (name, reasons)
             assert not is_ignored(name), name
-            if after and re.fullmatch(TRAINED, name):
-                assert what_is_tested(after) == what_is_tested(before), name
+            if after and re.fullmatch(ONLY_TRAINING, name):
+                assert settings_for_testing(after) == settings_for_testing(before), name
             continue
         found = set(differences(before, after))
         if is_ignored(name):
             assert found == set(), name
         else:
-            assert found, f"{name} is not heeded"
+            assert found, f"{name} is not used"
             assert all(re.fullmatch(place(name), each) for each in found), (name, found)
 
 
@@ -258,7 +258,7 @@ def test_every_reason_to_ignore_a_setting_is_needed():
 
 
 @pytest.mark.parametrize("exp", [4, 7, "mic_exp80_0"])
-def test_a_setting_that_nobody_knows_is_named(exp):
+def test_an_unknown_setting_is_named(exp):
     old = config(exp)
     before, _ = translate(old)
     for path in dicts(old):
@@ -269,19 +269,19 @@ def test_a_setting_that_nobody_knows_is_named(exp):
             after, reasons = translate(changed(old, (*path, "strange"), 1))
         except InputError as error:
             assert str(path[-1]) in str(error)
-            assert not re.fullmatch(TRAINED, name), name
+            assert not re.fullmatch(ONLY_TRAINING, name), name
             continue
-        if re.fullmatch(HANDED_ON, dotted(path)):
+        if re.fullmatch(PASSED_ON, dotted(path)):
             assert (after != before) != bool(reasons), name
         else:
             assert (after, reasons) == (before, [f"nothing is known about {name}"])
-            assert re.fullmatch(TRAINED, name), name
+            assert re.fullmatch(ONLY_TRAINING, name), name
 
 
 @pytest.mark.parametrize("exp", [2, 8, "mic_exp80_0"])
 def test_a_missing_setting_is_named_unless_it_has_a_default(exp):
     old = config(exp)
-    before = what_is_tested(translate(old)[0])
+    before = settings_for_testing(translate(old)[0])
     for path in leaves(old):
         without = copy.deepcopy(old)
         del at(without, path[:-1])[path[-1]]
@@ -290,10 +290,10 @@ def test_a_missing_setting_is_named_unless_it_has_a_default(exp):
             continue
         if re.fullmatch(OPTIONAL, name):
             assert translate(without)[1] == [], name
-        elif re.fullmatch(TRAINED, name):
+        elif re.fullmatch(ONLY_TRAINING, name):
             after, reasons = translate(without)
             assert re.search(f"{re.escape(name)} is missing|_cfg is {{", reasons[0]), name
-            assert what_is_tested(after) == before, name
+            assert settings_for_testing(after) == before, name
         else:
             with pytest.raises(InputError, match=f"{re.escape(name)} is missing|_cfg is {{"):
                 translate(without)

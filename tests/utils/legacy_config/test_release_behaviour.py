@@ -1,4 +1,4 @@
-"""What translated configs do: in training, and in tests from the command line."""
+"""Test what translated configs do in training and in tests from the command line."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_without_strong_augmentation_mixed_images_are_augmented():
     old["uda"]["enable_strong_aug"] = False
     options = translate(old)[0]["model"]
     names = ("augment_source_and_target", "augment_mixed", "blur", "color_jitter_strength")
-    # A threshold below 0: colours are jittered for certain.
+    # With a threshold below 0, colours are always jittered.
     model = sepico(**{name: options[name] for name in names}, color_jitter_threshold=-1.0)
     seen = []
     model.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -37,7 +37,7 @@ def test_without_strong_augmentation_mixed_images_are_augmented():
     assert (mixed - image).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
 
-def test_a_plain_segmentor_is_tested_with_its_configs_scales(toy_root, tmp_path, capsys):
+def test_a_plain_segmentor_is_tested_at_scales_of_the_config(toy_root, tmp_path, capsys):
     old = old_config(4)
     old["uda"] = {"type": "AdvSeg"}
     old["model"] |= {"type": "EncoderDecoder", "pretrained": None}
@@ -80,7 +80,7 @@ def test_a_plain_segmentor_is_tested_with_its_configs_scales(toy_root, tmp_path,
 
 
 def averaged(model: torch.nn.Module, image: np.ndarray) -> np.ndarray:
-    """The class (h, w) of the highest mean probability at two sizes, each flipped and not."""
+    """Return the classes (h, w) of highest mean probability at two sizes, each flipped and not."""
     from mmcv.image import imrescale
 
     total = torch.zeros(19, *image.shape[:2])

@@ -1,4 +1,4 @@
-"""What old configs are translated to, and what is said of those that cannot be."""
+"""Test what old configs are translated to, and the messages for those that cannot be."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ CONFIGS = DATA / "original_configs"
 
 
 def changed(exp: int, **values: Any) -> dict:
-    """An old config with other values, ``model__test_cfg=...`` and so on."""
+    """Return an old config with other values, given as ``model__test_cfg=...``."""
     old = old_config(exp)
     for name, value in values.items():
         *parents, key = name.split("__")
@@ -28,7 +28,7 @@ def changed(exp: int, **values: Any) -> dict:
 
 
 def with_changes(exp: int, **values: Any) -> dict:
-    """Our config of :func:`changed`."""
+    """Translate the config of :func:`changed`."""
     return translate(changed(exp, **values))[0]
 
 
@@ -43,7 +43,7 @@ def test_night_models_weight_classes_when_they_are_tested():
     assert "class_weight" not in translate(old_config(1))[0]["model"]
 
 
-def test_day_images_are_looked_for_below_the_data_root():
+def test_day_images_are_searched_below_the_data_root():
     old = old_config(7)
     old["data"]["train"]["target"]["data_root"] = "/data/night"
     target = translate(old)[0]["train_dataloader"]["dataset"]["target"]
@@ -75,7 +75,7 @@ def test_test_sets_without_labels_read_none():
     assert ours["val_dataloader"] == translate(old_config(1))[0]["val_dataloader"]
 
 
-def test_other_ways_to_write_a_data_set():
+def test_other_settings_of_data_sets_are_translated():
     old = old_config(1)
     changes = {"img_dir": "/x/images", "split": "list.txt", "img_suffix": ".jpg"}
     old["data"]["test"] |= changes | {"data_root": None}
@@ -90,7 +90,7 @@ def test_other_ways_to_write_a_data_set():
     assert train["rare_class_sampling"] is None
 
 
-def test_other_networks():
+def test_other_settings_of_networks_are_translated():
     slide = {"mode": "slide", "crop_size": [512, 512], "stride": [256, 256]}
     segmentor = with_changes(1, model__test_cfg=slide)["model"]["segmentor"]
     assert segmentor["test_cfg"] == slide
@@ -133,7 +133,7 @@ def test_what_cannot_be_tested_is_an_error():
 
 
 def reasons_of(exp: int = 1, **values: Any) -> list[str]:
-    """Why an old config with other values cannot be trained; it can be tested as it was."""
+    """Return why a changed config cannot be trained, and check that its test is unchanged."""
     before, after = translate(old_config(exp))[0], with_changes(exp, **values)
     assert after["test_dataloader"] == before["test_dataloader"]
     network = after["model"].get("segmentor", after["model"])
@@ -217,7 +217,7 @@ def test_a_plain_segmentor_is_tested_without_projection(exp):
         assert ("ProjHead" in reason) == (uda is not None and uda["type"] != "DACS")
 
 
-def test_data_that_testing_does_not_need_may_lack():
+def test_data_that_testing_does_not_need_may_be_missing():
     old = old_config(1)
     del old["data"]["train"], old["data"]["val"]
     translated, reasons = translate(old)
@@ -305,7 +305,7 @@ def test_a_test_with_scales_and_flips_averages_over_them():
         translate(old)
 
 
-def test_both_schemata_are_told_apart():
+def test_both_schemas_are_distinguished():
     assert all(is_legacy(old_config(exp)) for exp in range(1, 19))
     assert not is_legacy(translate(old_config(1))[0])
     assert not is_legacy({"model": {}, "data": 3})

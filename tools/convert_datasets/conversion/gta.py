@@ -5,11 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg.datasets.class_names import IGNORE_INDEX, NUM_LABEL_IDS, train_id_table
+from mmseg.datasets.class_names import IGNORE_INDEX
 from mmseg.datasets.image_files import UnfitLabel, count_values, read_label
 
-from .label_files import ConversionReport, convert_images
+from .label_files import ConversionReport, convert_images, train_id_table
 from .statistics import report_and_statistics
+
+# Label ids are 0 to 34: Cityscapes' 0-33, and 34 for license plates.
+NUM_LABEL_IDS = 35
 
 
 def convert_gta(data_root: str | Path, nproc: int = 1) -> ConversionReport:

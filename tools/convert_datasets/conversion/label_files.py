@@ -1,6 +1,6 @@
 """Shared functions of the converters: read label files, write label maps of train ids."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX
+from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID
 from mmseg.datasets.image_files import UnfitLabel, count_values, read_label
 from mmseg.datasets.listing import list_files
 from mmseg.datasets.pairs import PairCheck, check_pair, pair_lines
 from mmseg.datasets.transforms.loading import check_label_values
 from mmseg.utils import InputError, atomic_path
-from mmseg.utils.jobs import map_in_processes, with_progress
+from mmseg.utils.jobs import with_progress
+from tools.common.processes import map_in_processes
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"
 
@@ -99,6 +100,14 @@ def _unfit_line(group: Sequence[Converted], num_files: int) -> str:
     line = f"{len(group)} of {num_files} label files, the first: {group[0].problem}"
     strange = sorted({value for result in group for value in result.strange})
     return f"{line}; values without meaning: {', '.join(map(str, strange))}" if strange else line
+
+
+def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.ndarray:
+    """Make a look-up table (256,) uint8 from label id to train id, 255 for ids without one."""
+    table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+    for number, train_id in train_ids.items():
+        table[number] = train_id
+    return table
 
 
 def existing_folder(root: str | Path, labels: str) -> Path:

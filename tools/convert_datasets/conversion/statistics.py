@@ -112,6 +112,28 @@ def report_and_statistics(
     return report
 
 
+def class_weights(frequencies: Sequence[float] | np.ndarray, std: float) -> np.ndarray:
+    """Compute class weights (C,) float64 of mean 1 that favour rare classes.
+
+    With l = log f, a weight is (mean(l) - l) / std(l) * ``std`` + 1, where std(l) is the sample
+    standard deviation. If all classes are equally frequent, all weights are 1.
+
+    Args:
+        frequencies: (C,) share f of the pixels of each class, above 0.
+        std: standard deviation of the weights.
+
+    Raises:
+        ValueError: if a class has no pixels.
+    """
+    shares = np.asarray(frequencies, dtype=np.float64)
+    if shares.min() <= 0:
+        raise ValueError("a class without pixels has no weight")
+    if shares.min() == shares.max():
+        return np.ones_like(shares)
+    logs = np.log(shares)
+    return (logs.mean() - logs) / logs.std(ddof=1) * std + 1
+
+
 def _write_statistics(root: Path, results: Sequence[Converted]) -> None:
     samples: dict[int, list[tuple[str, int]]] = {}
     for result in results:

@@ -1,6 +1,6 @@
 """Compare checkpoints on the same images, in a table and a picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from numpy.typing import NDArray
 
+from mmseg.apis.evaluate import evaluate_on
+from mmseg.apis.test_data import test_loader
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
 from mmseg.evaluation.report import comparison_table
 from mmseg.evaluation.writers import Outputs, prediction_name
 from mmseg.utils import atomic_path
-from mmseg.visualization import comparison_picture, save_image
-
-from .evaluate import evaluate_on
-from .test_data import test_loader
+from mmseg.visualization import colorize, legend, panel, save_image, stack
+from mmseg.visualization.colors import Picture
 
 SHOWN_IMAGES = 4
+
+Label = NDArray[np.integer]  # (H, W) class indices
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,39 @@ def _picture(dataset: Any, folders: dict[str, Path], scores: dict[str, float]) -
         dataset.metainfo["classes"],
         dataset.metainfo["palette"],
     )
+
+
+def comparison_picture(
+    images: Sequence[Picture],
+    labels: Sequence[Label],
+    predictions: Mapping[str, Sequence[Label]],
+    scores: Mapping[str, float],
+    class_names: Sequence[str],
+    palette: Sequence[Sequence[int]],
+    cell_width: int = 400,
+) -> Picture:
+    """Draw one row per image: image, ground truth, prediction of each method; and a legend.
+
+    Args:
+        images: N images (H, W, 3) uint8, RGB.
+        labels: N ground truths; pixels outside the classes are black.
+        predictions: method -> N predictions.
+        scores: method -> mIoU in percent over the whole data set, for the title.
+        class_names: C names for the legend.
+        palette: C (red, green, blue).
+        cell_width: width of one picture in pixels.
+
+    Returns:
+        (H, W, 3) uint8 on white.
+    """
+    titles = ["image", "ground truth"]
+    titles += [f"{name}: {scores[name]:.1f} mIoU" for name in predictions]
+    font_size = max(12, round(cell_width / 18))
+    rows = []
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        drawn = [label, *(values[i] for values in predictions.values())]
+        pictures = [image, *(colorize(each, palette) for each in drawn)]
+        rows.append(list(zip(titles if i == 0 else [""] * len(titles), pictures, strict=True)))
+    grid = panel(rows, cell_width, font_size)
+    key = legend(class_names, palette, grid.shape[1], font_size)
+    return stack([grid, key])

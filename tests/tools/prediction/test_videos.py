@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from mmseg.datasets.video_files import open_video, write_video
 from mmseg.utils import InputError
+from tools.prediction.videos import open_video, write_video
 
 
 @pytest.fixture
 def clip(tmp_path):
-    """Five frames of 32x48 pixels, from black to red."""
+    """Write five frames of 32x48 pixels, from black to red."""
     path = tmp_path / "deep" / "clip.mp4"
     with write_video(path, fps=10) as write:
         for i in range(5):
@@ -15,7 +15,7 @@ def clip(tmp_path):
     return path
 
 
-def test_what_is_written_can_be_read(clip):
+def test_a_written_video_can_be_read(clip):
     video = open_video(clip)
     assert (video.fps, video.num_frames) == (10, 5)
     frames = list(video.frames())
@@ -25,14 +25,14 @@ def test_what_is_written_can_be_read(clip):
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
-def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path):
+def test_an_unfinished_video_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), write_video(tmp_path / "a.mp4", fps=10) as write:
         write(np.zeros((32, 48, 3), np.uint8))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_damaged_and_short(clip, tmp_path, capfd):
+def test_missing_damaged_and_short_videos_are_refused(clip, tmp_path, capfd):
     (tmp_path / "noise.mp4").write_bytes(b"no video")
     for path, message in ((tmp_path / "noise.mp4", "decoded as"), ("nowhere.mp4", "no such file")):
         with pytest.raises(InputError, match=f"{path} .*{message}"):

@@ -1,7 +1,6 @@
 """Predict images and videos, and write the predictions to files."""
 
 import errno
-import glob
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +17,19 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from numpy.typing import NDArray
 
+from mmseg.apis.inference import (
+    ImagePreparation,
+    PreparedImage,
+    UnfitImage,
+    batches_of_one_size,
+    keeping_confidence,
+    predict_batch,
+)
+from mmseg.apis.init_model import class_weights_used, init_model
 from mmseg.config_check import check_config
 from mmseg.datasets.class_names import distinct_palette
 from mmseg.datasets.file_checks import MAX_PIXELS, pixels_allowed
-from mmseg.datasets.image_files import IMAGE_SUFFIXES, image_size
-from mmseg.datasets.listing import is_system_name, list_files
-from mmseg.datasets.video_files import open_video, write_video
+from mmseg.datasets.image_files import image_size
 from mmseg.engine.distributed import check_alone
 from mmseg.engine.performance import Performance
 from mmseg.evaluation.engine import WORKERS
@@ -34,23 +40,9 @@ from mmseg.utils import InputError, check_writable
 from mmseg.utils.checkpoint import Role
 from mmseg.utils.jobs import map_ahead, with_progress
 from mmseg.utils.memory import freed_memory_kept
+from tools.prediction.videos import open_video, write_video
 
-from .inference import (
-    ImagePreparation,
-    PreparedImage,
-    UnfitImage,
-    batches_of_one_size,
-    keeping_confidence,
-    predict_batch,
-)
-from .init_model import class_weights_used, init_predictor
-
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
-SUFFIXES = sorted(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
-
-# Folders without regular files, with links to everywhere.
-SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
-SHARED_MEMORY = "/dev/shm"
+from .inputs import PredictInput, find_inputs
 
 Kind = Literal["ids", "color", "overlay", "confidence"]
 COLOURED = ("color", "overlay")
@@ -61,129 +53,6 @@ PIXELS_AHEAD = 2**25
 TROUBLES = (InputError, OSError, MemoryError, cv2.error)
 # Errors after which no other file can be written.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-@dataclass(frozen=True)
-class PredictInput:
-    """An image or a video.
-
-    Attributes:
-        path: path of the file.
-        folder: folder for its results, relative to the folder of results: the same as below the
-            searched folder.
-    """
-
-    path: Path
-    folder: Path
-
-    @property
-    def is_video(self) -> bool:
-        """Whether it is a video, by its suffix."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
-
-    @property
-    def target(self) -> Path:
-        """Path of its results relative to the folder of results, without suffix."""
-        return self.folder / self.path.stem
-
-
-def find_inputs(arguments: Sequence[str], out_dir: Path) -> list[PredictInput]:
-    """Find all images and videos that ``arguments`` name, in order and without repetition.
-
-    A file with several names, by arguments or links, is listed under the first.
-
-    Args:
-        arguments: files; folders, searched recursively for files with the suffixes of images and
-            videos; patterns such as ``"photos/**/*.jpg"``. Special files (a named pipe, a device)
-            are listed too: their reader reports them.
-        out_dir: folder of results, which folders and patterns leave out.
-
-    Raises:
-        InputError: if an argument names nothing or a system folder, or results of two files would
-            have the same name.
-    """
-    found: dict[str, PredictInput] = {}
-    for argument in arguments:
-        for each in _named_by(argument, os.path.realpath(out_dir)):
-            found.setdefault(os.path.realpath(each.path), each)
-    _check_names(list(found.values()))
-    return list(found.values())
-
-
-def _named_by(argument: str, out_dir: str) -> list[PredictInput]:
-    path = Path(argument)
-    if not argument:
-        raise InputError("an input is empty: name a file, a folder or a pattern")
-    if os.path.isdir(path):
-        if _is_below(os.path.realpath(path), out_dir):
-            raise InputError(f"{argument} is in the folder of results: choose another --out-dir")
-        inputs = list(_below(path, path, out_dir))
-        if not inputs:
-            raise InputError(f"{argument} holds no images or videos ({', '.join(SUFFIXES)})")
-        return inputs
-    if os.path.exists(path):
-        return [PredictInput(path, Path())]
-    if not glob.has_magic(argument):
-        raise InputError(f"{argument}: there is no such file or folder")
-    inputs = list(_matching(argument, out_dir))
-    if not inputs:
-        raise InputError(f"no image or video matches {argument} ({', '.join(SUFFIXES)})")
-    return inputs
-
-
-def _matching(pattern: str, out_dir: str) -> Iterator[PredictInput]:
-    plain = []  # the folders before the first wildcard
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            break
-        plain.append(part)
-    root = Path(*plain)
-    _check_not_system(root)
-    for match in sorted(glob.glob(pattern, recursive=True)):
-        path = Path(match)
-        if any(map(is_system_name, path.relative_to(root).parts)):
-            continue
-        if path.is_dir():
-            yield from _below(path, root, out_dir)
-        elif _is_wanted(path, out_dir):
-            yield PredictInput(path, path.relative_to(root).parent)
-
-
-def _below(folder: Path, root: Path, out_dir: str) -> Iterator[PredictInput]:
-    _check_not_system(folder)
-    for name in list_files(folder, ""):
-        path = folder / name
-        if _is_wanted(path, out_dir):
-            yield PredictInput(path, path.relative_to(root).parent)
-
-
-def _is_wanted(path: Path, out_dir: str) -> bool:
-    return path.suffix.lower() in SUFFIXES and not _is_below(os.path.realpath(path), out_dir)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    """Tell whether ``path`` is ``folder`` or inside; both are absolute and without links."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _check_not_system(folder: Path) -> None:
-    real = os.path.realpath(folder)
-    in_system = any(_is_below(real, system) for system in SYSTEM_FOLDERS)
-    if real == os.sep or (in_system and not _is_below(real, SHARED_MEMORY)):
-        raise InputError(f"{folder} is a folder of the system: name the folder of the images")
-
-
-def _check_names(inputs: list[PredictInput]) -> None:
-    first: dict[tuple[Path, bool], Path] = {}
-    for each in inputs:
-        other = first.setdefault((each.target, each.is_video), each.path)
-        if other != each.path:
-            same_folder = other.parent == each.path.parent
-            way_out = "rename one" if same_folder else "give the folder that holds both"
-            raise InputError(
-                f"{other} and {each.path} would have results of one name, {each.target}: predict "
-                f"them in two calls with a --out-dir each, or {way_out}"
-            )
 
 
 @dataclass(frozen=True)
@@ -249,7 +118,7 @@ def predict(
 
     Args:
         cfg: config with ``model`` and ``test_dataloader``, whose pipeline resizes the images; see
-            :func:`~mmseg.apis.inference.with_mode` for other ways.
+            :func:`~tools.prediction.modes.with_mode` for other ways.
         checkpoint: checkpoint of a domain-adaptation method or of a segmentor.
         inputs: files, folders and patterns, see :func:`find_inputs`.
         files: the files to write.
@@ -272,7 +141,15 @@ def predict(
         raise InputError(f"--batch-size must be at least 1, not {batch_size}")
     with pixels_allowed(max_pixels):
         check_config(cfg, ("model", "test_dataloader"))
-        model = init_predictor(cfg, checkpoint, device, role, performance, class_weights)
+        model = init_model(
+            cfg,
+            checkpoint,
+            device,
+            role,
+            performance,
+            fold_batch_norm=True,
+            class_weights=class_weights,
+        )
         return _predict(model, found, files, batch_size)
 
 

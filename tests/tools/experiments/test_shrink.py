@@ -5,11 +5,11 @@ import torch
 from mmengine.config import Config
 
 from experiments import EXPERIMENTS, generate_experiment_cfgs
-from mmseg.apis.shrink import shrink
 from mmseg.config_check import check_config
 from mmseg.registry import MODELS
 from mmseg.utils.config import load_config
 from tests.training import written
+from tools.experiments.shrink import shrink
 
 TERMS = {
     "dacs+mic": ["mic"],

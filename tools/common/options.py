@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from .config import override
-from .errors import InputError
+from mmseg.utils import InputError
+from mmseg.utils.config import override
 
 
 def size_in_pixels(text: str) -> tuple[int, int]:

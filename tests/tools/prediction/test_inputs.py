@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mmseg.apis.predict import find_inputs
 from mmseg.utils import InputError
+from tools.prediction.inputs import find_inputs
 
 FILES = [
     "a.png",

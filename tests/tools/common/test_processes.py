@@ -1,4 +1,4 @@
-"""Pools of processes: in order, killed, and left alone by their parent."""
+"""Test pools of processes: order of results, killed workers and killed parents."""
 
 import multiprocessing
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from mmseg.utils import InputError
-from mmseg.utils.jobs import map_in_processes
+from tools.common.processes import map_in_processes
 
 
 def write(folder: Path, number: int) -> int:
-    """Write a file in two halves; its name has the process that did."""
+    """Write a file in two halves; its name holds the process id."""
     path = folder / f"{number}_{os.getpid()}"
     with path.open("w") as file:
         file.write("half")
@@ -36,13 +36,13 @@ def test_results_come_in_order(tmp_path, nproc):
     assert len({path.name.split("_")[1] for path in tmp_path.iterdir()}) <= nproc
 
 
-def test_a_killed_worker_is_one_line():
+def test_a_killed_worker_is_reported_in_one_line():
     with pytest.raises(InputError, match="a worker process was killed.*smaller --nproc"):
         list(map_in_processes(end_if_odd, range(4), 2, chunksize=1))
 
 
 def is_running(process: int) -> bool:
-    """Whether it has not ended; ended ones may wait to be collected."""
+    """Return whether a process runs; one that has ended may wait to be collected."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:

@@ -5,9 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.apis.init_model import without_pretrained
 from mmseg.models.uda import method_class
-
-from .init_model import without_pretrained
 
 ITERATIONS = 10
 CROP = 128
@@ -48,7 +47,7 @@ def shrink(cfg: Config, toy_root: Path) -> None:
         if not cfg.get(loader):
             continue
         cfg[loader].update(num_workers=0, persistent_workers=False)
-        for dataset in _find(cfg[loader], lambda node: "data_root" in node):
+        for dataset in _with_key(cfg[loader], "data_root"):
             _small_dataset(dataset, toy_root)
     for loader in ("val_dataloader", "test_dataloader"):
         if cfg.get(loader):
@@ -71,7 +70,7 @@ def _small_model(model: Any) -> Any:
     method = method_class(model)
     segmentor = model.segmentor
     parts = {name: part for name, part in segmentor.items() if name != "backbone"}
-    heads = _find(parts, lambda node: "in_channels" in node)
+    heads = _with_key(parts, "in_channels")
     if segmentor.backbone.type.startswith("mit_b"):
         segmentor.backbone.type = "mit_b0"
         for head in heads:
@@ -102,11 +101,10 @@ def _small_dataset(dataset: Any, toy_root: Path) -> None:
         dataset.data_root = str(toy_root / toy)
 
 
-def _find(node: Any, wanted: Any) -> list[Any]:
-    """Find all dicts in ``node`` that are ``wanted``."""
+def _with_key(node: Any, key: str) -> list[Any]:
+    """Find the dicts in a part of a config that have a key."""
     if isinstance(node, list | tuple):
-        return [found for child in node for found in _find(child, wanted)]
+        return [found for child in node for found in _with_key(child, key)]
     if not isinstance(node, dict):
         return []
-    own = [node] if wanted(node) else []
-    return own + [found for child in node.values() for found in _find(child, wanted)]
+    return ([node] if key in node else []) + _with_key(list(node.values()), key)

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmseg.apis.compare import compare
 from mmseg.registry import MODELS
 from mmseg.utils.config import load_config
+from mmseg.visualization.panels import GAP
 from tests.training import small_config
+from tools.experiments.compare import compare, comparison_picture
 
 
 def test_table_picture_and_scores(toy_root, tmp_path):
@@ -43,3 +44,23 @@ def test_table_picture_and_scores(toy_root, tmp_path):
     predictions = sorted((tmp_path / "out" / "predictions" / "the_other").iterdir())
     assert len(predictions) == 2
     assert np.asarray(Image.open(predictions[0])).max() < 19
+
+
+def test_comparison_has_a_row_per_image_a_column_per_method():
+    red, blue = (255, 0, 0), (0, 0, 255)
+    label = np.array([[0, 1], [255, 1]])
+    images = [np.full((50, 100, 3), 9, np.uint8)] * 3
+    picture = comparison_picture(
+        images,
+        [label] * 3,
+        {"source only": [label * 0] * 3, "SePiCo": [label * 0 + 1] * 3},
+        {"source only": 40.0, "SePiCo": 60.0},
+        ["red", "blue"],
+        [red, blue],
+        cell_width=100,
+    )
+    assert picture.shape[1] == 4 * 100 + 5 * GAP
+    # the third column shows only class 0, the fourth only class 1, in three rows of one height
+    third = (picture[:, 2 * 100 + 3 * GAP + 50] == red).all(1).sum()
+    fourth = (picture[:, 3 * 100 + 4 * GAP + 50] == blue).all(1).sum()
+    assert third == fourth == 3 * 100

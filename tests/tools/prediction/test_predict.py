@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.apis.predict import PredictionFiles, predict
 from mmseg.datasets.image_files import read_image, read_label
-from mmseg.datasets.video_files import open_video, write_video
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.jobs import map_ahead
@@ -27,6 +25,8 @@ from tests.apis.color_world import (
     weights,
     write_world,
 )
+from tools.prediction.predict import PredictionFiles, predict
+from tools.prediction.videos import open_video, write_video
 
 SCALE = 16
 ALL = ("ids", "color", "overlay", "confidence")

@@ -1,0 +1,1 @@
+"""What several commands share: options, errors of the command line, worker processes."""

@@ -1,0 +1,1 @@
+"""Runs of `run_experiments.py`: shrunken copies for `--debug`, comparisons of several."""
