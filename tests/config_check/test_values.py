@@ -76,7 +76,7 @@ WRONG = [
     (f"{HEAD}.channels", -64, COUNT),
     (f"{HEAD}.in_channels", 64, COUNTS),
     (f"{HEAD}.in_index", "0", "a list of an integer (1 or more)"),
-    (f"{HEAD}.dilations", (1, -6), COUNTS),
+    (f"{HEAD}.dilations", (1, -6), f"{COUNTS} or None"),
     (f"{HEAD}.dropout_ratio", 1.5, FRACTION),
     (f"{HEAD}.align_corners", "False", FLAG),
     (f"{HEAD}.loss_decode.loss_weight", -1.0, "a number >= 0"),
@@ -102,7 +102,7 @@ WRONG = [
     ("train_dataloader.dataset", 3, "a dict"),
     ("train_dataloader.dataset.rare_class_sampling.min_pixels", -1, NATURAL),
     ("train_dataloader.dataset.rare_class_sampling.class_temp", 0, "a number > 0"),
-    ("train_dataloader.dataset.rare_class_sampling.min_crop_ratio", 2, FRACTION),
+    ("train_dataloader.dataset.rare_class_sampling.min_crop_ratio", -1, "a number >= 0"),
     (f"{SOURCE}.data_root", 3, "a string"),
     (f"{SOURCE}.indices", 0, f"{COUNT} or a list of an integer >= 0 (1 or more) or None"),
     (
