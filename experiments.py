@@ -427,11 +427,9 @@ def describe(exp: int | str) -> str:
     """Describe an experiment in one line."""
     row = EXPERIMENTS[exp]
     task, network = TASKS[row.task], NETWORKS[row.network]
-    method = METHODS[row.method].title
+    method = _title(row, row.method)
     if row.variant:
         method = method.replace("SePiCo", VARIANT_NAMES[row.variant])
-    if network.decoder.startswith("hrda"):
-        method = method.replace("DAFormer", "HRDA")
     published = (
         f", published {row.published_miou} mIoU ({task.split})" if row.published_miou else ""
     )
@@ -440,6 +438,12 @@ def describe(exp: int | str) -> str:
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
         f"{method}{published}{release}"
     )
+
+
+def _title(row: Experiment, method: str) -> str:
+    """Return the title of a method; DAFormer's training of a network of two scales is HRDA."""
+    title = METHODS[method].title
+    return title.replace("DAFormer", "HRDA") if row.network.startswith("hrda") else title
 
 
 def generate_experiment_cfgs(
@@ -473,7 +477,7 @@ def generate_experiment_cfgs(
     configs = []
     for stage, method in enumerate(stages):
         config = _build(exp, row, method, seed)
-        config["title"] = METHODS[method].title
+        config["title"] = _title(row, method)
         if row.stages:
             config["experiment_name"] += "_continued" if stage else "_pretraining"
             config |= {"start_from": 0} if stage else {"title": "pretraining"}
