@@ -430,13 +430,17 @@ def describe(exp: int | str) -> str:
     method = _title(row, row.method)
     if row.variant:
         method = method.replace("SePiCo", VARIANT_NAMES[row.variant])
-    published = (
-        f", published {row.published_miou} mIoU ({task.split})" if row.published_miou else ""
-    )
-    release = f" [{row.release}]" if row.release else ""
+    published = ""
+    if row.published_miou:
+        published = f", published {row.published_miou} mIoU ({task.split})"
+    elif not row.release and not row.stages:
+        published = ", published: none"
+    if row.release:
+        release, number = row.release.split()
+        published += f" [{number} of {release}'s release]"
     return (
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
-        f"{method}{published}{release}"
+        f"{method}{published}"
     )
 
 
