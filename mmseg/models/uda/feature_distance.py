@@ -1,10 +1,12 @@
 """Thing-class ImageNet feature distance (Hoyer et al., DAFormer, CVPR 2022)."""
 
 import copy
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
@@ -85,6 +87,13 @@ class FeatureDistance(LossTerm):
 
     def init_weights(self, method: "SelfTraining") -> None:
         """Copy the weights that the student's backbone starts from."""
+        if method.model.backbone.init_cfg is None:
+            print_log(
+                "FeatureDistance compares with a backbone without pretrained weights: its features "
+                "are random",
+                logger="current",
+                level=logging.WARNING,
+            )
         self.imagenet_backbone.load_state_dict(method.model.backbone.state_dict())
 
     def set_up(self, method: "SelfTraining", compiled: bool) -> None:
