@@ -18,11 +18,13 @@ from demo.toy.render import render
 from demo.toy.scene import Scene, scene_polygons
 from demo.toy.writers import (
     Polygons,
+    acdc_frame,
+    night_frame,
     write_cityscapes,
     write_correspondence,
     write_day,
+    write_frame,
     write_gta,
-    write_night,
     write_synthia,
 )
 from mmseg.utils import InputError
@@ -122,9 +124,14 @@ def _draw_synthia(root: Path, index: int, size: Any, rng: np.random.Generator) -
 
 def _draw_dark_zurich(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
     street = random_street(rng, *size)
-    write_night(root, index, "train", _picture(street.scene(), NIGHT, rng)[0], None)
+    write_frame(root, night_frame("train", index), _picture(street.scene(), NIGHT, rng)[0], None)
     day = another_day(street, rng).scene()
     write_day(root, index, _picture(day, DAYLIGHT, rng)[0])
+
+
+def _draw_acdc(root: Path, index: int, size: Any, rng: np.random.Generator) -> None:
+    image, _ = _picture(random_scene(rng, *size), OVERCAST, rng)
+    write_frame(root, acdc_frame("train", index), image, None)
 
 
 STAND_INS = {
@@ -134,5 +141,6 @@ STAND_INS = {
     ),
     "SynthiaDataset": StandIn((1280, 760), _draw_synthia, lambda root, _: convert_synthia(root)),
     "DarkZurichDataset": StandIn((1920, 1080), _draw_dark_zurich, write_correspondence),
+    "ACDCDataset": StandIn((1920, 1080), _draw_acdc, lambda root, count: None),
 }
 """Type of a data set in configs -> its stand-in."""

@@ -27,6 +27,8 @@ EXAMPLES = {
     "backbone": TINY["backbone"],
     "channels": 4,
     "decode_head": TINY["decode_head"],
+    "HRDAHead.head": TINY["decode_head"],
+    "scale_attention": TINY["decode_head"],
     "depth": 18,
     "depths": (1, 1, 1, 1),
     "embed_dims": (8, 8, 10, 8),

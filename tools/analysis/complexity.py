@@ -1,13 +1,13 @@
 """Count the parameters and FLOPs of segmentors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -61,35 +61,46 @@ def count_cost(model: Mapping[str, Any], size: tuple[int, int]) -> list[PartCost
     if not segmentors:
         raise InputError(f"the config's model ({model.get('type')}) holds no segmentor to count")
     segmentor = segmentors[0].eval()
-    costs = []
+    projects = isinstance(segmentor, EncoderDecoderProjector)
+    head = "projection head" if projects else "auxiliary head"
+    costs: dict[str, PartCost] = {}
     try:
-        inputs = torch.empty(1, 3, *size, device="meta")
-        for name, part in _parts(segmentor):
-            output, flops = _run(part, inputs)
-            costs.append(PartCost(name, sum(p.numel() for p in part.parameters()), flops))
-            inputs = output if part is segmentor.backbone else inputs
+        flops = _count_flops(segmentor, torch.empty(1, 3, *size, device="meta"))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"the network cannot take images of {size[0]}x{size[1]} (height x width): {reason}"
         ) from error
-    return costs
+    for path, part in segmentor.named_modules():
+        if part not in flops:
+            continue
+        title = {"backbone": "backbone", "auxiliary_head": head}.get(path, "decode head")
+        before = costs.get(title, PartCost(title, 0, 0))
+        count = sum(p.numel() for p in part.parameters())
+        costs[title] = PartCost(title, before.parameters + count, before.flops + flops[part])
+    return list(costs.values())
 
 
-def _run(module: nn.Module, inputs: Any) -> tuple[Any, int]:
-    """Run a module, and count its FLOPs."""
+def _count_flops(segmentor: EncoderDecoder, inputs: Tensor) -> dict[nn.Module, int]:
+    """Count the FLOPs of each part of a segmentor when it predicts, and of the auxiliary head."""
+    flops = dict.fromkeys(segmentor.network_parts(), 0)
     # The counter supports the matrix products of attention, but not all of its fused kernels.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        output = module(inputs)
-    return output, counter.get_total_flops()
+        feats = segmentor.extract_feat(inputs)
 
+        def begin(part: nn.Module, _: Any) -> None:
+            flops[part] -= counter.get_total_flops()
 
-def _parts(segmentor: EncoderDecoder) -> Iterator[tuple[str, nn.Module]]:
-    yield "backbone", segmentor.backbone
-    yield "decode head", segmentor.decode_head
-    if segmentor.auxiliary_head is not None:
-        projects = isinstance(segmentor, EncoderDecoderProjector)
-        yield "projection head" if projects else "auxiliary head", segmentor.auxiliary_head
+        def end(part: nn.Module, _: Any, __: Any) -> None:
+            flops[part] += counter.get_total_flops()
+
+        for part in flops:
+            part.register_forward_pre_hook(begin)
+            part.register_forward_hook(end)
+        segmentor(inputs)
+        if segmentor.auxiliary_head is not None:
+            segmentor.auxiliary_head(feats)
+    return flops
 
 
 def cost_table(costs: Sequence[PartCost], size: tuple[int, int]) -> str:

@@ -109,13 +109,9 @@ def running_statistics(module: nn.Module) -> float:
     return norm_of([value for name, value in module.named_buffers() if name.endswith(names)])
 
 
-def moved(segmentor: nn.Module) -> float:
-    return norm_of(
-        [
-            value - tensor_by_name(name, value.shape).to(value.device)
-            for name, value in segmentor.named_parameters()
-        ]
-    )
+def moved(segmentor: nn.Module, first: list[torch.Tensor]) -> float:
+    parameters = zip(segmentor.parameters(), first, strict=True)
+    return norm_of([parameter - before for parameter, before in parameters])
 
 
 def check_trajectory(
@@ -135,6 +131,7 @@ def check_trajectory(
     optimizer = {"type": "AdamW", "lr": lr, "betas": (0.9, 0.999), "weight_decay": 0.01}
     wrapper = performance.optim_wrapper({"type": "OptimWrapper", "optimizer": optimizer})
     optim_wrapper = StudentOptimWrapperConstructor(wrapper, {"custom_keys": custom_keys})(model)
+    first = [parameter.detach().clone() for parameter in model.model.parameters()]
     gradients: dict[str, float] = {}
 
     def record_backbone_gradient(*_) -> None:
@@ -152,8 +149,8 @@ def check_trajectory(
         values = {key: value.item() for key, value in log.items()} | gradients
         values |= {
             "grad_norm": values["gradient_norm"],
-            "student_moved": moved(model.model),
-            "teacher_moved": moved(model.ema_model),
+            "student_moved": moved(model.model, first),
+            "teacher_moved": moved(model.ema_model, first),
             "student_running_stats_norm": running_statistics(model.model),
             "teacher_running_stats_norm": running_statistics(model.ema_model),
             "student_weight_norm": norm_of(list(model.model.parameters())),
