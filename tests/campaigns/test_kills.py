@@ -29,7 +29,7 @@ def test_ten_kills_leave_no_trace():
 
 
 @pytest.mark.slow
-def test_kills_leave_no_trace_in_mic_on_hrda_with_feature_distance():
+def test_kills_leave_no_trace_in_mic_on_hrda():
     ((kills, what),) = campaign("--runs", "1", "--exp", "31")
     assert what == "none" and kills >= 1
 

@@ -312,7 +312,7 @@ def test_ignored_margins_are_those_of_a_mask_of_the_image(scale, crop, direction
     assert len(margins) > 1
 
 
-def test_ignored_margins_of_an_image_that_is_neither_cropped_nor_flipped():
+def test_ignored_margins_of_an_image_not_cropped_or_flipped():
     results = IgnoreMargins((0.1, 0.25, 0.0, 0.5)).transform({"img_shape": (20, 10)})
     assert results["ignored_margins"] == (2, 5, 0, 5)
     packed = PackSegInputs().transform(

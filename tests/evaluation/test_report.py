@@ -186,7 +186,7 @@ def test_comparison_has_the_means_over_class_subsets():
     ]
 
 
-def test_methods_of_several_seeds_have_mean_deviation_and_difference():
+def test_methods_have_mean_deviation_and_difference_over_seeds():
     subsets = {"mIoU1": ("road",)}
     first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)  # mIoU 33.33, road 33.33
     last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)  # mIoU 50, road 100
