@@ -1,6 +1,7 @@
 """Train a config."""
 
 import errno
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -126,6 +127,10 @@ def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
     runner.logger.info(f"git revision of the code: {cfg.git_rev or 'unknown'}")
     runner.register_hook(first_result)
     runner.train()
+    if getattr(runner.optim_wrapper, "ranks", None) is not None:
+        # It keeps the threads of gloo, which abort a process that ends with them.
+        runner.optim_wrapper.ranks = None
+        gc.collect()
     if is_main_process():
         with atomic_path(Path(cfg.work_dir) / FINISHED) as temporary:
             temporary.write_text(str(runner.iter))
