@@ -66,7 +66,7 @@ class StudentOptimWrapper(OptimWrapper):
     def backward_of(
         self, model: nn.Module, compute: Callable[[], dict[str, Tensor]], last: bool = True
     ) -> dict[str, Tensor]:
-        """Compute losses and back-propagate their sum, without counting an iteration.
+        """Compute losses and back-propagate their sum; the last pass counts an iteration.
 
         Args:
             model: see :meth:`optim_context`.
@@ -85,26 +85,20 @@ class StudentOptimWrapper(OptimWrapper):
                 total = torch.stack([v for name, v in parts.items() if "loss" in name]).sum()
             if self.on_cpu:  # memory that the forward pass has freed (benchmarks/RESULTS.md)
                 give_back_freed_memory()
-            self.propagate(self.scale_loss(total))
+            scaled = self.scale_loss(total)
+            if last:
+                self.backward(scaled)  # which counts
+            else:
+                scaled.backward()
         return {name: value.detach() for name, value in {**parts, "loss": total}.items()}
 
-    def propagate(self, loss: Tensor, **kwargs: Any) -> None:
-        """Compute the gradients of one loss and accumulate them."""
-        loss.backward(**kwargs)
-
-    def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Back-propagate the only loss of an iteration, and count the iteration."""
-        self.propagate(loss, **kwargs)
-        self._inner_count += 1
-
     def finish_step(self) -> dict[str, Tensor]:
-        """Count an iteration, and take a step if enough gradients are accumulated.
+        """Take a step if enough gradients are accumulated.
 
         Returns:
             ``gradient_norm``, a scalar on the device: the norm over all parameters before clipping,
             not finite if a gradient is not. An empty dict if no step was taken.
         """
-        self._inner_count += 1
         if not self.should_update():
             return {}
         norm = self.gradient_norm()
@@ -141,9 +135,9 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
         with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
             yield
 
-    def propagate(self, loss: Tensor, **kwargs: Any) -> None:
-        """Back-propagate the scaled loss."""
-        super().propagate(self.loss_scaler.scale(loss), **kwargs)
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """Scale a loss against underflow, and for the accumulation of gradients."""
+        return self.loss_scaler.scale(super().scale_loss(loss))
 
     def gradient_norm(self) -> Tensor:
         """Compute the norm of the gradients without the scale of the loss."""

@@ -23,7 +23,7 @@ _KEEP_ALL = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
 
 
 @functools.cache
-def _glibc() -> Any:
+def glibc() -> Any:
     """Load the C library if it has the functions of glibc."""
     if not sys.platform.startswith("linux"):
         return None
@@ -37,8 +37,8 @@ def give_back_freed_memory() -> None:
     glibc keeps blocks of up to 32 MB between others: after a backward pass on a CPU that is half a
     gigabyte, too fragmented for the next one.
     """
-    if _glibc() is not None:
-        _glibc().malloc_trim(0)
+    if glibc() is not None:
+        glibc().malloc_trim(0)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def freed_memory_kept(keep: bool = True) -> Iterator[None]:
     Args:
         keep: false changes nothing.
     """
-    if not keep or _glibc() is None:
+    if not keep or glibc() is None:
         yield
         return
     _set(_KEEP_ALL)
@@ -66,4 +66,4 @@ def freed_memory_kept(keep: bool = True) -> Iterator[None]:
 
 def _set(parameters: dict[int, int]) -> None:
     for name, value in parameters.items():
-        _glibc().mallopt(name, value)
+        glibc().mallopt(name, value)

@@ -69,7 +69,7 @@ def test_scores_by_hand_and_the_file_next_to_the_checkpoint(world):
     assert "mIoU       45.00" in text and "blue    0.00       -" in text
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+@pytest.mark.skipif(memory.glibc() is None, reason="the C library is not glibc")
 def test_on_a_cpu_memory_is_kept_while_it_predicts(world):
     """Freed memory is reused without page faults during prediction, and returned afterwards."""
     size = 48 << 20  # bytes; more than glibc keeps by default

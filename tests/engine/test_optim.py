@@ -121,8 +121,8 @@ def wrapper_of(weight: nn.Parameter, accumulative_counts: int = 1) -> StudentOpt
 
 def propagate(optim_wrapper: StudentOptimWrapper, weight: nn.Parameter) -> list[dict]:
     return [
-        optim_wrapper.backward_of(nn.Identity(), lambda parts=parts: parts)
-        for parts in quadratic(weight)
+        optim_wrapper.backward_of(nn.Identity(), lambda parts=parts: parts, last=place == 2)
+        for place, parts in enumerate(quadratic(weight))
     ]
 
 

@@ -53,7 +53,7 @@ print(json.dumps(results))
 """
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+@pytest.mark.skipif(memory.glibc() is None, reason="the C library is not glibc")
 def test_freed_memory_is_reused_only_while_it_is_kept():
     command = [sys.executable, "-c", SCRIPT]
     results = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -66,11 +66,11 @@ def test_freed_memory_is_reused_only_while_it_is_kept():
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
-    memory._glibc.cache_clear()
+    memory.glibc.cache_clear()
     monkeypatch.setattr(sys, "platform", "darwin")
     try:
         with freed_memory_kept():
             give_back_freed_memory()
-        assert memory._glibc() is None
+        assert memory.glibc() is None
     finally:
-        memory._glibc.cache_clear()
+        memory.glibc.cache_clear()

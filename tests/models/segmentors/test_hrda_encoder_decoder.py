@@ -123,10 +123,13 @@ def test_mitb5_at_real_widths_equals_the_release():
     close(logits[:, :, 128], golden["eval_logits_row128"])
 
 
-@pytest.mark.parametrize("case", BOXES["windows"], ids=lambda c: f"{c['height']}x{c['width']}")
+# Windows that do not overlap are an ablation of the release.
+@pytest.mark.parametrize(
+    "case",
+    [case for case in BOXES["windows"] if case["overlapping"]],
+    ids=lambda case: f"{case['height']}x{case['width']}",
+)
 def test_windows_equal_the_release(case):
-    if not case["overlapping"]:
-        pytest.skip("an ablation of the release")
     size = (case["crop"], case["crop"])
     windows = detail_windows(case["height"], case["width"], size)
     assert [list(window) for window in windows] == case["boxes"]
