@@ -5,15 +5,7 @@ segmentor = dict(
     decode_head=dict(
         _delete_=True,
         type="HRDAHead",
-        head=dict(
-            type="DLV2Head",
-            in_channels=2048,
-            in_index=3,
-            dilations=(6, 12),
-            num_classes=19,
-            align_corners=False,
-            loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
-        ),
+        head={{_base_.segmentor.decode_head}},
         scale_attention=dict(
             type="DLV2Head",
             in_channels=2048,
