@@ -1,7 +1,6 @@
 """Train a config."""
 
 import errno
-import gc
 import os
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from mmseg.engine.distributed import (
     raise_on_all_ranks,
 )
 from mmseg.engine.hooks import FirstResultHook
+from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
@@ -126,11 +126,11 @@ def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
         runner = TrainRunner.from_cfg(cfg)
     runner.logger.info(f"git revision of the code: {cfg.git_rev or 'unknown'}")
     runner.register_hook(first_result)
-    runner.train()
-    if getattr(runner.optim_wrapper, "ranks", None) is not None:
-        # It keeps the threads of gloo, which abort a process that ends with them.
-        runner.optim_wrapper.ranks = None
-        gc.collect()
+    try:
+        runner.train()
+    finally:
+        if isinstance(runner.optim_wrapper, StudentOptimWrapper):
+            runner.optim_wrapper.stop_exchange()
     if is_main_process():
         with atomic_path(Path(cfg.work_dir) / FINISHED) as temporary:
             temporary.write_text(str(runner.iter))

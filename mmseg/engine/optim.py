@@ -1,5 +1,6 @@
 """Optimizer steps with several backward passes, and parameter groups of the student."""
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -91,6 +92,16 @@ class StudentOptimWrapper(OptimWrapper):
             else:
                 scaled.backward()
         return {name: value.detach() for name, value in {**parts, "loss": total}.items()}
+
+    def stop_exchange(self) -> None:
+        """Average no gradients any more, to be called before the process group is left.
+
+        ``DistributedDataParallel`` keeps threads of gloo, which abort a process that ends with
+        them.
+        """
+        if self.ranks is not None:
+            self.ranks = None
+            gc.collect()  # it is part of reference cycles
 
     def finish_step(self) -> dict[str, Tensor]:
         """Take a step if enough gradients are accumulated.

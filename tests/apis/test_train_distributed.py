@@ -105,6 +105,12 @@ def test_ranks_are_bit_identical_though_each_draws_for_itself(ranks):
 
 
 @pytest.mark.slow
+def test_a_finished_exchange_keeps_no_thread(ranks):
+    """Nothing refers to it when the group is left: threads of gloo would abort the process."""
+    assert all(rank["batch_norm"]["released"] for rank in ranks)
+
+
+@pytest.mark.slow
 def test_gradients_are_exchanged_once_a_step(ranks):
     found = ranks[0]["batch_norm"]
     assert sum(found["gradients"]) == found["parameters"]

@@ -1,5 +1,6 @@
 """Train on two images of each domain: in one process, or with one on each of two ranks."""
 
+import weakref
 from unittest import mock
 
 import torch
@@ -165,7 +166,10 @@ def with_batch_norm() -> dict:
         torch.manual_seed(10 * t + get_rank())  # each rank draws its own numbers, as in training
         with mock.patch.object(distributed, "all_reduce", counting):
             model.train_step(images(t)[0], optim_wrapper)
+    exchange_of = weakref.ref(optim_wrapper.ranks)
+    optim_wrapper.stop_exchange()
     return {
+        "released": exchange_of() is None,
         "state": {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)},
         "sizes": list(sizes),
         "gradients": list(gradients),
