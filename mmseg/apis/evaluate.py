@@ -146,23 +146,28 @@ def evaluate_on(
             results = [test.run(model) for test in tests]
         if not is_main_process():
             return []
+    variant = "_teacher" * (role == "teacher") + "_aug" * aug_test
+    variant += "" if class_weights == "auto" else f"_class_weights_{class_weights}"
     about = {
         "checkpoint": str(checkpoint),
         "config": cfg.filename,
         "model": role,
         "aug_test": aug_test,
     }
-    variant = "_teacher" * (role == "teacher") + "_aug" * aug_test
-    variant += "" if class_weights == "auto" else f"_class_weights_{class_weights}"
     stored = [about | result for result in results]
+    _store(stored, outputs, [f"{checkpoint.stem}_{t.data.tag}{variant}" for t in tests], folder)
+    return stored
+
+
+def _store(results: list[dict], outputs: Outputs, names: Sequence[str], folder: Path) -> None:
+    """Write each result as ``<name>_eval.json``, add its ``file``, and write the table of all."""
     if outputs.metrics:
-        for test, result in zip(tests, stored, strict=True):
-            file = folder / f"{checkpoint.stem}_{test.data.tag}{variant}_eval.json"
+        for name, result in zip(names, results, strict=True):
+            file = folder / f"{name}_eval.json"
             _write(file, json.dumps(result, indent=1) + "\n")
             result["file"] = str(file)
     if outputs.table:
-        _write(outputs.table, table_text(stored))
-    return stored
+        _write(outputs.table, table_text(results))
 
 
 class _Test:
