@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
@@ -172,8 +173,8 @@ class SelfTraining(UDADecorator):
             samples = data["target"]["data_samples"]
             edges = samples[0].get("ignored_edges", (0.0, 0.0))
             weight = self.pixel_weight(pseudo.label, confidence, edges)
-            margins = [sample.get("ignored_margins", (0, 0, 0, 0)) for sample in samples]
-            weight = weight * within_margins(margins, weight)
+            if "ignored_margins" in samples[0]:
+                weight = weight * self.trusted_pixels(samples, weight)
             batch = Batch(source, source_label, target, pseudo.label, weight)
             self.teach(batch)
         log = self.train_on(self.losses(batch), optim_wrapper)
@@ -233,6 +234,20 @@ class SelfTraining(UDADecorator):
         learnt = (row >= top) & (row < height - bottom)
         weight = confidence * learnt.to(confidence)
         return weight[None, :, None].expand(pseudo_label.shape)
+
+    def trusted_pixels(self, samples: Sequence[BaseDataElement], like: Tensor) -> Tensor:
+        """Mark the pixels of the target that are not in the margins of its images by 1, others 0.
+
+        Raises:
+            InputError: if the method has cropped the images, which the margins are those of.
+        """
+        if self.crops_target:
+            raise InputError(
+                "IgnoreMargins marks margins of whole target images, but the method crops them: "
+                "crop them by a RandomCrop in the target's pipeline and set pseudo_crop=False, or "
+                "leave IgnoreMargins out"
+            )
+        return within_margins([sample.ignored_margins for sample in samples], like)
 
     def teach(self, batch: Batch) -> None:
         """Use the teacher for other purposes of the method, without gradients; nothing here."""

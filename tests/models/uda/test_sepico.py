@@ -6,6 +6,7 @@ from torch import nn
 
 from mmseg.datasets import CityscapesDataset
 from mmseg.models.uda import SePiCo
+from mmseg.utils import InputError
 from tests.models.uda.small_methods import batch, let_teacher_predict, optimizer_of, sepico
 
 AUGMENTED = {"augment_source_and_target": True, "augment_mixed": True}
@@ -287,3 +288,19 @@ def test_each_level_has_its_own_statistics():
 def test_a_bank_needs_a_length():
     with pytest.raises(ValueError, match="memory_length"):
         sepico(variant="bank")
+
+
+def test_margins_of_images_that_the_method_crops_are_refused():
+    method, data = sepico(), batch()
+    for sample in data["target"]["data_samples"]:
+        sample.set_metainfo({"ignored_margins": (1, 2, 3, 4)})
+    with pytest.raises(InputError, match="IgnoreMargins .* crops them: .* pseudo_crop=False"):
+        method.train_step(data, optimizer_of(method))
+    whole, data = sepico(pseudo_crop=False), batch(width=32)
+    for sample in data["target"]["data_samples"]:
+        sample.set_metainfo({"ignored_margins": (1, 2, 3, 4)})
+    whole.start_all_losses()
+    whole.keep_visuals = True
+    whole.train_step(data, optimizer_of(whole))
+    weight = whole.visuals["pixel_weight"]
+    assert weight[:, 1:30, 3:28].min() == 1 and weight.sum() == 2 * 29 * 25
