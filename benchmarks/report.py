@@ -36,9 +36,11 @@ def machine_line(machine: Result) -> str:
 def workload_line(result: Result) -> str:
     """Describe the workload of a training benchmark."""
     work = result["workload"]
-    contrast = f" from step {work['start_contrast']} on" if work["start_contrast"] else ""
+    contrast = ", contrast" if "contrast" in result["phases"] else ""
+    if contrast and work["start_contrast"]:
+        contrast += f" from step {work['start_contrast']} on"
     return (
-        f"{result['title']}, batch {work['batch']} + {work['batch']}, crop {work['crop']}, contrast"
+        f"{result['title']}, batch {work['batch']} + {work['batch']}, crop {work['crop']}"
         f"{contrast}, {work['iters']} steps after {work['warmup']} to warm up"
     )
 
