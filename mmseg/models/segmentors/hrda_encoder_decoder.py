@@ -1,6 +1,6 @@
 """Segmentor at two scales (Hoyer et al., HRDA, ECCV 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Annotated, Any
 
@@ -33,6 +33,21 @@ def detail_windows(height: int, width: int, size: Size2d) -> list[Box]:
     ]
 
 
+def average_windows(windows: Sequence[Box], logits: Sequence[Tensor]) -> Tensor:
+    """Place the logits of windows (B, C, h_i, w_i) on the image, and average where they overlap."""
+    rows, columns = logits[0].shape[2:]
+    stride = stride_of(windows[0], logits[0])
+    corners = [scale_box(window, stride)[::2] for window in windows]
+    bottom, right = corners[-1][0] + rows, corners[-1][1] + columns
+    total = logits[0].new_zeros(*logits[0].shape[:2], bottom, right)
+    count = logits[0].new_zeros(bottom, right)
+    for (top, left), each in zip(corners, logits, strict=True):
+        place = (top, top + rows, left, left + columns)
+        crop(total, place).add_(each)
+        crop(count, place).add_(1)
+    return total / count
+
+
 @MODELS.register_module()
 class HRDAEncoderDecoder(EncoderDecoder):
     """Segment a downscaled image for context, and crops at full resolution for details.
@@ -61,6 +76,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         self.context_scale = context_scale
         self.detail_size = (detail_size[0], detail_size[1])
         self.detail_divisor = detail_divisor
+        self._known_windows: dict[int, Tensor] | None = None
 
     def extract_feat(self, inputs: Tensor, backbone: nn.Module | None = None) -> list[Tensor]:
         """Compute the backbone's maps of the downscaled images (B, 3, H, W)."""
@@ -95,27 +111,37 @@ class HRDAEncoderDecoder(EncoderDecoder):
         """
         height, width = inputs.shape[2:]
         windows = detail_windows(height, width, self.detail_size)
+        places = [crop(inputs, box).storage_offset() for box in windows]
+        known = {} if self._known_windows is None else self._known_windows
+        missing = [
+            (place, box) for place, box in zip(places, windows, strict=True) if place not in known
+        ]
         if self.training:
             at_once = len(windows)
         else:
             at_once = 1 if inputs.device.type == "cpu" else max(1, WINDOWS // len(inputs))
-        total = count = inputs.new_empty(0)  # allocated when the stride is known
-        for start in range(0, len(windows), at_once):
-            group = windows[start : start + at_once]
-            logits = self.decode_head.head(self.extract_detail(inputs, group))
-            rows, columns = logits.shape[2:]
-            stride = stride_of(windows[0], logits)
-            if not total.numel():
-                last, _, rightmost, _ = scale_box(windows[-1], stride)
-                size = (last + rows, rightmost + columns)
-                total = logits.new_zeros(len(inputs), logits.shape[1], *size)
-                count = logits.new_zeros(size)
-            for box, each in zip(group, logits.split(len(inputs)), strict=True):
-                top, _, left, _ = scale_box(box, stride)
-                place = (top, top + rows, left, left + columns)
-                crop(total, place).add_(each)
-                crop(count, place).add_(1)
-        return total / count
+        for start in range(0, len(missing), at_once):
+            group = missing[start : start + at_once]
+            logits = self.decode_head.head(self.extract_detail(inputs, [box for _, box in group]))
+            for (place, _), each in zip(group, logits.split(len(inputs)), strict=True):
+                known[place] = each
+        return average_windows(windows, [known[place] for place in places])
+
+    def _slide(
+        self, function: Callable[[Tensor], Tensor], inputs: Tensor
+    ) -> Iterator[tuple[int, Tensor]]:
+        # Neighbouring crops are views of the same image: their common windows start at the same
+        # place of its memory, and are computed once. Those above the next crops are dropped.
+        self._known_windows = {}
+        try:
+            for top, logits in super()._slide(function, inputs):
+                yield top, logits
+                next_row = top + logits.shape[2]
+                start = inputs.storage_offset() + next_row * inputs.stride(2)
+                known = self._known_windows.items()
+                self._known_windows = {place: each for place, each in known if place >= start}
+        finally:
+            self._known_windows = None
 
     def losses_of(
         self, inputs: Tensor, label: Tensor, weight: Tensor | None = None

@@ -6,6 +6,7 @@ import torch
 
 from mmseg.models.decode_heads.hrda_head import scale_box
 from mmseg.models.segmentors.hrda_encoder_decoder import detail_windows
+from mmseg.models.segmentors.prediction import slide
 from mmseg.models.uda.self_training import within_margins
 from mmseg.registry import MODELS
 from tests.golden import load_golden, weights_by_name
@@ -60,6 +61,21 @@ def test_windows_around_the_detail_windows(network):
     segmentor = build_segmentor(name, True, test_cfg=test_cfg).eval()
     logits = segmentor.inference(noise(2, 1, 3, 128, 192))[0]
     close(logits[:, [0, 37, 127]].transpose(0, 1), golden["slide_logits_rows"])
+
+
+@torch.no_grad()
+def test_a_window_of_two_crops_is_computed_once():
+    image, crop_size, stride = noise(3, 1, 3, 192, 256), (128, 128), (64, 64)
+    test_cfg = {"mode": "slide", "crop_size": crop_size, "stride": stride}
+    segmentor = build_segmentor("mitb0", True, test_cfg=test_cfg).eval()
+    calls = []
+    segmentor.backbone.register_forward_hook(lambda *_: calls.append(1))
+    shared = segmentor.inference(image)
+    assert len(calls) == 5 * 7 + 6  # windows at 5 heights and 7 columns; 2 x 3 contexts
+    one_by_one = torch.cat(
+        [rows for _, rows in slide(segmentor.encode_decode, image, crop_size, stride)], 2
+    )
+    assert torch.equal(shared, one_by_one)
 
 
 @torch.no_grad()
