@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+#: Bytes of freed blocks that are worth returning: the toy network frees less, and would spend a
+#: tenth of a step on getting their pages back.
+WORTH_RETURNING = 128 << 20
 # Parameters of glibc's mallopt (malloc.h).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 # Values that glibc reaches by itself in a program that frees large blocks (mallopt(3)).
@@ -31,14 +34,35 @@ def glibc() -> Any:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
-def give_back_freed_memory() -> None:
+class _Blocks(ctypes.Structure):
+    """glibc's ``struct mallinfo2``, in bytes and numbers of blocks."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def give_back_freed_memory(at_least: int = WORTH_RETURNING) -> None:
     """Make the C library return free pages to the system, if it can.
 
     glibc keeps blocks of up to 32 MB between others: after a backward pass on a CPU that is half a
     gigabyte, too fragmented for the next one.
+
+    Args:
+        at_least: bytes of freed blocks below which nothing is returned.
     """
-    if glibc() is not None:
-        glibc().malloc_trim(0)
+    library = glibc()
+    if library is None:
+        return
+    if hasattr(library, "mallinfo2"):  # since glibc 2.33
+        library.mallinfo2.restype = _Blocks
+        if library.mallinfo2().fordblks < at_least:
+            return
+    library.malloc_trim(0)
 
 
 @contextmanager
@@ -61,7 +85,7 @@ def freed_memory_kept(keep: bool = True) -> Iterator[None]:
         yield
     finally:
         _set(_USUAL)
-        give_back_freed_memory()
+        give_back_freed_memory(at_least=0)
 
 
 def _set(parameters: dict[int, int]) -> None:

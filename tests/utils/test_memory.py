@@ -10,12 +10,13 @@ from mmseg.utils import memory
 from mmseg.utils.memory import freed_memory_kept, give_back_freed_memory
 
 SIZE = 96 << 20  # bytes; more than glibc keeps by itself
+FREED = 64 << 20  # bytes in blocks that glibc keeps
 LARGE = 5 << 29  # more than the largest limit that could be set
 # Run in a separate process, whose memory has no gap that is large enough.
 SCRIPT = f"""
 import ctypes, json, resource
 import numpy as np
-from mmseg.utils.memory import freed_memory_kept
+from mmseg.utils.memory import freed_memory_kept, give_back_freed_memory
 
 def bytes_found(times):
     found = []
@@ -49,6 +50,13 @@ except KeyError:
 results["after"] = bytes_found(3)
 with freed_memory_kept(False):
     results["switched off"] = bytes_found(3)
+blocks = [np.full({FREED} >> 6, 1, np.uint8) for _ in range(128)]
+del blocks[::2]  # the others keep glibc from returning them by itself
+full = resident()
+give_back_freed_memory()
+results["too little"] = full - resident()
+give_back_freed_memory(at_least={FREED} >> 1)
+results["enough"] = full - resident()
 print(json.dumps(results))
 """
 
@@ -60,6 +68,7 @@ def test_freed_memory_is_reused_only_while_it_is_kept():
     assert min(results["kept"]) < 0.01 * SIZE
     assert results["large given back"] == 0
     assert results["given back"] > 0.9 * SIZE
+    assert results["too little"] < 0.1 * FREED < 0.8 * FREED < results["enough"]
     # A huge page, on systems that use them for everything, counts as one.
     least = SIZE / 1024
     assert min(results["before"] + results["after"] + results["switched off"]) > least
