@@ -45,6 +45,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "recall), cityscapes (by cityscapesscripts, on the label ids of Cityscapes)",
     )
     add(
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help="average over these classes, too: those that matter, or that the images have",
+    )
+    add(
         "--dataset",
         nargs="+",
         default=[],
@@ -160,6 +167,7 @@ def _outputs(args: argparse.Namespace) -> "Outputs":
 
     return Outputs(
         metrics=tuple(args.eval),
+        classes=tuple(args.classes),
         folders=(Path(args.out),) if args.out else (),
         formatted=formatted,
         label_ids=label_ids,

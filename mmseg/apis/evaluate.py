@@ -25,7 +25,7 @@ from mmseg.evaluation.cityscapes import cityscapes_scores, label_id_files
 from mmseg.evaluation.engine import predictions, written
 from mmseg.evaluation.iou_metric import OTHER_SCORES, IoUMetric
 from mmseg.evaluation.report import table_text
-from mmseg.evaluation.writers import ImageWriter, Metric, Outputs
+from mmseg.evaluation.writers import ImageWriter, Outputs
 from mmseg.models.segmentors.prediction import ClassWeights
 from mmseg.registry import METRICS
 from mmseg.utils import InputError, atomic_path, built_from_config, check_writable
@@ -198,7 +198,7 @@ class _Test:
         labelled = bool(outputs.metrics)
         self.loader = test_loader(data.cfg, labelled, batch_size, device.type, aug_test)
         self.dataset: BaseDataset = self.loader.dataset
-        self.metric = _metric(cfg, self.dataset, outputs.metrics) if labelled else None
+        self.metric = _metric(cfg, self.dataset, outputs) if labelled else None
         self.scratch = None if scratch is None else Path(scratch, data.name)
         if scratch is not None and get_world_size() > 1:
             raise InputError("--eval cityscapes scores in one process: leave out --launcher")
@@ -244,11 +244,13 @@ def _label_folder(cfg: Config) -> str | None:
     return None if folder is None else os.path.join(dataset.get("data_root") or "", folder)
 
 
-def _metric(cfg: Config, dataset: Any, metrics: Sequence[Metric]) -> IoUMetric:
+def _metric(cfg: Config, dataset: Any, outputs: Outputs) -> IoUMetric:
     evaluator = cfg.get("test_evaluator") or {"type": "IoUMetric"}
-    more = [name for name in metrics if name in OTHER_SCORES]
+    more = [name for name in outputs.metrics if name in OTHER_SCORES]
     if more and isinstance(evaluator, dict):
         evaluator = {**evaluator, "iou_metrics": [*evaluator.get("iou_metrics", ["mIoU"]), *more]}
+    if outputs.classes and isinstance(evaluator, dict):
+        evaluator = {**evaluator, "classes": outputs.classes}
     with built_from_config("test_evaluator"):
         metric = METRICS.build(evaluator) if isinstance(evaluator, dict) else None
     if not isinstance(metric, IoUMetric):

@@ -52,7 +52,7 @@ class IoUMetric(BaseMetric):
     """IoU and accuracy per class and their means over a data set, in percent.
 
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
-    predicted but not in the ground truth has IoU 0. After ``evaluate``, ``result`` also holds the
+    predicted but not in the ground truth has IoU 0 (``mIoU_gt`` leaves it out, too). After ``evaluate``, ``result`` also holds the
     scores of each class and, if samples have a ``condition``, of each condition (on rank 0, see
     :func:`~mmseg.evaluation.result_dict`).
 
@@ -61,6 +61,7 @@ class IoUMetric(BaseMetric):
         iou_metrics: ``mIoU`` (with aAcc and mAcc), which is always computed; ``mDice``; ``mFscore``
             (with mPrecision and mRecall); and means of IoU over some classes: ``mIoU16`` and
             ``mIoU13``, as is usual for models trained on SYNTHIA.
+        classes: names of classes whose mean IoU is computed as ``mIoU_chosen``.
         nan_to_num: replaces undefined scores, in the means too; in percent.
         collect_device: how to collect the results of all ranks: "gpu": by communication, on CPUs
             too; "cpu": by files in the current folder.
@@ -75,6 +76,7 @@ class IoUMetric(BaseMetric):
         iou_metrics: Annotated[
             Sequence[Literal["mIoU", "mDice", "mFscore", "mIoU16", "mIoU13"]], Field(min_length=1)
         ] = ("mIoU",),
+        classes: Annotated[Sequence[str], Field(min_length=1)] | None = None,
         nan_to_num: NonNegativeFloat | None = None,
         collect_device: Literal["cpu", "gpu"] = "gpu",
         prefix: str | None = None,
@@ -87,6 +89,8 @@ class IoUMetric(BaseMetric):
         self.subsets: dict[str, Sequence[str]] = {
             name: CLASS_SUBSETS[name] for name in iou_metrics if name in CLASS_SUBSETS
         }
+        if classes is not None:
+            self.subsets["mIoU_chosen"] = tuple(classes)
         self.other_scores = [n for metric in iou_metrics for n in OTHER_SCORES.get(metric, ())]
         self.nan_to_num = nan_to_num
         self.result: dict[str, Any] = {}
@@ -149,6 +153,9 @@ class IoUMetric(BaseMetric):
             raise InputError("the data set names no classes: set metainfo=dict(classes=...)")
         for name, subset in self.subsets.items():
             lost = [each for each in subset if each not in classes]
+            if lost and name == "mIoU_chosen":
+                known = ", ".join(map(repr, classes))
+                raise InputError(f"the data set has no class {lost[0]!r}: choose from {known}")
             if lost:
                 raise InputError(
                     f"{name} is the mean over {len(subset)} classes, of which the data set does "

@@ -11,7 +11,8 @@ Result = Mapping[str, Any]
 
 TITLE = "IoU of each class, and the means, in percent"
 LEGEND = (
-    "IoU 0.00 without Acc: the class is predicted but not in the ground truth; it counts in mIoU.\n"
+    "IoU 0.00 without Acc: the class is predicted but not in the ground truth; it counts in mIoU,\n"
+    "but not in mIoU_gt, the mean over the classes in the ground truth.\n"
     "IoU -: the class is neither predicted nor in the ground truth; it is left out of the means."
 )
 
@@ -23,12 +24,18 @@ def summary_of(
 ) -> dict[str, float]:
     """Compute means in percent: aAcc, mIoU, mAcc, of other scores, and mean IoUs of ``subsets``.
 
+    If the ground truth lacks classes, ``mIoU_gt`` is the mean IoU over those that it has. In mIoU a
+    missing class counts with IoU 0 if it is predicted.
+
     Args:
         scores: scores of the classes, in the order of their names.
         class_names: names of all C classes.
         subsets: heading -> names of the classes to average over.
     """
     means = {"aAcc": scores.all_acc, "mIoU": scores.mean_iou, "mAcc": scores.mean_acc}
+    present = ~scores.acc.isnan()
+    if present.any() and not present.all():
+        means["mIoU_gt"] = scores.iou[present].nanmean().item()
     means |= {f"m{name}": values.nanmean().item() for name, values in scores.others.items()}
     for name, subset in (subsets or {}).items():
         chosen = [class_names.index(each) for each in subset]
@@ -84,7 +91,7 @@ def per_class_table(result: Result) -> str:
         lines = []
         for name, subset in subsets.items():
             others = ", ".join(each for each in per_class if each not in subset)
-            lines.append(f"{name}: mean of {len(subset)} classes, without {others}")
+            lines.append(f"{name}: mean of {len(subset)} classes, without {others or 'none'}")
         blocks.append("\n".join(lines))
     if "cityscapes" in result:
         found = result["cityscapes"]
@@ -117,7 +124,7 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
 
 
 def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
-    """Compare the IoU per class of several results, with mIoU (mIoU16, mIoU13) at the bottom.
+    """Compare the IoU per class of several results, with mIoU and other means at the bottom.
 
     With two results, the last column is their difference.
 
@@ -126,7 +133,8 @@ def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[
         class_names: names of the rows, in order.
     """
     subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
-    means = ["mIoU", *subsets]
+    present = ["mIoU_gt"] * any("mIoU_gt" in r["summary"] for r in named_results.values())
+    means = ["mIoU", *present, *subsets]
     return _columns(named_results, class_names, means, difference=len(named_results) == 2)
 
 

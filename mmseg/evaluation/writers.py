@@ -134,6 +134,7 @@ class Outputs:
     Attributes:
         metrics: metrics to compute: mIoU in any case, "mDice", "mFscore", and "cityscapes", the
             evaluation of ``cityscapesscripts`` on Cityscapes' label ids. Empty: read no labels.
+        classes: names of the classes to average over, next to the mean over all.
         folders: folders for the raw predictions, one 8-bit grey PNG of class indices per image.
         formatted: folder for 8-bit PNGs with the colours of the classes as palette.
         label_ids: whether ``formatted`` gets the label ids of Cityscapes instead of class indices.
@@ -145,6 +146,7 @@ class Outputs:
     """
 
     metrics: tuple[Metric, ...] = ()
+    classes: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
     formatted: Path | None = None
     label_ids: bool = False
@@ -156,8 +158,9 @@ class Outputs:
     def __post_init__(self) -> None:
         if not 0 <= self.opacity <= 1:
             raise InputError(f"the opacity must be in [0, 1], not {self.opacity}")
-        if self.table and not self.metrics:
-            raise InputError("--table needs scores: it goes with --eval mIoU")
+        for option, given in (("--table", self.table), ("--classes", self.classes)):
+            if given and not self.metrics:
+                raise InputError(f"{option} needs scores: it goes with --eval mIoU")
         if self.table and self.table.is_dir():
             raise InputError(f"--table {self.table} is a folder: name a text file")
 

@@ -20,7 +20,7 @@ PAINTED = [[[0, 1, 1, 1], [0, 1, 1, 1]], [[0, 0, 0, 0], [0, 0, 0, 2]]]
 # red: 9 of 12; green: 3 of 5; blue is predicted, but absent from the ground truth: 0
 IOU = [75.0, 60.0, 0.0]
 ACC = [75.0, 100.0, None]
-SCORES = {"aAcc": 80.0, "mIoU": 45.0, "mAcc": 87.5}
+SCORES = {"aAcc": 80.0, "mIoU": 45.0, "mAcc": 87.5, "mIoU_gt": 67.5}
 
 
 @MODELS.register_module()

@@ -143,7 +143,7 @@ def test_the_teacher(world, tmp_path):
     cfg.model = plain_model()
     result = evaluate(cfg, checkpoint, SCORE, role="teacher", device="cpu")
     # all red: 12 of 15 labelled cells, green missed, blue nowhere
-    assert result["summary"] == {"aAcc": 80.0, "mIoU": 40.0, "mAcc": 50.0}
+    assert result["summary"] == {"aAcc": 80.0, "mIoU": 40.0, "mAcc": 50.0, "mIoU_gt": 40.0}
     assert result["file"].endswith("iter_7_baseseg_teacher_eval.json")
 
 

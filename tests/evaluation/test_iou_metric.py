@@ -33,7 +33,8 @@ def test_two_images_by_hand():
     run.process([sample([[0, 2]], [[0, 0]])])
     # road: 2 of 4, sky: 1 of 2, car: predicted only
     scores = run.evaluate(2)
-    assert scores == pytest.approx({"aAcc": 60, "mIoU": 100 / 3, "mAcc": 100 * (2 / 3 + 1 / 2) / 2})
+    means = {"aAcc": 60, "mIoU": 100 / 3, "mAcc": 100 * (2 / 3 + 1 / 2) / 2, "mIoU_gt": 50}
+    assert scores == pytest.approx(means)
     rows = metric.result["per_class"]
     assert {name: row["IoU"] for name, row in rows.items()} == {"road": 50, "sky": 50, "car": 0}
     assert {name: row["Acc"] for name, row in rows.items()} == {
@@ -74,6 +75,7 @@ def test_conditions_apart_and_together():
             "aAcc": 80,
             "mIoU": 200 / 3,
             "mAcc": (100 + 200 / 3) / 2,
+            "mIoU_gt": 200 / 3,
             "fog/mIoU": 100,
             "rain/mIoU": 100 / 3,
         }
@@ -82,7 +84,7 @@ def test_conditions_apart_and_together():
     assert list(conditions) == ["fog", "rain"]
     assert conditions["fog"]["per_class"]["road"] == {"IoU": None, "Acc": None}
     assert conditions["rain"] == {
-        "summary": {"aAcc": 66.6667, "mIoU": 33.3333, "mAcc": 50.0},
+        "summary": {"aAcc": 66.6667, "mIoU": 33.3333, "mAcc": 50.0, "mIoU_gt": 33.3333},
         "per_class": {
             "road": {"IoU": 66.6667, "Acc": 100.0},
             "sky": {"IoU": 0.0, "Acc": 0.0},
@@ -104,10 +106,22 @@ def test_means_over_the_classes_of_synthia():
             "aAcc": 50,
             "mIoU": (100 / 3 + 0 + 100 + 0) / 4,
             "mAcc": (50 + 100 + 0) / 3,
+            "mIoU_gt": (100 / 3 + 100 + 0) / 3,
             "mIoU16": (100 / 3 + 0) / 2,
             "mIoU13": 100 / 3,
         }
     )
+
+
+def test_the_mean_over_chosen_classes():
+    metric = IoUMetric(classes=["sky", "car"])
+    run = evaluator(metric)
+    run.process([sample([[0, 0, 1, 1]], [[0, 1, 1, 2]])])  # sky 1 of 3, car missed
+    assert run.evaluate(1)["mIoU_chosen"] == pytest.approx(100 / 6)
+    assert metric.result["class_subsets"] == {"mIoU_chosen": ["sky", "car"]}
+    unknown = evaluator(IoUMetric(classes=["sky", "bus"]))
+    with pytest.raises(InputError, match="no class 'bus': choose from 'road', 'sky', 'car'"):
+        unknown.process([sample([[0]], [[0]])])
 
 
 def test_means_over_absent_classes_are_refused_at_once():
@@ -131,6 +145,7 @@ def test_dice_and_fscore_by_hand():
     }
     summary = metric.result["summary"]
     assert {key: summary[key] for key in summary if key not in ("aAcc", "mIoU", "mAcc")} == {
+        "mIoU_gt": 54.1667,  # (3 / 4 + 1 / 3) / 2
         "mDice": 45.2381,
         "mFscore": 67.8571,
         "mPrecision": 50.0,

@@ -66,6 +66,9 @@ def test_published_rows_give_the_published_means(data_set, miou, absent):
         assert all(result["per_class"][name]["IoU"] == 0 for name in absent)
         assert result["summary"]["mAcc"] == pytest.approx(summary["mAcc"], abs=0.006)
         assert result["summary"]["aAcc"] == summary["aAcc"]
+        # The mean over the classes that the images have is higher.
+        gt = result["summary"]["mIoU_gt"]
+        assert gt == pytest.approx(miou * 19 / (19 - len(absent)), abs=0.006)
     lines = per_class_table(result).splitlines()
     assert f"mIoU       {miou:.2f}" in lines
     cells = [f"{value:.2f}" for value in rows["road"].values()]
@@ -74,7 +77,7 @@ def test_published_rows_give_the_published_means(data_set, miou, absent):
 
 def test_result_is_json_with_null_for_what_is_left_out():
     assert json.loads(json.dumps(LAST, allow_nan=False)) == {
-        "summary": {"aAcc": 71.4286, "mIoU": 50.0, "mAcc": 75.0},
+        "summary": {"aAcc": 71.4286, "mIoU": 50.0, "mAcc": 75.0, "mIoU_gt": 75.0},
         "per_class": {
             "road": {"IoU": 100.0, "Acc": 100.0},
             "sky": {"IoU": 50.0, "Acc": 50.0},
@@ -96,6 +99,7 @@ def test_per_class_table():
         "aAcc       71.43",
         "mIoU       50.00",
         "mAcc       75.00",
+        "mIoU_gt    75.00",
     ]
 
 
@@ -145,6 +149,7 @@ def test_conditions_have_a_separate_table():
         "aAcc           50.00   71.43   71.43",
         "mIoU           33.33   50.00   50.00",
         "mAcc           50.00   75.00   75.00",
+        "mIoU_gt        33.33   75.00   75.00",
     ]
 
 
@@ -160,6 +165,7 @@ def test_side_by_side_lists_every_class_and_mean():
         "aAcc            71.43  100.00",
         "mIoU            50.00  100.00",
         "mAcc            75.00  100.00",
+        "mIoU_gt         75.00       -",
         "mIoU1               -  100.00",
     ]
 
@@ -173,6 +179,7 @@ def test_comparison_table():
         "traffic light            -    0.00           -",
         "----------------------------------------------",
         "mIoU                 33.33   50.00      +16.67",
+        "mIoU_gt              33.33   75.00      +41.67",
     ]
 
 
@@ -180,8 +187,9 @@ def test_comparison_has_the_means_over_class_subsets():
     subsets = {"mIoU2": ("road", "sky")}
     first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)
     last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)
-    assert comparison_table({"source only": first, "SePiCo": last}, CLASSES).splitlines()[-2:] == [
+    assert comparison_table({"source only": first, "SePiCo": last}, CLASSES).splitlines()[-3:] == [
         "mIoU                 33.33   50.00      +16.67",
+        "mIoU_gt              33.33   75.00      +41.67",
         "mIoU2                33.33   75.00      +41.67",
     ]
 
@@ -214,9 +222,9 @@ def test_methods_have_mean_deviation_and_difference_over_seeds():
 
 
 def test_comparison_of_one_has_no_difference():
-    assert comparison_table({"SePiCo": LAST}, CLASSES).splitlines()[-1] == "mIoU            50.00"
+    assert comparison_table({"SePiCo": LAST}, CLASSES).splitlines()[-2] == "mIoU            50.00"
 
 
 def test_comparison_of_three_has_no_difference():
     table = comparison_table({"a": FIRST, "b": LAST, "c": FIRST}, CLASSES)
-    assert table.splitlines()[-1].split() == ["mIoU", "33.33", "50.00", "33.33"]
+    assert table.splitlines()[-2].split() == ["mIoU", "33.33", "50.00", "33.33"]

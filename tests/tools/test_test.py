@@ -30,6 +30,17 @@ def test_eval_prints_the_table_and_says_where_it_is(paths, tmp_path, capsys):
     assert printed[-1] == f"saved as {tmp_path / 'best_baseseg_eval.json'}"
 
 
+def test_the_mean_over_chosen_classes(paths, capsys):
+    main([*paths, "--eval", "mIoU", "--classes", "red", "blue"])
+    printed = capsys.readouterr().out.splitlines()
+    assert "mIoU_chosen    37.50" in printed  # 75 and 0
+    assert "mIoU_chosen: mean of 2 classes, without green" in printed
+    with pytest.raises(InputError, match="no class 'rd': choose from 'red', 'green', 'blue'"):
+        main([*paths, "--eval", "mIoU", "--classes", "rd"])
+    with pytest.raises(InputError, match="--classes needs scores: it goes with --eval mIoU"):
+        main([*paths, "--out", "somewhere", "--classes", "red"])
+
+
 def test_format_only_and_out_and_show_dir(paths, tmp_path, capsys):
     a, b, c = (str(tmp_path / name) for name in "abc")
     arguments = ["--format-only", "--eval-options", f"imgfile_prefix={a}", "--out", b]
@@ -59,9 +70,11 @@ def test_table_as_a_file(paths, tmp_path, capsys):
         "aAcc       80.00",
         "mIoU       45.00",
         "mAcc       87.50",
+        "mIoU_gt    67.50",
         "",
         "IoU 0.00 without Acc: the class is predicted but not in the ground truth; it counts in "
-        "mIoU.",
+        "mIoU,",
+        "but not in mIoU_gt, the mean over the classes in the ground truth.",
         "IoU -: the class is neither predicted nor in the ground truth; it is left out of the "
         "means.",
     ]
