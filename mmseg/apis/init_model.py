@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any, get_args
 
 import torch
@@ -15,13 +14,19 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmseg.datasets.class_names import distinct_palette
+from mmseg.datasets.class_names import distinct_palette, first_difference
 from mmseg.engine.performance import Performance
 from mmseg.models.segmentors import EncoderDecoder, segmentors_of
 from mmseg.models.segmentors.prediction import ClassWeights, uses_class_weights
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError, built_from_config
-from mmseg.utils.checkpoint import Role, load_checkpoint, load_for_testing, weights_of
+from mmseg.utils.checkpoint import (
+    Role,
+    load_checkpoint,
+    load_for_testing,
+    stored_meta,
+    weights_of,
+)
 from mmseg.utils.config import load_config
 
 
@@ -166,32 +171,6 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def stored_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the classes from a checkpoint of mmengine or mmcv.
-
-    Returns:
-        ``classes`` and ``palette``, if the checkpoint stores them.
-    """
-    meta = checkpoint.get("meta")
-    meta = meta if isinstance(meta, Mapping) else {}
-    stored = {key: meta.get(key.upper()) for key in ("classes", "palette")}
-    stored |= meta.get("dataset_meta") or {}
-    return {key: stored[key] for key in ("classes", "palette") if stored[key] is not None}
-
-
-def first_difference(trained: Sequence[str], tested: Sequence[str]) -> str | None:
-    """Describe the first difference of two lists of classes; None if they are equal.
-
-    Case, hyphens and underscores are ignored.
-    """
-    for index, (ours, theirs) in enumerate(zip_longest(trained, tested)):
-        if _plain(ours) != _plain(theirs):
-            return (
-                f"class {index} is {_quoted(ours)} in the checkpoint, {_quoted(theirs)} in the data"
-            )
-    return None
-
-
 def check_trained_classes(
     trained: Sequence[str] | None,
     tested: Sequence[str] | None,
@@ -217,14 +196,6 @@ def check_trained_classes(
             "label maps with the checkpoint's order of classes or, if only the names differ, give "
             "the data the checkpoint's names (metainfo=dict(classes=[...]) of its data set)"
         )
-
-
-def _plain(name: str | None) -> str | None:
-    return name and " ".join(str(name).replace("_", " ").replace("-", " ").casefold().split())
-
-
-def _quoted(name: str | None) -> str:
-    return "missing" if name is None else repr(str(name))
 
 
 def without_pretrained(cfg: Any) -> Any:

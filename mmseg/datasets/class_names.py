@@ -2,6 +2,7 @@
 
 import colorsys
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -87,3 +88,25 @@ def check_palette(palette: Sequence[Sequence[int]], num_classes: int) -> None:
             raise InputError(
                 f"{colour!r} in the palette is not a colour: give red, green and blue, 0 to 255"
             )
+
+
+def first_difference(trained: Sequence[str], tested: Sequence[str]) -> str | None:
+    """Describe the first difference of two lists of classes; None if they are equal.
+
+    Case, hyphens and underscores are ignored.
+    """
+    for index, (ours, theirs) in enumerate(zip_longest(trained, tested)):
+        if plain_name(ours) != plain_name(theirs):
+            return (
+                f"class {index} is {_quoted(ours)} in the checkpoint, {_quoted(theirs)} in the data"
+            )
+    return None
+
+
+def plain_name(name: str | None) -> str | None:
+    """Return a name without differences of case, hyphens and underscores."""
+    return name and " ".join(str(name).replace("_", " ").replace("-", " ").casefold().split())
+
+
+def _quoted(name: str | None) -> str:
+    return "missing" if name is None else repr(str(name))

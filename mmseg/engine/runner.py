@@ -19,12 +19,14 @@ from mmseg.utils.checkpoint import (
     load_checkpoint,
     load_weights,
     select_role,
+    stored_meta,
     weights_of,
 )
 from mmseg.utils.finite import check_finite
 from mmseg.utils.work_dir import way_on_without
 
 from .distributed import broadcast_state, raise_on_all_ranks
+from .fine_tuning import load_student
 from .performance import Performance
 
 # Entries next to the weights that a checkpoint needs for a run to resume from it.
@@ -184,7 +186,11 @@ class TrainRunner(Runner):
             check_finite(checkpoint["optimizer"], filename, "optimizer")
         else:
             student = select_role(weights_of(checkpoint, filename), "student", filename)
-            load_weights(model.model, student, filename)
+            trained = stored_meta(checkpoint).get("classes")
+            classes = self.train_dataloader.dataset.metainfo.get("classes", ())
+            if fresh := load_student(model.model, student, filename, trained, classes):
+                parts = "; ".join(fresh)
+                self.logger.warning(f"not in {filename}, so trained from scratch: {parts}")
             if isinstance(getattr(model, "ema_model", None), nn.Module):
                 model.ema_model.load_state_dict(model.model.state_dict())
 

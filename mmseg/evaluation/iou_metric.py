@@ -52,9 +52,9 @@ class IoUMetric(BaseMetric):
     """IoU and accuracy per class and their means over a data set, in percent.
 
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
-    predicted but not in the ground truth has IoU 0 (``mIoU_gt`` leaves it out, too). After ``evaluate``, ``result`` also holds the
-    scores of each class and, if samples have a ``condition``, of each condition (on rank 0, see
-    :func:`~mmseg.evaluation.result_dict`).
+    predicted but not in the ground truth has IoU 0 (``mIoU_gt`` leaves it out, too). After
+    ``evaluate``, ``result`` also holds the scores of each class and, if samples have a
+    ``condition``, of each condition (on rank 0, see :func:`~mmseg.evaluation.result_dict`).
 
     Args:
         ignore_index: label value of ignored pixels.

@@ -113,6 +113,19 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     )
 
 
+def stored_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the classes from a checkpoint of mmengine or mmcv.
+
+    Returns:
+        ``classes`` and ``palette``, if the checkpoint stores them.
+    """
+    meta = checkpoint.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    stored = {key: meta.get(key.upper()) for key in ("classes", "palette")}
+    stored |= meta.get("dataset_meta") or {}
+    return {key: stored[key] for key in ("classes", "palette") if stored[key] is not None}
+
+
 def weights_of(checkpoint: Mapping[str, Any], source: str | os.PathLike) -> dict[str, Tensor]:
     """Return the state dict of a checkpoint: ``state_dict``, ``model``, or the checkpoint itself.
 
@@ -212,7 +225,13 @@ def load_for_testing(
             raise InputError(f"{type(model).__name__} has no {role}: test the student")
         method: Any = model
         method.eval_model = role
-    if getattr(segmentor, "auxiliary_head", None) is None:  # prediction does not use it
+    own, given = (
+        any(key.startswith("auxiliary_head.") for key in each)
+        for each in (segmentor.state_dict(), weights)
+    )
+    if own and not given:  # prediction does not use it
+        segmentor.auxiliary_head = None
+    elif given and not own:
         weights = {k: v for k, v in weights.items() if not k.startswith("auxiliary_head.")}
     load_weights(segmentor, weights, source)
 

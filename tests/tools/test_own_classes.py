@@ -112,6 +112,23 @@ def test_statistics_training_and_evaluation(config, tmp_path, capsys):
     assert 0 < result["summary"]["mIoU"] < 100
     assert sorted(p.name for p in (tmp_path / "shown").iterdir()) == ["0.png", "1.png"]
 
+    # Fine-tune for other classes: those of the same name keep their weights.
+    classes = ["Crop", "soil", "rock", "sky"]
+    pair = config.train_dataloader.dataset
+    for dataset in (pair.source, pair.target, config.val_dataloader.dataset):
+        dataset.metainfo = {"classes": classes}
+    config.load_from, config.work_dir = str(tmp_path / "run/iter_2.pth"), str(tmp_path / "other")
+    config.train_cfg.update(max_iters=1, val_interval=1)
+    config.default_hooks.checkpoint.interval = 1
+    config.optim_wrapper.optimizer.lr = 0.0
+    train(config, device="cpu")
+    key = "model.decode_head.conv_seg.weight"
+    found = load_checkpoint(tmp_path / "other/iter_1.pth")["state_dict"][key]
+    assert torch.equal(found[[0, 1, 3]], state[key][[1, 0, 3]])
+    assert not torch.equal(found[2], state[key][2])
+    (log,) = (tmp_path / "other").glob("*/*.log")
+    assert "so trained from scratch: the classifier of 'rock'" in log.read_text()
+
 
 @pytest.mark.parametrize(
     ("decode_head", "prototypes", "message"),

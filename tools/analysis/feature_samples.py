@@ -87,6 +87,8 @@ def projector_of(model: nn.Module) -> EncoderDecoderProjector:
     segmentor = model
     if isinstance(model, UDADecorator):
         segmentor = model.segmentor_for(model.eval_model)
+    if isinstance(segmentor, EncoderDecoderProjector) and segmentor.auxiliary_head is None:
+        raise InputError("the checkpoint has no projection head (no weights of auxiliary_head)")
     if not isinstance(segmentor, EncoderDecoderProjector):
         raise InputError(
             f"{type(segmentor).__name__} has no projection head: give a model with an "

@@ -44,6 +44,9 @@ class BaseDecodeHead(BaseModule, metaclass=ABCMeta):
         init_cfg: mmengine's initialisers; None: N(0, 0.01) for the classifier.
     """
 
+    #: Name of the layers whose outputs are the logits: their weights have a row for each class.
+    CLASSIFIER = "conv_seg"
+
     def __init__(
         self,
         in_channels: Channels,

@@ -23,6 +23,8 @@ class DLV2Head(BaseDecodeHead):
     The other arguments are those of :class:`BaseDecodeHead`.
     """
 
+    CLASSIFIER = "aspp_modules"
+
     def __init__(
         self,
         in_channels: PositiveInt,

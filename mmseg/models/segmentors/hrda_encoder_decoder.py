@@ -111,7 +111,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         """
         height, width = inputs.shape[2:]
         windows = detail_windows(height, width, self.detail_size)
-        places = [crop(inputs, box).storage_offset() for box in windows]
+        places = [int(crop(inputs, box).storage_offset()) for box in windows]
         known = {} if self._known_windows is None else self._known_windows
         missing = [
             (place, box) for place, box in zip(places, windows, strict=True) if place not in known
