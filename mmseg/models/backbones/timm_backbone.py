@@ -33,6 +33,9 @@ class TIMMBackbone(Backbone):
 
     timm_model: Any  # has methods beyond those of nn.Module
 
+    #: Number of channels of each map, as ``in_channels`` of heads need them.
+    channels: list[int]
+
     def __init__(
         self,
         model_name: str,
@@ -60,10 +63,9 @@ class TIMMBackbone(Backbone):
             # timm then loads the file itself: it drops the classifier and unused levels.
             options["pretrained_cfg_overlay"] = {"file": checkpoint_path}
         self.features_only = features_only
+        options["pretrained"] = pretrained or bool(checkpoint_path)
         try:
-            self.timm_model = timm.create_model(
-                model_name, pretrained=pretrained or bool(checkpoint_path), **options
-            )
+            self.timm_model = _create(model_name, options)
         except Exception as error:
             # The exceptions of the hub's client without a network have no common base class.
             if not pretrained:
@@ -74,11 +76,29 @@ class TIMMBackbone(Backbone):
                 "pretrained=False and checkpoint_path to a local file"
             ) from error
 
+        info = self.timm_model
+        self.channels = info.feature_info.channels() if features_only else [info.num_features]
+
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Compute (B, 3, H, W) -> list of maps (B, C_i, H_i, W_i)."""
-        if self.features_only:
-            return list(self.timm_model(inputs))
-        return [self.timm_model.forward_features(inputs)]
+        if not self.features_only:
+            return [self._channels_first(self.timm_model.forward_features(inputs))]
+        return [self._channels_first(feat) for feat in self.timm_model(inputs)]
+
+    def _channels_first(self, feat: Tensor) -> Tensor:
+        """Convert the maps of Swin and others, which are (B, H, W, C), to (B, C, H, W)."""
+        order = getattr(self.timm_model, "output_fmt", None)
+        return feat.permute(0, 3, 1, 2) if order == "NHWC" else feat
+
+
+def _create(model_name: str, options: dict[str, Any]) -> Any:
+    """Create a model of timm that takes images of any size, if it can."""
+    import timm
+
+    try:
+        return timm.create_model(model_name, strict_img_size=False, **options)
+    except TypeError:  # of most models, which have no such option and need none
+        return timm.create_model(model_name, **options)
 
 
 def _check_file(model_name: str, path: str) -> None:
