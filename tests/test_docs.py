@@ -29,11 +29,12 @@ COMMAND = re.compile(
     r"((?:[^\n`#|;&\\]|\\\n)*)"
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-# Options of other programs: torchrun, srun and sbatch, Docker, TensorBoard, uv, ruff.
+# Options of other programs: torchrun, srun and sbatch, Docker, TensorBoard, uv, ruff, MLflow.
 FOREIGN = {
     *("--standalone", "--nproc_per_node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"),
     *("--job-name", "--nodes", "--ntasks-per-node", "--gres", "--cpus-per-task", "--time"),
     *("--gpus-per-task", "--kill-on-bad-exit", "--shm-size", "--logdir", "--upgrade", "--check"),
+    "--backend-store-uri",
 }
 USERS_FILES = {"mine.py", "whole.py"}
 

@@ -27,6 +27,7 @@ LAYERS = {
     "tools.analysis": PACKAGE,
     "tools.convert_datasets": PACKAGE | {"tools.common"},
     "tools.experiments": PACKAGE,
+    "tools.exporting": PACKAGE | {"tools.prediction"},
     "tools.prediction": PACKAGE,
     "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
@@ -50,6 +51,7 @@ LAYERS = {
         "tools.common",
         "tools.convert_datasets",
         "tools.experiments",
+        "tools.exporting",
         "tools.prediction",
     },
 }

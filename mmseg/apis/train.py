@@ -128,6 +128,9 @@ def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
     runner.register_hook(first_result)
     try:
         runner.train()
+    except BaseException:
+        runner.call_hook("after_failure")
+        raise
     finally:
         if isinstance(runner.optim_wrapper, StudentOptimWrapper):
             runner.optim_wrapper.stop_exchange()

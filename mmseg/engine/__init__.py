@@ -3,6 +3,7 @@
 from .hooks import (
     CheckpointHook,
     DeferredRuntimeInfoHook,
+    DetailedLogHook,
     IterationSeedHook,
     ResumeValidationHook,
     TrainingPanelHook,
@@ -11,16 +12,20 @@ from .hooks.checkpoint_hook import AtomicBackend
 from .loops import ValLoop
 from .optim import MixedPrecisionOptimWrapper, StudentOptimWrapperConstructor
 from .performance import Performance
+from .vis_backends import MLflowBackend, WandbBackend
 
 __all__ = [
     "AtomicBackend",
     "CheckpointHook",
     "DeferredRuntimeInfoHook",
+    "DetailedLogHook",
     "IterationSeedHook",
+    "MLflowBackend",
     "MixedPrecisionOptimWrapper",
     "Performance",
     "ResumeValidationHook",
     "StudentOptimWrapperConstructor",
     "TrainingPanelHook",
     "ValLoop",
+    "WandbBackend",
 ]

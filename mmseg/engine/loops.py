@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator
@@ -34,6 +34,9 @@ class ValLoop(MMEngineValLoop):
         evaluator: evaluator, or configs of its metrics.
         fp16: whether to predict under autocast in half precision.
         teacher: whether to evaluate the teacher too, if the method has one.
+
+    Attributes:
+        results: "student" and "teacher" -> last result of their ``IoUMetric``, on rank 0.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class ValLoop(MMEngineValLoop):
         super().__init__(runner, dataloader, evaluator, fp16)
         both = teacher and _has_teacher_next_to_student(runner.model)
         self.teacher_evaluator = copy.deepcopy(self.evaluator) if both else None
+        self.results: dict[str, dict[str, Any]] = {}
 
     def run(self) -> dict[str, float]:
         """Evaluate, and return the scores in percent, by their names in the log."""
@@ -80,14 +84,14 @@ class ValLoop(MMEngineValLoop):
 
     def _log_table(self, evaluators: Mapping[str, Evaluator]) -> None:
         """Log one table for all networks: the IoU of each class, and the means."""
-        results = {
+        self.results = {
             name: metric.result
             for name, evaluator in evaluators.items()
             for metric in evaluator.metrics[:1]
             if isinstance(metric, IoUMetric)
         }
-        if results:
-            self.runner.logger.info(f"IoU in percent\n{side_by_side(results)}")
+        if self.results:
+            self.runner.logger.info(f"IoU in percent\n{side_by_side(self.results)}")
 
 
 def _has_teacher_next_to_student(model: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import importlib.util
 import re
 import time
 from collections.abc import Sequence
@@ -12,6 +13,13 @@ from mmengine.config import Config, DictAction
 
 from mmseg.utils import InputError
 from mmseg.utils.config import override
+
+#: Choices of ``--log``: the visualizer's back ends, and the packages that they need.
+LOG_BACKENDS = {
+    "wandb": ("WandbBackend", "wandb"),
+    "mlflow": ("MLflowBackend", "mlflow-skinny"),
+    "tensorboard": ("TensorboardVisBackend", "tensorboard"),
+}
 
 
 def size_in_pixels(text: str) -> tuple[int, int]:
@@ -78,6 +86,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--deterministic", action="store_true", help="make runs with one seed bit-equal")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     add("--from-scratch", action="store_true", help="start without ImageNet weights")
+    add(
+        "--log",
+        nargs="+",
+        choices=LOG_BACKENDS,
+        default=[],
+        metavar="SERVICE",
+        help="log scores, losses and panels also to wandb (Weights & Biases), mlflow, tensorboard",
+    )
     add_performance_options(parser)
     add_cfg_options(parser, "train_cfg.max_iters=100")
 
@@ -86,8 +102,13 @@ def check_options(args: argparse.Namespace) -> None:
     """Check the options of :func:`add_training_options` before anything is read or written.
 
     Raises:
-        InputError: if two of them contradict each other, or the file to load does not exist.
+        InputError: if two of them contradict each other, the file to load does not exist, or a
+            package is missing.
     """
+    for service in args.log:
+        package = LOG_BACKENDS[service][1]
+        if importlib.util.find_spec(service) is None:
+            raise InputError(f"--log {service} needs a package: pip install {package}")
     if not args.load_from:
         return
     if args.resume:
@@ -107,6 +128,21 @@ def add_choices(cfg: Config, args: argparse.Namespace) -> None:
         cfg.validate = False
     if args.no_teacher_validation and cfg.get("val_cfg"):
         cfg.val_cfg.teacher = False
+    if args.log:
+        _log_to(cfg, [LOG_BACKENDS[service][0] for service in args.log])
+
+
+def _log_to(cfg: Config, names: Sequence[str]) -> None:
+    """Add back ends to the visualizer of a config, and a hook that logs details to them."""
+    visualizer = dict(cfg.get("visualizer") or {"type": "Visualizer"})
+    backends = list(visualizer.get("vis_backends") or [{"type": "LocalVisBackend"}])
+    there = [each["type"] for each in backends]
+    backends += [{"type": name} for name in names if name not in there]
+    cfg.visualizer = visualizer | {"vis_backends": backends}
+    hooks = dict(cfg.get("default_hooks") or {})
+    before = (hooks.get("details") or {}).get("backends", [])
+    both = list(dict.fromkeys([*before, *names]))
+    cfg.default_hooks = hooks | {"details": {"type": "DetailedLogHook", "backends": both}}
 
 
 def training_arguments(args: argparse.Namespace) -> dict[str, Any]:

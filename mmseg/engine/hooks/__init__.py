@@ -2,6 +2,7 @@
 
 from .checkpoint_hook import CheckpointHook
 from .deferred_log_hook import DeferredRuntimeInfoHook
+from .detailed_log_hook import DetailedLogHook
 from .first_result_hook import FirstResultHook
 from .resume_hooks import IterationSeedHook, ResumeValidationHook
 from .training_panel_hook import TrainingPanelHook
@@ -9,6 +10,7 @@ from .training_panel_hook import TrainingPanelHook
 __all__ = [
     "CheckpointHook",
     "DeferredRuntimeInfoHook",
+    "DetailedLogHook",
     "FirstResultHook",
     "IterationSeedHook",
     "ResumeValidationHook",

@@ -81,8 +81,9 @@ class TrainingPanelHook(Hook):
             one = {name: value[i].detach().cpu() for name, value in visuals.items()}
             label = self._ground_truth(runner, samples[i].metainfo, one.get("crop_boxes"))
             grid = training_panel(model.PANEL, one, label, palette, mean, std)
-            key = legend(metainfo["classes"], palette, grid.shape[1])
-            save_image(folder / f"iter_{runner.iter + 1:06d}_{i}.png", stack([grid, key]))
+            picture = stack([grid, legend(metainfo["classes"], palette, grid.shape[1])])
+            save_image(folder / f"iter_{runner.iter + 1:06d}_{i}.png", picture)
+            runner.call_hook("after_panel", name=f"panel_{i}", picture=picture)
 
     def _ground_truth(
         self, runner: Runner, meta: Mapping[str, Any], box: Tensor | None

@@ -63,7 +63,9 @@ def runner(tmp_path, model, iteration=0, validation=None):
         work_dir=str(tmp_path),
         train_dataloader=SimpleNamespace(dataset=dataset),
         val_loop=None,
+        calls=[],
     )
+    result.call_hook = lambda fn_name, **arguments: result.calls.append((fn_name, arguments))
     if validation is not None:
         result.val_loop = object()
         result.val_dataloader = SimpleNamespace(dataset=validation)
@@ -107,9 +109,16 @@ def test_panels_at_the_first_iteration_and_every_interval(tmp_path):
 
 
 def test_at_most_one_panel_per_image_of_the_batch(tmp_path):
-    iterate(TrainingPanelHook(interval=1, max_images=5), runner(tmp_path, Model()), target_batch())
+    run = runner(tmp_path, Model())
+    iterate(TrainingPanelHook(interval=1, max_images=5), run, target_batch())
     names = sorted(path.name for path in (tmp_path / "debug").iterdir())
     assert names == ["iter_000001_0.png", "iter_000001_1.png"]
+    assert [(name, each["name"]) for name, each in run.calls] == [
+        ("after_panel", "panel_0"),
+        ("after_panel", "panel_1"),
+    ]
+    for name, (_, each) in zip(names, run.calls, strict=True):
+        assert np.array_equal(each["picture"], np.asarray(Image.open(tmp_path / "debug" / name)))
 
 
 def test_a_model_without_visuals_is_left_alone(tmp_path):
