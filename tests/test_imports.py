@@ -28,9 +28,12 @@ LAYERS = {
     "tools.convert_datasets": PACKAGE | {"tools.common"},
     "tools.experiments": PACKAGE,
     "tools.prediction": PACKAGE,
+    "tools.reporting": PACKAGE | {"experiments", "tools.analysis"},
     "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
-    "run_experiments": PACKAGE | {"demo", "experiments", "tools.common", "tools.experiments"},
+    "run_experiments": PACKAGE
+    | {"demo", "experiments", "tools.common", "tools.experiments"}
+    | {"tools.reporting"},
     "benchmarks": PACKAGE
     | {
         "demo",
@@ -51,6 +54,7 @@ LAYERS = {
         "tools.convert_datasets",
         "tools.experiments",
         "tools.prediction",
+        "tools.reporting",
     },
 }
 

@@ -54,7 +54,9 @@ class IoUMetric(BaseMetric):
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
     predicted but not in the ground truth has IoU 0 (``mIoU_gt`` leaves it out, too). After
     ``evaluate``, ``result`` also holds the scores of each class and, if samples have a
-    ``condition``, of each condition (on rank 0, see :func:`~mmseg.evaluation.result_dict`).
+    ``condition``, of each condition (on rank 0, see :func:`~mmseg.evaluation.result_dict`), and the
+    ``confusion`` matrix: C rows, one for each class of the ground truth, with the number of pixels
+    that are predicted as each class.
 
     Args:
         ignore_index: label value of ignored pixels.
@@ -174,6 +176,7 @@ class IoUMetric(BaseMetric):
         classes = self.classes()
         scores = self._scores([matrix for matrix, _ in results])
         self.result = result_dict(scores, classes, self.subsets)
+        self.result["confusion"] = sum(matrix for matrix, _ in results).tolist()
         conditions = sorted({condition for _, condition in results if condition is not None})
         by_condition = {
             name: self._scores([matrix for matrix, condition in results if condition == name])

@@ -3,14 +3,18 @@
 from .checkpoint_hook import CheckpointHook
 from .deferred_log_hook import DeferredRuntimeInfoHook
 from .first_result_hook import FirstResultHook
+from .phase_time_hook import PhaseTimeHook
 from .resume_hooks import IterationSeedHook, ResumeValidationHook
 from .training_panel_hook import TrainingPanelHook
+from .validation_panel_hook import ValidationPanelHook
 
 __all__ = [
     "CheckpointHook",
     "DeferredRuntimeInfoHook",
     "FirstResultHook",
     "IterationSeedHook",
+    "PhaseTimeHook",
     "ResumeValidationHook",
     "TrainingPanelHook",
+    "ValidationPanelHook",
 ]
