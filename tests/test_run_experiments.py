@@ -20,6 +20,7 @@ from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.golden import DATA
+from tests.tools.reporting.stored import table
 from tests.training import small_config
 from tools import benchmark
 from tools.analysis.logs import read_run
@@ -66,6 +67,15 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
         assert cfg.randomness == {"seed": 1}
         assert finished(cfg)
     assert (sepico / "comparison.png").is_file()
+    assert f"report: {(sepico / 'comparison.html').relative_to(place)}" in out
+    rows = table(sepico / "comparison.html", "run-table")[1:]
+    names = ["source only · pretraining", "source only · continued", "SePiCo (DistCL)"]
+    assert [row[0] for row in rows] == names
+    difference = (sepico / "comparison.txt").read_text().split()[-1]
+    assert rows[2][2] == difference
+    for path in (pretraining, source_only, sepico):
+        assert f"report: {(path / 'report.html').relative_to(place)}" in out
+        assert len(table(path / "report.html", "run-table")) == 2
 
     # Imitate a kill before the second run was evaluated and the third started.
     shutil.rmtree(sepico)

@@ -10,6 +10,7 @@ from .runs import Result
 from .scores import class_names, difference, iou_of, mean_and_std
 
 MOST_STEPS = 10  # columns of the course of a run
+MOST_LOST = 12  # confusions that are listed
 
 Cell = tuple[float | None, float | None]  # mean and standard deviation
 
@@ -94,13 +95,19 @@ def _shares(result: Result) -> dict[str, Any]:
 
     Returns:
         ``classes``: C names; ``pixels``: of each class in the ground truth; ``rows``: C rows of the
-        share that is predicted as each class, in thousandths.
+        share that is predicted as each class, in thousandths; ``lost``: the largest
+        confusions as class, predicted class and percentage of all pixels.
     """
     counts = np.asarray(result["confusion"])
     pixels = counts.sum(1)
+    wrong = counts - np.diag(counts.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_LOST]
+    places = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    percent = 100 / max(1, pixels.sum())
     shares = np.rint(1000 * counts / np.maximum(pixels, 1)[:, None]).astype(int)
     return {
         "classes": list(result["per_class"]),
         "pixels": pixels.tolist(),
         "rows": shares.tolist(),
+        "lost": [[int(i), int(j), wrong[i, j] * percent] for i, j in places if wrong[i, j]],
     }

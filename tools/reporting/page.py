@@ -22,6 +22,14 @@ from .scores import class_names
 from .settings import differing_settings, settings_of
 
 PAGE = "report.html"
+# Loaded with this module, which a long run may outlive.
+_TEMPLATE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+).get_template("page.html.j2")
 
 
 def make_report(runs: Sequence[Path], out: Path) -> Path:
@@ -43,14 +51,7 @@ def make_report(runs: Sequence[Path], out: Path) -> Path:
     page = out if out.suffix == ".html" else out / PAGE
     found = [read(folder) for folder in find_runs([str(run) for run in runs])]
     check_writable(page.parent, "--out")
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = templates.get_template("page.html.j2").render(_content(Overview(found)))
+    text = _TEMPLATE.render(_content(Overview(found)))
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page
@@ -118,6 +119,7 @@ def _pictures(overview: Overview) -> dict[str, Any]:
         "compared": compared,
         "layers": layers,
         "left": "ground truth" if "ground truth" in layers else layers[0] if layers else "",
+        "best": right,
         "right": right if right in layers else layers[-1] if layers else "",
         "left_out": dropped,
         "panels": [(overview.labels[panel.run], panel) for panel in panels],
