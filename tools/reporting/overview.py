@@ -5,7 +5,7 @@ from typing import Any
 
 from .course import COLOURS
 from .runs import Run, data_of, labels_of, method_of, network_of
-from .scores import baselines_of, best_of, difference, final_of, mean_and_std
+from .scores import baselines_of, best_of, difference, finals_of, mean_and_std
 
 MOST_NUMBERS = 4  # at the top of the page
 
@@ -37,7 +37,7 @@ class Overview:
         names = groups if self.has_seeds else self.labels
         self.colors = [list(dict.fromkeys(names)).index(name) % COLOURS for name in names]
         self.legend = dict(zip(names, self.colors, strict=True))
-        self.finals = [final_of(run) for run in runs]
+        self.finals = finals_of(runs)
         self.methods = [method_of(run.config) for run in runs]
         self.baselines = baselines_of(runs, self.methods, self.finals)
 
@@ -119,7 +119,8 @@ def run_row(overview: Overview, i: int, subsets: Sequence[str]) -> dict[str, Any
         "difference": overview.gain(i),
         "best": best and best[0],
         "best_at": best and best[1],
-        "teacher": final.teacher["summary"]["mIoU"] if final and final.teacher else None,
+        "teacher": _teacher_of(run),
+        "scored": final.data if final else "-",
         "subsets": [summary.get(name) for name in subsets],
         "aacc": summary.get("aAcc"),
         "macc": summary.get("mAcc"),
@@ -127,6 +128,12 @@ def run_row(overview: Overview, i: int, subsets: Sequence[str]) -> dict[str, Any
         "iteration": run.iteration,
         "progress": f"{run.iteration}" if run.finished else f"{run.iteration} of {most}",
     }
+
+
+def _teacher_of(run: Run) -> float | None:
+    """Return the mIoU of the teacher in the last validation, if it was evaluated."""
+    curve = run.curves.get("teacher/mIoU")
+    return None if curve is None else float(curve.values[-1])
 
 
 def subsets_of(overview: Overview) -> list[str]:

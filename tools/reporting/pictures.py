@@ -13,8 +13,8 @@ from .runs import Run
 # Bytes of all pictures of a page; in base64 they are a third more.
 MOST_BYTES = 7_000_000
 SHOWN_IMAGES = 4
-# Panels of each run: the first, the last, and one in between.
-SHOWN_PANELS = 3
+# Panels of each run: the last, the first, and one in between; of many runs fewer.
+SHOWN_PANELS, MOST_PANELS = 3, 12
 PANEL_WIDTH = 1000  # pixels
 _TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
@@ -117,11 +117,10 @@ def training_panels(runs: Sequence[Run], room: Room) -> tuple[list[Panel], int]:
         count += len(paths)
         firsts = {int(path.stem.split("_")[1]): path for path in reversed(paths)}
         steps = sorted(firsts)
-        places = {0, len(steps) // 2, len(steps) - 1} if steps else set()
-        own = sorted(places, reverse=True)[:SHOWN_PANELS]
-        chosen += [(rank, i, firsts[steps[place]]) for rank, place in enumerate(own)]
+        places = [-1, 0, len(steps) // 2][: min(SHOWN_PANELS, len(steps))]
+        chosen += [(rank, i, firsts[steps[place]]) for rank, place in enumerate(places)]
     panels = []
-    for _, i, path in sorted(chosen):
+    for _, i, path in sorted(chosen)[:MOST_PANELS]:
         content, size = _reduced(path)
         address = room.take(content, ".webp")
         if address:

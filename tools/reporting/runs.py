@@ -153,7 +153,10 @@ def labels_of(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
         same = [kind for kind in first if methods[kind] == method]
         names = [SEED.sub("", runs[first[kind]].folder.resolve().name) for kind in same]
         parts |= dict(zip(same, short_names(names), strict=True)) if len(same) > 1 else {}
-    groups = {kind: " · ".join(filter(None, (methods[kind], parts.get(kind)))) for kind in first}
+    groups = {
+        kind: method if (part := parts.get(kind, method)) == method else f"{method} · {part}"
+        for kind, method in methods.items()
+    }
     groups = dict(zip(groups, _distinct(list(groups.values())), strict=True))
     several = {kind for kind in kinds if kinds.count(kind) > 1}
     labels = [

@@ -1,8 +1,10 @@
 """Compare the scores of runs: final scores, means over seeds, classes and confusions."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -16,13 +18,11 @@ class Final:
     Attributes:
         result: result of :func:`mmseg.evaluation.result_dict`; of runs that stored only means, only
             its ``summary``.
-        teacher: result of the teacher, if it was evaluated.
         iteration: iteration of the scores.
         data: data set that they are of; scores of different data are not compared.
     """
 
     result: Result
-    teacher: Result | None
     iteration: int
     data: str
 
@@ -32,23 +32,49 @@ class Final:
         return self.result["summary"].get("mIoU")
 
 
-def final_of(run: Run) -> Final | None:
-    """Find the scores of the last validation or, without any, of a test of the last checkpoint."""
-    validated = _data((run.config.get("val_dataloader") or {}).get("dataset") or {})
+def finals_of(runs: Sequence[Run]) -> list[Final | None]:
+    """Find the last scores of each run, on the same data if they have been scored on the same.
+
+    A comparison or ``tools.test`` of the last checkpoint on the config's own data is preferred to
+    the last validation, which may use fewer images.
+    """
+    found = [_scores_of(run) for run in runs]
+    starts = starts_of(runs)
+    counts = Counter(data for i, own in enumerate(found) if i not in starts for data in own)
+    common = counts.most_common(1)[0][0] if counts else ""
+    return [own.get(common) or next(iter(own.values()), None) for own in found]
+
+
+def _scores_of(run: Run) -> dict[str, Final]:
+    """Return all last scores of a run by the data that they are of, preferred ones first."""
+    sets = [(run.config.get(f"{name}_dataloader") or {}).get("dataset") for name in ("test", "val")]
+    own = {(each.get("type"), each.get("data_root")) for each in filter(None, sets)}
+    tests = [test for test in run.tests if test["model"] == "student" and not test["aug_test"]]
+    last = [
+        test
+        for test in tests
+        if (test["dataset"], test["data_root"]) in own and _iteration_of(test) == run.iteration
+    ]
+    validated = _data(sets[1] or {})
+    finals = [_of_test(test) for test in last]
     if run.validations:
-        last = run.validations[-1]
-        results = last["results"]
-        return Final(results["student"], results.get("teacher"), last["step"], validated)
-    names = {name: curve for name, curve in run.curves.items() if name in ("mIoU", "aAcc", "mAcc")}
-    if "mIoU" in names:
-        summary = {name: float(curve.values[-1]) for name, curve in names.items()}
-        return Final({"summary": summary}, None, int(names["mIoU"].steps[-1]), validated)
-    tests = [test for test in run.tests if "summary" in test and test["model"] == "student"]
-    if not tests:
-        return None
-    last = max(tests, key=lambda test: (_iteration_of(test), not test["aug_test"]))
-    data = f"{last['dataset'].removesuffix('Dataset')} in {last['data_root'].rstrip('/')}"
-    return Final(last, None, _iteration_of(last), f"{data}, {last['images']} images")
+        row = run.validations[-1]
+        finals.append(Final(row["results"]["student"], row["step"], validated))
+    elif curve := run.curves.get("mIoU"):
+        summary = {
+            name: float(run.curves[name].values[-1])
+            for name in ("mIoU", "aAcc", "mAcc")
+            if name in run.curves
+        }
+        finals.append(Final({"summary": summary}, int(curve.steps[-1]), validated))
+    if not finals and tests:
+        finals.append(_of_test(max(tests, key=_iteration_of)))
+    return {final.data: final for final in finals}
+
+
+def _of_test(test: Result) -> Final:
+    data = f"{test['dataset'].removesuffix('Dataset')} in {test['data_root'].rstrip('/')}"
+    return Final(test, _iteration_of(test), f"{data}, {test['images']} images")
 
 
 def _iteration_of(test: Result) -> int:
@@ -72,6 +98,12 @@ def best_of(run: Run) -> tuple[float, int] | None:
     return float(curve.values[place]), int(curve.steps[place])
 
 
+def starts_of(runs: Sequence[Run]) -> set[int]:
+    """Find the runs that others start from."""
+    weights = {Path(str(run.config.get("load_from"))).resolve().parent for run in runs}
+    return {i for i, run in enumerate(runs) if run.folder.resolve() in weights}
+
+
 def baselines_of(
     runs: Sequence[Run], methods: Sequence[str], finals: Sequence[Final | None]
 ) -> list[int | None]:
@@ -80,13 +112,8 @@ def baselines_of(
     This is one that was evaluated on the same data, preferably one that started from the same
     weights and with the same seed. A run that others start from is none.
     """
-    starts = {str(run.config.get("load_from")) for run in runs}
-    candidates = [
-        i
-        for i, (run, method) in enumerate(zip(runs, methods, strict=True))
-        if method == "source only"
-        and not any(f"/{run.folder.resolve().name}/" in f"/{start}" for start in starts)
-    ]
+    starts = starts_of(runs)
+    candidates = [i for i, m in enumerate(methods) if m == "source only" and i not in starts]
 
     def baseline(i: int) -> int | None:
         own = finals[i]

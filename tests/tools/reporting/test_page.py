@@ -216,14 +216,35 @@ def test_a_run_without_validation_says_so_in_each_section(tmp_path):
         assert line in text
 
 
+def store_test(run: Path, confusion: list[list[int]], **differences) -> None:
+    """Store the result of a test of the last checkpoint, as ``tools.test`` does."""
+    about = {"checkpoint": str(run / "iter_40.pth"), "model": "student", "aug_test": False}
+    about |= {"dataset": "CityscapesDataset", "data_root": "data/toy/cityscapes/", "images": 500}
+    result = about | result_of(confusion) | differences
+    (run / "iter_40_cityscapes_eval.json").write_text(json.dumps(result))
+
+
+def test_a_comparison_of_the_runs_counts_more_than_validation(tmp_path, pair):
+    for run in pair[1:]:
+        store_test(run, WORSE if "sepico" in run.name else GOOD)
+    page = report(tmp_path, *pair)
+    rows = table(page, "run-table")[1:]
+    of_validation, of_test = (f"Cityscapes in data/toy/cityscapes, {n} images" for n in (2, 500))
+    assert {row[0]: (row[1], row[2], row[-1]) for row in rows} == {
+        "source only · pretraining": (SOURCE["text"], "-", of_validation),
+        "source only · continued": (ADAPTED["text"], "-", of_test),
+        "SePiCo (DistCL)": (SOURCE["text"], GAIN.replace("+", "-"), of_test),
+    }
+    store_test(pair[2], WORSE, data_root="data/other")
+    assert table(report(tmp_path, *pair), "run-table")[3][1:3] == [ADAPTED["text"], GAIN]
+
+
 def test_a_stored_test_is_listed_and_replaces_a_missing_validation(tmp_path):
     run = store_run(tmp_path / "run")
     log = next(run.glob("*/vis_data/scalars.json"))
     write_rows(log, [json.loads(line) for line in log.read_text().splitlines() if "iter" in line])
     next(run.glob("*/vis_data/validation.json")).unlink()
-    about = {"checkpoint": str(run / "iter_40.pth"), "model": "student", "aug_test": False}
-    about |= {"dataset": "CityscapesDataset", "data_root": "data/cs/", "images": 500}
-    (run / "iter_40_cityscapes_eval.json").write_text(json.dumps(about | result_of(GOOD)))
+    store_test(run, GOOD, data_root="data/cs/")
     page = report(tmp_path, run)
     assert table(page, "run-table")[1][1] == ADAPTED["text"]
     expected = ["iter_40.pth", "Cityscapes (data/cs)", "student", "500", ADAPTED["text"]]
