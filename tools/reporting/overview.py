@@ -138,8 +138,8 @@ def _teacher_of(run: Run) -> float | None:
 
 def subsets_of(overview: Overview) -> list[str]:
     """Return the names of the means over some classes, such as mIoU16."""
-    results = [final.result for final in overview.finals if final]
-    return list(dict.fromkeys(name for r in results for name in r.get("class_subsets", ())))
+    names = (name for final in overview.finals if final for name in final.result["summary"])
+    return [name for name in dict.fromkeys(names) if name.startswith("mIoU") and name != "mIoU"]
 
 
 def group_rows(overview: Overview) -> list[dict[str, Any]]:
