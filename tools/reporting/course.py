@@ -11,7 +11,6 @@ from tools.analysis.logs import Curve, choose_keys
 from .runs import Run
 
 MOST_POINTS = 500  # of a curve
-COLOURS = 10  # of the page
 
 
 def charts_of(
@@ -33,9 +32,7 @@ def charts_of(
             {
                 "title": title,
                 "own": True,
-                "series": [
-                    _series(curves[name], name, i % COLOURS) for i, name in enumerate(names)
-                ],
+                "series": [_series(curves[name], name, i) for i, name in enumerate(names)],
             }
             for title, names in panels.items()
         ]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .course import COLOURS
 from .runs import Run, data_of, labels_of, method_of, network_of
-from .scores import baselines_of, best_of, difference, finals_of, mean_and_std
+from .scores import Final, baselines_of, best_of, difference, finals_of, mean_and_std
 
 MOST_NUMBERS = 4  # at the top of the page
+GAIN, BEST = "over source only", "best mIoU"  # headings of tables
 
 
 class Overview:
@@ -35,7 +35,7 @@ class Overview:
         }
         self.has_seeds = len(self.members) < len(runs)
         names = groups if self.has_seeds else self.labels
-        self.colors = [list(dict.fromkeys(names)).index(name) % COLOURS for name in names]
+        self.colors = [list(dict.fromkeys(names)).index(name) for name in names]
         self.legend = dict(zip(names, self.colors, strict=True))
         self.finals = finals_of(runs)
         self.methods = [method_of(run.config) for run in runs]
@@ -96,14 +96,8 @@ def _numbers(overview: Overview) -> list[dict[str, Any]]:
     return stats
 
 
-def run_row(overview: Overview, i: int, subsets: Sequence[str]) -> dict[str, Any]:
-    """Return what a run is and its scores.
-
-    Args:
-        overview: the runs.
-        i: index of the run.
-        subsets: names of means over some classes.
-    """
+def run_row(overview: Overview, i: int) -> dict[str, Any]:
+    """Return what a run is and its scores."""
     run, final = overview.runs[i], overview.finals[i]
     summary = final.result["summary"] if final else {}
     best = best_of(run)
@@ -115,15 +109,17 @@ def run_row(overview: Overview, i: int, subsets: Sequence[str]) -> dict[str, Any
         "network": network_of(run.config),
         "data": data_of(run.config),
         "device": run.environment.get("device", "-"),
-        "miou": overview.miou(i),
-        "difference": overview.gain(i),
-        "best": best and best[0],
+        "scores": {
+            "mIoU": overview.miou(i),
+            GAIN: overview.gain(i),
+            BEST: best and best[0],
+            "teacher": _teacher_of(run),
+            "aAcc": summary.get("aAcc"),
+            "mAcc": summary.get("mAcc"),
+            **_other_means(final),
+        },
         "best_at": best and best[1],
-        "teacher": _teacher_of(run),
         "scored": final.data if final else "-",
-        "subsets": [summary.get(name) for name in subsets],
-        "aacc": summary.get("aAcc"),
-        "macc": summary.get("mAcc"),
         "seed": run.seed,
         "iteration": run.iteration,
         "progress": f"{run.iteration}" if run.finished else f"{run.iteration} of {most}",
@@ -136,10 +132,14 @@ def _teacher_of(run: Run) -> float | None:
     return None if curve is None else float(curve.values[-1])
 
 
-def subsets_of(overview: Overview) -> list[str]:
-    """Return the names of the means over some classes, such as mIoU16."""
-    names = (name for final in overview.finals if final for name in final.result["summary"])
-    return [name for name in dict.fromkeys(names) if name.startswith("mIoU") and name != "mIoU"]
+def _other_means(final: Final | None) -> dict[str, float | None]:
+    """Return the means of IoU over some classes, such as mIoU16, and in each condition."""
+    if final is None:
+        return {}
+    summary = final.result["summary"]
+    means = {name: v for name, v in summary.items() if name.startswith("mIoU") and name != "mIoU"}
+    conditions = final.result.get("per_condition", {})
+    return means | {f"mIoU, {name}": r["summary"]["mIoU"] for name, r in conditions.items()}
 
 
 def group_rows(overview: Overview) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tools.analysis.logs import find_runs
 
 from .classes import class_table, confusions, courses
 from .course import charts_of, phase_rows, speed_of
-from .overview import Overview, group_rows, headline_of, run_row, subsets_of
+from .overview import BEST, GAIN, Overview, group_rows, headline_of, run_row
 from .pictures import Room, colours_of, compared_images, training_panels
 from .repeat import command_of, environments
 from .runs import read
@@ -61,11 +61,10 @@ def _content(overview: Overview) -> dict[str, Any]:
     """Return the values of the template."""
     runs, labels = overview.runs, overview.labels
     named = list(zip(runs, labels, strict=True))
-    subsets = subsets_of(overview)
     classes = class_names(overview.finals)
     colors = colours_of(runs, len(classes))
     rows = [
-        run_row(overview, i, subsets)
+        run_row(overview, i)
         | speed_of(run)
         | {
             "settings": json.dumps(settings_of(run.config), indent=1, default=str),
@@ -73,13 +72,17 @@ def _content(overview: Overview) -> dict[str, Any]:
         }
         for i, run in enumerate(runs)
     ]
+    scores = [row["scores"] for row in rows]
+    names = dict.fromkeys(name for own in scores for name in own)
     return {
         **headline_of(overview),
         **_pictures(overview),
         "made": f"sepico-mmseg {__version__}, {time.strftime('%Y-%m-%d %H:%M')}",
         "runs": rows,
         "trained": {name: rows[own[0]] for name, own in overview.columns().items()},
-        "subsets": subsets,
+        "scores": [name for name in names if any(own.get(name) is not None for own in scores)],
+        "gain": GAIN,
+        "best_score": BEST,
         "measured": list(dict.fromkeys(final.data for final in overview.finals if final)),
         "groups": group_rows(overview),
         "tests": [_test_row(test, label) for run, label in named for test in run.tests],
