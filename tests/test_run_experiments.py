@@ -324,6 +324,7 @@ def test_a_custom_config_that_imports_modules_is_resumed(place, monkeypatch, cap
     options = ["--config", "mine.py", "--device", "cpu", "--seed", "1"]
     run_experiments.main(options)
     stored = load_config("work_dirs/mine/mine.py")
+    assert "not evaluated" not in Path("work_dirs/mine/report.html").read_text()
     assert (stored.custom_imports, stored.default_scope) == ({"imports": ["own_code"]}, "mmseg")
     Path("mine.py").write_text("model = dict()")  # resuming uses the config that the run stored
     more = ["--resume", "--dry-run", "--cfg-options", "train_cfg.max_iters=2"]

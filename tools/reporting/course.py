@@ -25,6 +25,8 @@ def charts_of(
         labels: their names.
         colors: number of the colour of each run.
     """
+    if not any(run.curves for run in runs):
+        return []
     panels = choose_keys([run.curves for run in runs])
     if len(runs) == 1:
         curves = runs[0].curves

@@ -122,7 +122,9 @@ def run_row(overview: Overview, i: int) -> dict[str, Any]:
         "scored": final.data if final else "-",
         "seed": run.seed,
         "iteration": run.iteration,
-        "progress": f"{run.iteration}" if run.finished else f"{run.iteration} of {most}",
+        "progress": f"{run.iteration}"
+        if run.finished is not None
+        else f"{run.iteration} of {most}",
     }
 
 

@@ -10,14 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mmseg import __version__
 from mmseg.utils import InputError, atomic_path, check_writable
-from tools.analysis.logs import find_runs
 
 from .classes import class_table, confusions, courses
 from .course import charts_of, phase_rows, speed_of
 from .overview import BEST, GAIN, Overview, group_rows, headline_of, run_row
 from .pictures import Room, colours_of, compared_images, training_panels
 from .repeat import command_of, environments
-from .runs import read
+from .runs import find, read
 from .scores import class_names
 from .settings import differing_settings, settings_of
 
@@ -49,7 +48,7 @@ def make_report(runs: Sequence[Path], out: Path) -> Path:
     if not runs:
         raise InputError("a report needs at least one run")
     page = out if out.suffix == ".html" else out / PAGE
-    found = [read(folder) for folder in find_runs([str(run) for run in runs])]
+    found = [read(folder) for folder in find(runs)]
     check_writable(page.parent, "--out")
     text = _TEMPLATE.render(_content(Overview(found)))
     with atomic_path(page) as temporary:

@@ -15,7 +15,15 @@ from mmseg.apis.train import ENVIRONMENT, FINISHED
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
 from mmseg.utils.config_file import DATA_SUFFIXES
-from tools.analysis.logs import SEED, Curves, read_rows, read_run, short_names
+from tools.analysis.logs import (
+    SCALARS,
+    SEED,
+    Curves,
+    find_runs,
+    read_rows,
+    read_run,
+    short_names,
+)
 
 Result = dict[str, Any]  # of mmseg.evaluation.result_dict
 
@@ -27,12 +35,12 @@ class Run:
     Attributes:
         folder: the work dir.
         config: the stored config.
-        curves: logged values.
+        curves: logged values; empty if the run writes none, see ``LocalVisBackend``.
         validations: lines of the validations: ``step`` and ``results`` of student and teacher.
         tests: results of ``tools.test`` and of comparisons.
         phases: median seconds of each phase of a step; ``whole`` is the step.
         environment: hardware and versions of the last start; empty if they were not stored.
-        finished: whether the run was trained to its end.
+        finished: number of iterations of a run that was trained to its end.
     """
 
     folder: Path
@@ -42,17 +50,31 @@ class Run:
     tests: list[Result]
     phases: dict[str, float]
     environment: dict[str, Any]
-    finished: bool
+    finished: int | None
 
     @property
     def iteration(self) -> int:
-        """Last iteration that was logged."""
-        return max(int(curve.steps[-1]) for curve in self.curves.values())
+        """Last iteration that is known."""
+        logged = [int(curve.steps[-1]) for curve in self.curves.values()]
+        return max([*logged, *(row["step"] for row in self.validations), self.finished or 0])
 
     @property
     def seed(self) -> int | None:
         """Seed of the run."""
         return (self.config.get("randomness") or {}).get("seed")
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """Find the work dirs: ``paths`` are runs, or folders of runs.
+
+    Raises:
+        InputError: if one of them contains no run.
+    """
+    runs: dict[Path, None] = {}
+    for path in paths:
+        is_run = (path / FINISHED).is_file() or any(path.glob("*/vis_data/*.json"))
+        runs |= dict.fromkeys([path] if is_run else find_runs([str(path)]))
+    return list(runs)
 
 
 def read(folder: Path) -> Run:
@@ -62,18 +84,22 @@ def read(folder: Path) -> Run:
         InputError: if the folder is not a run, the run has no result yet, or a file is damaged.
     """
     starts = sorted(folder.glob(f"*/{ENVIRONMENT}"))
-    phases = read_rows(folder, "phases")
+    phases, validations = (read_rows(folder, name) for name in ("phases", "validation"))
+    note = folder / FINISHED
+    finished = int(note.read_text()) if note.is_file() else None
+    has_log = any(log.stat().st_size for log in folder.glob(f"*/{SCALARS}"))
+    has_result = bool(validations) or finished is not None
     names = dict.fromkeys(name for row in phases for name in row if name not in ("iter", "step"))
     return Run(
         folder=folder,
-        curves=read_run(folder),
+        curves=read_run(folder) if has_log or not has_result else {},
         config=_stored_config(folder),
-        validations=read_rows(folder, "validation"),
-        tests=[_json(path) | {"file": path.name} for path in sorted(folder.glob("*_eval.json"))],
+        validations=validations,
+        tests=[_json(path) for path in sorted(folder.glob("*_eval.json"))],
         # The first steps allocate memory, choose kernels and compile; a median is not affected.
         phases={n: float(np.median([row.get(n, 0.0) for row in phases])) for n in names},
         environment=_json(starts[-1]) if starts else {},
-        finished=(folder / FINISHED).is_file(),
+        finished=finished,
     )
 
 

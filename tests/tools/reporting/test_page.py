@@ -237,6 +237,17 @@ def test_a_comparison_of_the_runs_counts_more_than_validation(tmp_path, pair):
     assert table(report(tmp_path, *pair), "run-table")[3][1:3] == [ADAPTED["text"], GAIN]
 
 
+def test_a_run_that_writes_no_scalars_has_a_page(tmp_path):
+    run = store_run(tmp_path / "run")
+    next(run.glob("*/vis_data/scalars.json")).unlink()
+    page = report(tmp_path, run)
+    header, values = table(page, "run-table")
+    scores = dict(zip(header, values, strict=True))
+    assert (scores["mIoU"], scores["iteration"]) == (ADAPTED["text"], "40")
+    assert data(page, "chart-data") == []
+    assert "No run has logged values." in page.read_text(encoding="utf-8")
+
+
 def test_a_stored_test_is_listed_and_replaces_a_missing_validation(tmp_path):
     run = store_run(tmp_path / "run")
     log = next(run.glob("*/vis_data/scalars.json"))
@@ -259,6 +270,8 @@ def test_bad_input_is_one_line(tmp_path):
     )
     log = next(run.glob("*/vis_data/scalars.json"))
     lines = log.read_text()
+    (run / "finished").unlink()
+    next(run.glob("*/vis_data/validation.json")).unlink()
     log.write_text("")
     assert error_of(main, run, *out) == f"{run} has logged nothing yet"
     log.write_text("{\n" + lines)
