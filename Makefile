@@ -24,7 +24,7 @@ demo: $(STAMP)
 	$(BIN)/python run_experiments.py --exp 0
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -rs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

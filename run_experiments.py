@@ -284,6 +284,14 @@ def train_all(runs: list[Run], args: argparse.Namespace) -> None:
             begun = run is runs[0] or any(run.work_dir.glob("iter_*.pth"))
             train(run, args, args.resume and begun)
         report(runs, args)
+        write_report(runs, runs[-1].work_dir / "comparison.html")
+
+
+def write_report(runs: list[Run], out: Path) -> None:
+    """Write the HTML page about runs, which are stored already, and print its path."""
+    from tools.reporting import make_report
+
+    print(f"report: {make_report([run.work_dir for run in runs], out)}", flush=True)
 
 
 def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
@@ -322,6 +330,7 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
         from tools.experiments.launch import launch
 
         launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
+    write_report([run], run.work_dir)
 
 
 def report(runs: list[Run], args: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from mmseg.utils import InputError, built_from_config
 from mmseg.utils.memory import freed_memory_kept
-from mmseg.utils.phases import phase
+from mmseg.utils.phases import PhaseClock, phase
 from tools.common.options import fast_switches
 from tools.common.processes import end_with_parent
 from tools.prediction.predict import PredictionFiles, predict
@@ -36,7 +36,6 @@ from .data_files import FILES, STAND_INS
 from .inference import EvaluationSettings
 from .machine import machine
 from .measure import peak_memory, title
-from .phase_clock import PhaseClock
 from .step import note, quiet
 
 SEED = 0

@@ -1,6 +1,5 @@
 """Describe the machine of a measurement, and its peak speed."""
 
-import platform
 import re
 import subprocess
 import time
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from mmseg.utils.environment import hardware
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,16 +44,6 @@ def machine(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "commit": commit(),
     }
-
-
-def hardware(device: torch.device) -> str:
-    """Return the model of the GPU or the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 def commit() -> str:

@@ -25,9 +25,9 @@ from mmseg.models.uda import UDADecorator, method_class
 from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
+from mmseg.utils.phases import PhaseClock
 
 from .machine import ROOT, machine, peak_rate
-from .phase_clock import PhaseClock
 from .report import ratios, write_json
 from .step import TrainingStep, count_step_flops, note, pinned, synthetic_batch, time_steps
 from .training import TrainingSettings, Workload

@@ -19,11 +19,11 @@ from experiments import experiment, experiment_config
 from mmseg.engine.distributed import process_group
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.utils.cli import run_main
+from mmseg.utils.phases import PhaseClock
 from tools.common.parser import Parser
 from tools.experiments.launch import launch
 
 from .measure import sized, spread, synthetic_batches
-from .phase_clock import PhaseClock
 from .step import TrainingStep, time_steps
 from .training import TrainingSettings, Workload
 

@@ -25,8 +25,8 @@ from mmseg.engine.performance import Performance
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import built_from_config
+from mmseg.utils.phases import PhaseClock
 
-from .phase_clock import PhaseClock
 from .training import TrainingSettings, Workload
 
 

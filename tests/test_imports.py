@@ -29,9 +29,12 @@ LAYERS = {
     "tools.experiments": PACKAGE,
     "tools.exporting": PACKAGE | {"tools.prediction"},
     "tools.prediction": PACKAGE,
+    "tools.reporting": PACKAGE | {"experiments", "tools.analysis"},
     "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
-    "run_experiments": PACKAGE | {"demo", "experiments", "tools.common", "tools.experiments"},
+    "run_experiments": PACKAGE
+    | {"demo", "experiments", "tools.common", "tools.experiments"}
+    | {"tools.reporting"},
     "benchmarks": PACKAGE
     | {
         "demo",
@@ -53,6 +56,7 @@ LAYERS = {
         "tools.experiments",
         "tools.exporting",
         "tools.prediction",
+        "tools.reporting",
     },
 }
 

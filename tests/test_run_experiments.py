@@ -20,6 +20,7 @@ from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
 from tests.golden import DATA
+from tests.tools.reporting.stored import table
 from tests.training import small_config
 from tools import benchmark
 from tools.analysis.logs import read_run
@@ -66,6 +67,16 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
         assert cfg.randomness == {"seed": 1}
         assert finished(cfg)
     assert (sepico / "comparison.png").is_file()
+    assert f"report: {(sepico / 'comparison.html').relative_to(place)}" in out
+    rows = table(sepico / "comparison.html", "run-table")[1:]
+    names = ["source only · pretraining", "source only · continued", "SePiCo (DistCL)"]
+    assert [row[0] for row in rows] == names
+    table_lines = (sepico / "comparison.txt").read_text().splitlines()
+    (means,) = (line.split() for line in table_lines if line.startswith("mIoU "))
+    assert [rows[1][1], rows[2][1], rows[2][2]] == means[1:]
+    for path in (pretraining, source_only, sepico):
+        assert f"report: {(path / 'report.html').relative_to(place)}" in out
+        assert len(table(path / "report.html", "run-table")) == 2
 
     # Imitate a kill before the second run was evaluated and the third started.
     shutil.rmtree(sepico)
@@ -313,6 +324,7 @@ def test_a_custom_config_that_imports_modules_is_resumed(place, monkeypatch, cap
     options = ["--config", "mine.py", "--device", "cpu", "--seed", "1"]
     run_experiments.main(options)
     stored = load_config("work_dirs/mine/mine.py")
+    assert "not evaluated" not in Path("work_dirs/mine/report.html").read_text()
     assert (stored.custom_imports, stored.default_scope) == ({"imports": ["own_code"]}, "mmseg")
     Path("mine.py").write_text("model = dict()")  # resuming uses the config that the run stored
     more = ["--resume", "--dry-run", "--cfg-options", "train_cfg.max_iters=2"]

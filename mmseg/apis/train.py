@@ -1,6 +1,7 @@
 """Train a config."""
 
 import errno
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
@@ -23,7 +25,7 @@ from mmseg.engine.distributed import (
     process_group,
     raise_on_all_ranks,
 )
-from mmseg.engine.hooks import FirstResultHook
+from mmseg.engine.hooks import FirstResultHook, PhaseTimeHook
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
@@ -36,6 +38,7 @@ from mmseg.utils import (
     undone_on_error,
 )
 from mmseg.utils.config import store_config
+from mmseg.utils.environment import environment
 from mmseg.utils.legacy_config import check_trainable
 from mmseg.utils.work_dir import (
     check_unused,
@@ -50,6 +53,8 @@ from .init_model import needs_pretrained, pretrained_files, select_device, witho
 
 # File in the work dir with the number of iterations of a finished run.
 FINISHED = "finished"
+# File in the folder of each start's logs with hardware and versions.
+ENVIRONMENT = "environment.json"
 # Errors of a full disk or quota, or of a file that is too large for its file system.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -134,6 +139,9 @@ def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
     finally:
         if isinstance(runner.optim_wrapper, StudentOptimWrapper):
             runner.optim_wrapper.stop_exchange()
+        for hook in runner.hooks:
+            if isinstance(hook, PhaseTimeHook):
+                hook.stop()
     if is_main_process():
         with atomic_path(Path(cfg.work_dir) / FINISHED) as temporary:
             temporary.write_text(str(runner.iter))
@@ -145,7 +153,8 @@ def _prepare(cfg: Config, resume: bool) -> None:
     work_dir = Path(cfg.work_dir)
     if not resume:
         check_unused(work_dir)
-    for name in ("iter_*.pth", "best_*.pth", "debug/*.png", FINISHED, _config_name(cfg)):
+    pictures = ("debug/*.png", "validation/image/*.jpg", "validation/*/*.png")
+    for name in ("iter_*.pth", "best_*.pth", *pictures, FINISHED, _config_name(cfg)):
         remove_unfinished(work_dir / name)
     # Each start needs a separate folder for logs, which is named after the second.
     while Path(work_dir, time.strftime("%Y%m%d_%H%M%S")).exists():
@@ -153,7 +162,7 @@ def _prepare(cfg: Config, resume: bool) -> None:
 
 
 def _begin(cfg: Config, runner: Runner, evaluated: bool) -> None:
-    """Store the config and clean the logs when a run has its first result.
+    """Store config and environment and clean the logs when a run has its first result.
 
     Args:
         cfg: config to store, without a checkpoint to resume.
@@ -164,6 +173,9 @@ def _begin(cfg: Config, runner: Runner, evaluated: bool) -> None:
         return
     with atomic_path(Path(cfg.work_dir) / _config_name(cfg)) as temporary:
         store_config(cfg, temporary)
+    found = environment(torch.device(runner.cfg.device)) | {"processes": runner.world_size}
+    with atomic_path(Path(runner.log_dir, ENVIRONMENT)) as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if runner.iter > 0:
         drop_repeated(Path(cfg.work_dir), runner.timestamp, runner.iter, evaluated)
 

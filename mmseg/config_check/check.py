@@ -45,6 +45,8 @@ _EXTENSIBLE = {
         "logger",
         "param_scheduler",
         "checkpoint",
+        "phase_times",
+        "validation_panels",
     },
     "data_prefix": {"img_path", "seg_map_path"},
     "metainfo": {"classes", "palette"},

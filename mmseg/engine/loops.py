@@ -16,6 +16,7 @@ from mmseg.evaluation import IoUMetric, side_by_side
 from mmseg.evaluation.engine import Batch, predicted_batches
 from mmseg.models.uda import UDADecorator
 from mmseg.registry import LOOPS
+from mmseg.utils.work_dir import append_line
 
 TEACHER: Final = "teacher"
 
@@ -83,7 +84,10 @@ class ValLoop(MMEngineValLoop):
             yield batch
 
     def _log_table(self, evaluators: Mapping[str, Evaluator]) -> None:
-        """Log one table for all networks: the IoU of each class, and the means."""
+        """Log one table for all networks: the IoU of each class, and the means.
+
+        The results, with their confusion matrices, are a line of ``vis_data/validation.json``.
+        """
         self.results = {
             name: metric.result
             for name, evaluator in evaluators.items()
@@ -92,6 +96,8 @@ class ValLoop(MMEngineValLoop):
         }
         if self.results:
             self.runner.logger.info(f"IoU in percent\n{side_by_side(self.results)}")
+            scores = {"step": self.runner.iter, "results": self.results}
+            append_line(self.runner.log_dir, "validation", scores)
 
 
 def _has_teacher_next_to_student(model: nn.Module) -> bool:

@@ -107,11 +107,21 @@ class TrainRunner(Runner):
             return super().build_optim_wrapper(optim_wrapper)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Register mmengine's hooks, with ``DeferredRuntimeInfoHook`` as ``runtime_info``."""
+        """Register mmengine's hooks, with ``DeferredRuntimeInfoHook`` as ``runtime_info``.
+
+        ``phase_times`` and ``validation_panels`` store what reports of a run show.
+        """
         hooks = dict(hooks or {})
         interval = (hooks.get("logger") or {}).get("interval", 10)  # the default of LoggerHook
         watching = {"type": "DeferredRuntimeInfoHook", "interval": interval}
-        super().register_default_hooks({"runtime_info": watching} | hooks)
+        ours = {
+            "runtime_info": watching,
+            "phase_times": {"type": "PhaseTimeHook", "interval": interval},
+            "validation_panels": {"type": "ValidationPanelHook"},
+        }
+        merged = ours | hooks
+        switched_off = {name for name in ours if merged[name] is None and name != "runtime_info"}
+        super().register_default_hooks({k: merged[k] for k in merged if k not in switched_off})
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the learning rate schedules."""

@@ -38,6 +38,10 @@ def _is_slow_to_fetch(pred: Tensor) -> bool:
     return pred.device.type != "cpu"
 
 
+def _sum(matrices: Sequence[Tensor]) -> Tensor:
+    return sum(matrices[1:], start=matrices[0])
+
+
 @contextmanager
 def _naming(image: str) -> Iterator[None]:
     """Add the name of the image to errors."""
@@ -54,7 +58,9 @@ class IoUMetric(BaseMetric):
     A class that is neither in the ground truth nor predicted is left out of the means; one that is
     predicted but not in the ground truth has IoU 0 (``mIoU_gt`` leaves it out, too). After
     ``evaluate``, ``result`` also holds the scores of each class and, if samples have a
-    ``condition``, of each condition (on rank 0, see :func:`~mmseg.evaluation.result_dict`).
+    ``condition``, of each condition (on rank 0, see :func:`~mmseg.evaluation.result_dict`), and the
+    ``confusion`` matrix: C rows, one for each class of the ground truth, with the number of pixels
+    that are predicted as each class.
 
     Args:
         ignore_index: label value of ignored pixels.
@@ -172,11 +178,13 @@ class IoUMetric(BaseMetric):
         if not results:
             raise InputError("there is nothing to evaluate: the data set gave no sample")
         classes = self.classes()
-        scores = self._scores([matrix for matrix, _ in results])
+        confusion = _sum([matrix for matrix, _ in results])
+        scores = self._scores(confusion)
         self.result = result_dict(scores, classes, self.subsets)
+        self.result["confusion"] = confusion.tolist()
         conditions = sorted({condition for _, condition in results if condition is not None})
         by_condition = {
-            name: self._scores([matrix for matrix, condition in results if condition == name])
+            name: self._scores(_sum([matrix for matrix, condition in results if condition == name]))
             for name in conditions
         }
         if by_condition:
@@ -187,8 +195,7 @@ class IoUMetric(BaseMetric):
         metrics = summary_of(scores, classes, self.subsets)
         return metrics | {f"{name}/mIoU": 100 * s.mean_iou for name, s in by_condition.items()}
 
-    def _scores(self, matrices: Sequence[Tensor]) -> ClassScores:
-        confusion = sum(matrices[1:], start=matrices[0])
+    def _scores(self, confusion: Tensor) -> ClassScores:
         scores, others = iou_and_accuracy(confusion), dice_and_fscore(confusion)
         scores = scores._replace(others={name: others[name] for name in self.other_scores})
         if self.nan_to_num is None:

@@ -1,11 +1,13 @@
 """Work dir of a run: its lock, its checkpoints and the revision of the code."""
 
 import json
+import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -139,6 +141,23 @@ def git_revision(root: Path = ROOT) -> str | None:
     except (OSError, subprocess.SubprocessError):  # git is missing, or the owner differs
         return None
     return answer.stdout.strip()
+
+
+def append_line(log_dir: str | os.PathLike, name: str, row: Mapping[str, Any]) -> None:
+    """Append a line to ``<log_dir>/vis_data/<name>.json``, next to the scalars.
+
+    :func:`drop_repeated` removes lines that a resumed run writes again.
+
+    Args:
+        log_dir: folder of the logs of this start.
+        name: name of the file.
+        row: values for JSON: ``step``, the iteration; ``iter`` if the line is of training, not of
+            an evaluation; and others.
+    """
+    path = Path(log_dir, "vis_data", f"{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def drop_repeated(run: Path, current: str, iteration: int, evaluated: bool) -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.measure import mean_phases, sized, synthetic_batches
-from benchmarks.phase_clock import PhaseClock
 from benchmarks.step import TrainingStep, time_steps, watched_contrast
 from benchmarks.training import TrainingSettings, Workload
+from mmseg.utils.phases import PhaseClock
 from tests.benchmarks.small_training import SIDE, small_config
 
 CPU = torch.device("cpu")

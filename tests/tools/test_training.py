@@ -13,12 +13,17 @@ import torch
 from PIL import Image
 
 from mmseg.apis.train import train
+from mmseg.datasets.image_files import read_label
+from mmseg.evaluation.functional import confusion_matrix
 from mmseg.utils.checkpoint import load_checkpoint
 from mmseg.utils.config import load_config
+from mmseg.utils.phases import observers
 from tests.campaigns.kills import fastest_config
+from tests.tools.reporting.stored import data, table
 from tests.training import ROOT, own_copy, small_config
+from tools import report as report_tool
 from tools import train as train_tool
-from tools.analysis.logs import read_run
+from tools.analysis.logs import read_rows, read_run
 
 TIMINGS = ("time", "data_time", "memory", "eta")
 
@@ -130,9 +135,55 @@ def test_a_run_leaves_checkpoints_logs_config_and_panels(trained):
     assert "tgt.aux.loss_cl" not in training[0]
     assert {"aAcc", "mIoU", "mAcc"} <= rows[-1].keys()
     assert list(trained.glob("*/vis_data/events.out.tfevents.*"))
+    (start,) = trained.glob("*/environment.json")
+    found = json.loads(start.read_text())
+    assert (found["device"], found["processes"]) == ("cpu", 1)
+    assert found["packages"]["torch"] in torch.__version__
     panels = sorted(path.name for path in (trained / "debug").iterdir())
     assert panels == [f"iter_{t:06d}_{i}.png" for t in (1, 5, 10) for i in (0, 1)]
     assert Image.open(trained / "debug" / panels[0]).size[0] > 300
+
+
+def test_validation_leaves_its_images_and_their_confusion_matrix(trained):
+    """Both images of the validation are stored in full, so the matrix can be counted again."""
+    confusion = torch.zeros(19, 19, dtype=torch.int64)
+    images = sorted(path.stem for path in (trained / "validation" / "image").iterdir())
+    assert len(images) == 2
+    for name in images:
+        label, prediction = (
+            torch.from_numpy(read_label(str(trained / "validation" / kind / f"{name}.png")))
+            for kind in ("label", "prediction")
+        )
+        confusion += confusion_matrix(prediction, label, 19)
+    (row,) = read_rows(trained, "validation")
+    assert row["step"] == 10
+    assert row["results"]["student"]["confusion"] == confusion.tolist()
+    assert row["results"]["teacher"]["summary"].keys() == {"aAcc", "mIoU", "mAcc"}
+    score = read_run(trained)["mIoU"].values[-1]
+    assert row["results"]["student"]["summary"]["mIoU"] == pytest.approx(score, abs=1e-4)
+
+
+def test_the_phases_of_some_steps_are_measured(trained):
+    rows = read_rows(trained, "phases")
+    assert [row["iter"] for row in rows] == [2, 4, 6, 8, 10]
+    assert {"teacher", "src", "tgt", "mix", "statistics", "optimizer"} < rows[-1].keys()
+    assert "tgt" not in rows[0]  # contrast starts later
+    for row in rows:
+        parts = [row[name] for name in row if name not in ("whole", "iter", "step")]
+        assert 0 < sum(parts) < row["whole"]
+    assert not observers
+
+
+def test_the_report_of_a_run(trained, tmp_path):
+    report_tool.main([str(trained), "--out", str(tmp_path / "page.html")])
+    score = read_run(trained)["mIoU"].values[-1]
+    header, row = table(tmp_path / "page.html", "run-table")
+    assert row[0] == "SePiCo (DistCL)" and row[header.index("mIoU")] == f"{score:.2f}"
+    assert len(table(tmp_path / "page.html", "class-table")) == 1 + 19 + 1
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("data-layer=") == 2 * 3 and "3 of 6 panels" in text
+    (confusion,) = data(tmp_path / "page.html", "confusion-data")
+    assert len(confusion["rows"]) == 19 and confusion["classes"][0] == "road"
 
 
 def test_resuming_needs_no_option_of_the_first_run(toy_config, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import builtins
 import hashlib
 import itertools
+import json
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,11 @@ def test_scores_of_a_run_killed_in_evaluation_are_logged_once(run):
     train_tool.main([*arguments(run), "--resume"])
     assert logged(run) == before
     assert len(list(run.glob("*/vis_data/scalars.json"))) == 2
+    stored = [log.read_text() for log in run.glob("*/vis_data/validation.json")]
+    assert sorted(json.loads(line)["step"] for text in stored for line in text.splitlines()) == [
+        2,
+        4,
+    ]
 
 
 def test_a_run_that_starts_again_keeps_its_first_log(run):

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,26 @@ def read_run(run: Path) -> Curves:
     return curves
 
 
-def _read_log(path: Path) -> Curves:
-    points: dict[str, dict[int, float]] = {}
+def read_rows(run: Path, name: str) -> list[dict[str, Any]]:
+    """Read the lines of ``<time>/vis_data/<name>.json`` of all starts of a run.
+
+    Args:
+        run: the work dir.
+        name: name of the logs.
+
+    Returns:
+        The lines in the order of their ``step``; of several of one step, the last that was written.
+
+    Raises:
+        InputError: if a log is damaged.
+    """
+    logs = sorted(run.glob(f"*/vis_data/{name}.json"))
+    by_step = {step: row | {"step": step} for log in logs for step, row in _rows_of(log)}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the step and the other values of each line of a log."""
     # Undecodable text is not JSON either, which is reported below.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
@@ -103,8 +121,14 @@ def _read_log(path: Path) -> Curves:
             step = int(row.pop("step"))
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines):  # cut off when the run was killed
-                break
+                return
             raise InputError(f"line {number} of {path} is not a line of a log") from error
+        yield step, row
+
+
+def _read_log(path: Path) -> Curves:
+    points: dict[str, dict[int, float]] = {}
+    for step, row in _rows_of(path):
         of_training = "iter" in row
         for name, value in row.items():
             number_like = isinstance(value, int | float)

@@ -4,8 +4,10 @@ from .checkpoint_hook import CheckpointHook
 from .deferred_log_hook import DeferredRuntimeInfoHook
 from .detailed_log_hook import DetailedLogHook
 from .first_result_hook import FirstResultHook
+from .phase_time_hook import PhaseTimeHook
 from .resume_hooks import IterationSeedHook, ResumeValidationHook
 from .training_panel_hook import TrainingPanelHook
+from .validation_panel_hook import ValidationPanelHook
 
 __all__ = [
     "CheckpointHook",
@@ -13,6 +15,8 @@ __all__ = [
     "DetailedLogHook",
     "FirstResultHook",
     "IterationSeedHook",
+    "PhaseTimeHook",
     "ResumeValidationHook",
     "TrainingPanelHook",
+    "ValidationPanelHook",
 ]
