@@ -85,7 +85,8 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
     launch("--exp", "0", "--seed", "1", "--resume")
     out = capsys.readouterr().out
     assert f"pretraining: already finished, in {pretraining.relative_to(place)}" in out
-    assert f"source only: training {source_only.relative_to(place)}" in out
+    assert "source only: training\nmethod      SourceOnly\n" in out
+    assert f"\nwork dir    {source_only.relative_to(place)}\n" in out
     assert sepico.is_dir()
     assert (source_only / f"{source_only.name}.json").read_text() == recorded
     assert len(runs_of(place, "")) == 3
@@ -110,9 +111,11 @@ def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
     capsys.readouterr()
     launch(*methods, "1", "--resume")
     out = capsys.readouterr().out
-    assert f"DAFormer: already finished, in {daformer.relative_to(place)}" in out
-    (table,) = place.glob("work_dirs/local-exp0/*_s1_*/methods.txt")
-    header, _, row = table.read_text().splitlines()
+    assert f"DAFormer, seed 2: already finished, in {daformer.relative_to(place)}" in out
+    (grid,) = place.glob("work_dirs/grids/*")
+    assert grid.name == daformer.name[:12] + daformer.name[-5:]
+    header, _, row, *_, last = (grid / "comparison.txt").read_text().splitlines()
+    assert last.split()[0] == "mIoU" and last.split()[1:] == row.split()[-3:]
     assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std"]
     assert len(row.split()) == 6 and row.startswith("DAFormer")
     assert f"{header}\n" in out and f"{row}\n" in out
@@ -301,9 +304,9 @@ def test_only_starts_with_a_checkpoint_are_resumed(place):
         if "bbbbb" not in name:
             (folder / "iter_5.pth").touch()
         os.utime(folder, (age, age))
-    assert run_experiments.newest_start(place / "runs", "run") == ("250101_0000", "aaaaa")
+    assert run_experiments.newest_start(place / "runs" / "run") == ("250101_0000", "aaaaa")
     with pytest.raises(InputError, match="nothing to resume"):
-        run_experiments.newest_start(place / "runs", "other")
+        run_experiments.newest_start(place / "runs" / "other")
 
 
 def test_a_custom_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):

@@ -1,0 +1,115 @@
+"""Train the runs of a grid: one after the other, several at once, or as jobs of a cluster."""
+
+import argparse
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import Queue
+from threading import Event
+
+from .runs import (
+    Failure,
+    Run,
+    attempt,
+    check_resumable,
+    draw_toy_data,
+    resolve,
+    train_and_score,
+)
+
+#: Run -> why it failed, and the file that says more.
+Failures = dict[Run, Failure]
+SECONDS_TO_END = 20
+BEFORE = "the run that it starts from has failed"
+
+
+def train_grid(runs: list[Run], folder: Path, args: argparse.Namespace) -> Failures:
+    """Train and score the runs; one that fails does not keep the others from running.
+
+    Args:
+        runs: the runs; a run comes after the one that it starts from.
+        folder: folder for the output of runs in other processes.
+        args: the command line of ``run_experiments.py``.
+
+    Returns:
+        The runs that have failed.
+    """
+    if args.resume:
+        check_resumable(runs)
+    compared = compared_runs(runs)
+    if args.submit is None and args.parallel is None:
+        return _one_after_the_other(runs, lambda run: train_and_score(run, args, run in compared))
+    for run in runs:  # once, before several processes need the data
+        draw_toy_data(resolve(run, args))
+    if args.submit is not None:
+        from .submit import Cluster
+
+        cluster = Cluster(folder / "jobs", args)
+        count = args.parallel or (1 if args.submit == "local" else len(runs))
+        return _at_once(runs, lambda run, slot: cluster.run(run, run in compared), [{}] * count)
+    from .processes import run_in_process, slots_of
+
+    slots = slots_of(args.parallel, args.gpus, args.device)
+
+    def start(run: Run, slot: Mapping[str, str]) -> Failure | None:
+        log = folder / "output" / f"{run.work_dir.name}.log"
+        return run_in_process(run, args, run in compared, slot, log)
+
+    return _at_once(runs, start, slots)
+
+
+def compared_runs(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that are compared: all but pretrainings."""
+    started_from = {run.start_from for run in runs}
+    return [run for run in runs if run not in started_from]
+
+
+def _one_after_the_other(runs: Sequence[Run], work: Callable[[Run], None]) -> Failures:
+    failures: Failures = {}
+    for run in runs:
+        if run.start_from in failures:
+            failures[run] = Failure(BEFORE)
+        elif (reason := attempt(partial(work, run))) is not None:
+            failures[run] = Failure(reason, run.log())
+    return failures
+
+
+def _at_once(
+    runs: Sequence[Run], start: Callable[..., Failure | None], slots: Sequence[Mapping[str, str]]
+) -> Failures:
+    """Start each run when the one that it starts from has ended and a slot is free.
+
+    Args:
+        runs: the runs.
+        start: function of a run and a slot that returns when the run has ended.
+        slots: environments for runs at the same time.
+    """
+    free: Queue[Mapping[str, str]] = Queue()
+    for slot in slots:
+        free.put(slot)
+    interrupted = Event()
+
+    def work(run: Run, before: "Future[Failure | None] | None") -> Failure | None:
+        if before is not None and before.result() is not None:
+            return Failure(BEFORE)
+        slot = free.get()
+        try:
+            return None if interrupted.is_set() else start(run, slot)
+        finally:
+            free.put(slot)
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        ended: dict[Run | None, Future[Failure | None]] = {}
+        for run in runs:
+            ended[run] = pool.submit(work, run, ended.get(run.start_from))
+        try:
+            found = {run: ended[run].result() for run in runs}
+        except BaseException:
+            interrupted.set()
+            for process in multiprocessing.active_children():  # a terminal interrupts them too
+                process.join(SECONDS_TO_END)
+                process.terminate()
+            raise
+    return {run: failure for run, failure in found.items() if failure is not None}

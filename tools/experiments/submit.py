@@ -1,0 +1,77 @@
+"""Hand the runs of a grid to SLURM, or to processes of this machine, through submitit."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from mmseg.utils import InputError
+
+from .runs import Failure, Run, attempt, train_and_score
+
+# In a job that has no time limit of its own; on this machine there is none.
+MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}
+#: Processes that load images, in addition to the one that trains, for each GPU.
+CPUS_PER_GPU = 6
+
+
+class Cluster:
+    """Jobs that train one run each.
+
+    Args:
+        folder: folder for the files of the jobs, which all machines have to see.
+        args: the command line: ``submit`` ("slurm" or "local"), ``parallel``, ``partition``,
+            ``time``, ``slurm_options``, ``gpus``.
+
+    Raises:
+        InputError: if submitit is missing, or there is no SLURM here.
+    """
+
+    def __init__(self, folder: Path, args: argparse.Namespace) -> None:
+        try:
+            import submitit
+        except ImportError:
+            raise InputError(
+                "--submit needs submitit: pip install -r requirements-features.txt"
+            ) from None
+        self.args, self.submitting = args, Lock()
+        try:
+            self.executor = submitit.AutoExecutor(folder, cluster=args.submit)
+        except RuntimeError as error:
+            raise InputError(f"--submit {args.submit}: {error}") from error
+        self.uncompleted = submitit.core.utils.UncompletedJobError
+        self.executor.update_parameters(
+            timeout_min=args.time or MINUTES[args.submit], nodes=1, tasks_per_node=1
+        )
+        if args.submit == "slurm":
+            gpus = 0 if args.device == "cpu" else args.gpus
+            options: dict[str, Any] = {"slurm_partition": args.partition} if args.partition else {}
+            self.executor.update_parameters(
+                gpus_per_node=gpus,
+                cpus_per_task=CPUS_PER_GPU * args.gpus,
+                slurm_additional_parameters=args.slurm_options,
+                **options,
+            )
+
+    def run(self, run: Run, compared: bool) -> Failure | None:
+        """Submit a run, and wait for its end.
+
+        Returns:
+            Why it has failed, if it has.
+        """
+        with self.submitting:
+            self.executor.update_parameters(name=run.title.replace(" ", "_"))
+            job = self.executor.submit(train_job, run, self.args, compared)
+        print(f"{run.label}: job {job.job_id}, output in {job.paths.stdout}", flush=True)
+        try:
+            reason = job.result()
+        except self.uncompleted:
+            reason = f"job {job.job_id} ended without a result ({job.state})"
+        print(f"{run.label}: {'finished' if reason is None else 'failed'}", flush=True)
+        return None if reason is None else Failure(reason, Path(job.paths.stderr))
+
+
+def train_job(run: Run, args: argparse.Namespace, compared: bool) -> str | None:
+    """Train and score a run as a job; return its error as one line, if it has failed."""
+    return attempt(partial(train_and_score, run, args, compared))
