@@ -50,7 +50,7 @@ class RunConsole:
     def start(self) -> None:
         """Show the bar."""
         if self.is_live:
-            self.live.start()
+            self.live.start(refresh=True)
 
     def close(self) -> None:
         """Remove the bar and restore the terminal; may be called at any time and repeatedly."""

@@ -64,8 +64,8 @@ class ConsoleHook(Hook):
 
     def _seconds_left(self, runner: Runner, done: int) -> float:
         interval, total = runner.train_loop.val_interval, runner.max_iters
-        # The last iteration is evaluated too.
-        evaluations = -(-total // interval) - done // interval if runner.val_loop else 0
+        # One may be due now; the last iteration always has one.
+        evaluations = -(-total // interval) - (done - 1) // interval if runner.val_loop else 0
         eta = runner.message_hub.runtime_info.get("eta", 0.0)
         return eta + evaluations * self.evaluation_seconds
 
@@ -105,11 +105,11 @@ class ConsoleHook(Hook):
 
 def facts_of(runner: Runner) -> Iterator[tuple[str, str]]:
     """Yield what is trained on what, where, from which weights and to which files."""
-    cfg, method, loader = runner.cfg, runner.model, runner.train_dataloader
+    cfg, loader = runner.cfg, runner.train_dataloader
     source = getattr(loader.dataset, "source", loader.dataset)
     target = getattr(loader.dataset, "target", None)
-    parameters = sum(p.numel() for p in method.model.parameters()) / 1e6
-    yield "method", method.title
+    parameters = sum(p.numel() for p in runner.model.model.parameters()) / 1e6
+    yield "method", _method(cfg)
     yield "network", f"{_network(cfg)}, {parameters:.1f} million parameters"
     yield "source", _data(source)
     yield "target", "not used" if target is None else f"{_data(target)} without labels"
@@ -136,7 +136,7 @@ def results_of(runner: Runner, duration: timedelta) -> Iterator[tuple[str, str]]
         if key.startswith("val/")
     }
     name = _main_score(runner, scores) if scores else None
-    yield "finished", f"{runner.iter} iterations, {duration} since this start"
+    yield "finished", f"{runner.iter} iterations; this start took {duration}"
     names = {key: Path(info[key]).name for key in ("last_ckpt", "best_ckpt") if info.get(key)}
     if last := names.get("last_ckpt"):
         yield "last", f"{last}, {scores_text(name, scores)}" if name else last
@@ -158,6 +158,8 @@ def shown_values(runner: Runner) -> list[str]:
         f"{key.removeprefix('train/').removesuffix('.loss')} {history[key].mean(window):.3f}"
         for key in passes
     ]
+    if shown:
+        shown.insert(0, "losses")
     if "train/confidence" in history:
         shown.append(f"confidence {history['train/confidence'].current():.2f}")
     return shown
@@ -181,6 +183,12 @@ def _best(runner: Runner, name: str) -> float:
     return float(np.nanmax(runner.message_hub.get_scalar(f"val/{name}").data[0]))
 
 
+def _method(cfg: Config) -> str:
+    variant = (cfg.model.get("contrast") or {}).get("variant")
+    method = f"{cfg.model.type} ({variant})" if variant else cfg.model.type
+    return " + ".join([method, *(term.type for term in (cfg.model.get("terms") or {}).values())])
+
+
 def _network(cfg: Config) -> str:
     segmentor = cfg.model.segmentor
     backbone = segmentor.backbone
@@ -197,8 +205,9 @@ def _data(dataset: Any) -> str:
 
 def _device(runner: Runner) -> str:
     on_gpu = next(runner.model.parameters()).is_cuda
-    threads = f"CPU, {torch.get_num_threads()} threads"
-    device = torch.cuda.get_device_name() if on_gpu else threads
+    threads = torch.get_num_threads()
+    on_cpu = f"CPU, {threads} thread{'s' * (threads > 1)}"
+    device = torch.cuda.get_device_name() if on_gpu else on_cpu
     chosen = Performance.of(runner.cfg)
     options = [chosen.precision, *(n for n in ("compile", "channels_last") if getattr(chosen, n))]
     count = f"{runner.world_size} x " if runner.world_size > 1 else ""

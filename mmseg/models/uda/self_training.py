@@ -149,11 +149,6 @@ class SelfTraining(UDADecorator):
         self.iteration = 0
         self.train()
 
-    @property
-    def title(self) -> str:
-        """Name of the method, and of its terms."""
-        return " + ".join([super().title, *(type(term).__name__ for term in self.terms.values())])
-
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """Run one iteration: teacher, pseudo-labels, statistics, losses, one optimizer step.
 

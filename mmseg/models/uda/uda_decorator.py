@@ -90,11 +90,6 @@ class UDADecorator(BaseModel):
         self.keep_visuals = False
         self.visuals: dict[str, Tensor] = {}
 
-    @property
-    def title(self) -> str:
-        """Name of the method for people."""
-        return type(self).__name__
-
     def segmentor_for(self, eval_model: EvalModel) -> nn.Module:
         """Return the network that ``eval_model`` names.
 
