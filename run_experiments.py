@@ -271,20 +271,23 @@ def train_all(runs: list[Run], folder: Path, args: argparse.Namespace) -> int:
     # Each run is locked while it trains; this lock covers the time in between.
     with locked(folder, "--work-dir", ".chain.lock"):
         failures = train_grid(runs, folder, args)
-        report(runs, failures, folder, args.device)
+        try:
+            trained = [run for run in compared_runs(runs) if run not in failures]
+            report(trained, folder, args.device)
+        finally:
+            name_failures(failures, len(runs))
     return int(bool(failures))
 
 
-def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> None:
-    """Compare the last weights of the runs of each task, and name those that have failed."""
+def report(runs: list[Run], folder: Path, device: str) -> None:
+    """Compare the last weights of runs of each task in tables and pictures."""
     from tools.experiments.compare import Scored, compare, score
 
     tasks: dict[str, dict[str, dict[str, Scored]]] = {}
-    for run in compared_runs(runs):
-        if run not in failures:
-            scored = score(run.resolved, device)
-            seed = f"seed {scored.cfg.randomness.seed}"
-            tasks.setdefault(run.task, {}).setdefault(seed, {})[run.title] = scored
+    for run in runs:
+        scored = score(run.resolved, device)
+        seed = f"seed {scored.cfg.randomness.seed}"
+        tasks.setdefault(run.task, {}).setdefault(seed, {})[run.title] = scored
     source_only = METHODS["source_only"].title
     for task, seeds in tasks.items():
         name = re.sub(r"\W+", "_", task) if len(tasks) > 1 else "comparison"
@@ -292,12 +295,17 @@ def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> No
         of_task = [run for run in runs if run.task == task]
         print(f"\n{heading(of_task, seeds)}\n\n{found.table}\n")
         print("\n".join(f"{what}: {path}" for path, what in found.files.items()), flush=True)
-    if failures:
-        print(f"\n{len(failures)} of {len(runs)} runs failed:", file=sys.stderr)
-        for run, failure in failures.items():
-            log = f"; log: {failure.log}" if failure.log else ""
-            print(f"  {run.label}: {failure.reason}{log}", file=sys.stderr)
-        print("the same command with --resume goes on with them", file=sys.stderr)
+
+
+def name_failures(failures: Failures, count: int) -> None:
+    """Name the runs that have failed, out of ``count``, and their logs on stderr."""
+    if not failures:
+        return
+    print(f"\n{len(failures)} of {count} runs failed:", file=sys.stderr)
+    for run, failure in failures.items():
+        log = f"; log: {failure.log}" if failure.log else ""
+        print(f"  {run.label}: {failure.reason}{log}", file=sys.stderr)
+    print("the same command with --resume goes on with them", file=sys.stderr)
 
 
 def heading(runs: list[Run], seeds: "Mapping[str, Mapping[str, Scored]]") -> str:

@@ -55,7 +55,7 @@ def test_on_a_terminal_a_bar_stays_below_what_is_printed(monkeypatch, capsys):
     before, after = text.split("evaluation at iteration 22: mIoU 9.87\n")
     assert "20/100 20% " in before and "22/100" not in before
     frame = after.split("22/100 22% 1:01:40 left\n")[-1]
-    assert frame.split() == "losses src 3.105 mix 1.516 confidence 0.50".split()
+    assert frame.split() == ["losses", "src", "3.105", "mix", "1.516", "confidence", "0.50"]
     # The cursor is there again.
     assert out.count("\x1b[?25l") == out.count("\x1b[?25h") == 1
     assert out.index("\x1b[?25l") < out.index("22/100") < out.index("\x1b[?25h")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 
 from mmseg.apis.evaluate import evaluate_on
@@ -30,6 +31,8 @@ from mmseg.visualization import colorize, legend, panel, save_image, stack
 from mmseg.visualization.colors import Picture
 
 SHOWN_IMAGES = 4
+#: Folder in that of a run.
+PREDICTIONS = "predictions"
 
 Label = NDArray[np.integer]  # (H, W) class indices
 
@@ -73,19 +76,27 @@ def score(config: Path, device: str = "auto") -> Scored:
         config: the config in the folder of the run.
         device: see :func:`~mmseg.apis.evaluate_on`.
     """
+    if stored := stored_score(config):
+        return stored
     cfg, work_dir = load_config(config), config.parent
-    checkpoint, data = latest_checkpoint(work_dir), own_labelled_set(cfg)
-    predictions = work_dir / "predictions"
-    stored = work_dir / f"{checkpoint.stem}_{data.tag}_eval.json"
-    written = [stored, *predictions.glob("*.png")]
-    since = checkpoint.stat().st_mtime
-    if stored.is_file() and all(path.stat().st_mtime >= since for path in written):
-        result = json.loads(stored.read_text(encoding="utf-8"))
-        if len(written) == 1 + result["images"]:
-            return Scored(cfg, result, predictions)
+    predictions = work_dir / PREDICTIONS
     outputs = Outputs(metrics=("mIoU",), folders=(predictions,))
+    data, checkpoint = own_labelled_set(cfg), latest_checkpoint(work_dir)
     (result,) = evaluate_on([data], cfg, checkpoint, outputs, device=device)
     return Scored(cfg, result, predictions)
+
+
+def stored_score(config: Path) -> Scored | None:
+    """Read what :func:`score` has stored for the last weights of a run; None: nothing."""
+    cfg, work_dir = load_config(config), config.parent
+    checkpoint, predictions = latest_checkpoint(work_dir), work_dir / PREDICTIONS
+    scores = work_dir / f"{checkpoint.stem}_{own_labelled_set(cfg).tag}_eval.json"
+    written = [scores, *predictions.glob("*.png")]
+    since = checkpoint.stat().st_mtime
+    if not scores.is_file() or any(path.stat().st_mtime < since for path in written):
+        return None
+    result = json.loads(scores.read_text(encoding="utf-8"))
+    return Scored(cfg, result, predictions) if len(written) == 1 + result["images"] else None
 
 
 def compare(
@@ -99,6 +110,7 @@ def compare(
         name: name of the files.
         baseline: method that the others are compared with; the first one if it is not there.
     """
+    init_default_scope("mmseg")
     first = next(scored for methods in runs.values() for scored in methods.values())
     data = own_labelled_set(first.cfg)
     dataset: BaseDataset = test_loader(data.cfg, labelled=True).dataset

@@ -2,6 +2,7 @@
 
 import argparse
 import multiprocessing
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from .runs import (
     attempt,
     check_resumable,
     draw_toy_data,
+    is_done,
     resolve,
     train_and_score,
 )
@@ -41,6 +43,11 @@ def train_grid(runs: list[Run], folder: Path, args: argparse.Namespace) -> Failu
     compared = compared_runs(runs)
     if args.submit is None and args.parallel is None:
         return _one_after_the_other(runs, lambda run: train_and_score(run, args, run in compared))
+    if args.resume:
+        done = [run for run in runs if is_done(run, args, run in compared)]
+        for run in done:
+            print(f"{run.label}: already finished, in {run.work_dir}", flush=True)
+        runs = [run for run in runs if run not in done]
     for run in runs:  # once, before several processes need the data
         draw_toy_data(resolve(run, args))
     if args.submit is not None:
@@ -54,8 +61,8 @@ def train_grid(runs: list[Run], folder: Path, args: argparse.Namespace) -> Failu
     slots = slots_of(args.parallel, args.gpus, args.device)
 
     def start(run: Run, slot: Mapping[str, str]) -> Failure | None:
-        log = folder / "output" / f"{run.work_dir.name}.log"
-        return run_in_process(run, args, run in compared, slot, log)
+        name = re.sub(r"[^\w-]+", "_", run.label)
+        return run_in_process(run, args, run in compared, slot, folder / "output" / f"{name}.log")
 
     return _at_once(runs, start, slots)
 
@@ -100,7 +107,7 @@ def _at_once(
         finally:
             free.put(slot)
 
-    with ThreadPoolExecutor(len(runs)) as pool:
+    with ThreadPoolExecutor(len(runs) or 1) as pool:
         ended: dict[Run | None, Future[Failure | None]] = {}
         for run in runs:
             ended[run] = pool.submit(work, run, ended.get(run.start_from))

@@ -166,6 +166,16 @@ def attempt(work: Callable[[], None]) -> str | None:
     return None
 
 
+def is_done(run: Run, args: argparse.Namespace, compared: bool) -> bool:
+    """Tell whether :func:`train_and_score` has nothing left to do for a run to be resumed."""
+    from mmseg.apis.train import finished
+
+    from .compare import stored_score
+
+    done = run.begun and finished(resolve(run, args))
+    return done and (not compared or stored_score(run.resolved) is not None)
+
+
 def check_resumable(runs: list[Run]) -> None:
     """Check that a run has a checkpoint to resume from.
 

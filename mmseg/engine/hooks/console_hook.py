@@ -200,7 +200,8 @@ def _network(cfg: Config) -> str:
 def _data(dataset: Any) -> str:
     root = getattr(dataset, "data_root", None)
     place = f" in {root}" if root else ""
-    return f"{type(dataset).__name__}{place}, {len(dataset)} images"
+    count = f"{len(dataset)} image{'s' * (len(dataset) != 1)}"
+    return f"{type(dataset).__name__}{place}, {count}"
 
 
 def _device(runner: Runner) -> str:
