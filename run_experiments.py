@@ -21,6 +21,7 @@ from experiments import (
     describe,
     experiment,
     generate_experiment_cfgs,
+    short_title,
 )
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import run_main
@@ -80,7 +81,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     check_options(args)
     check_grid_options(args)
-    if args.gpus != 1 and args.submit is None:
+    if args.submit is not None:
+        from tools.experiments.submit import check_cluster
+
+        check_cluster(args.submit)
+    elif args.gpus != 1:
         from tools.experiments.launch import check_processes
 
         check_processes(args.gpus, args.device)
@@ -156,7 +161,7 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
             task = TASKS[EXPERIMENTS[exp].task]
             run.task = f"{task.source} to {task.target}"
             if len(args.exp) > 1:
-                run.title += f" ({exp})"
+                run.title = f"{short_title(exp, config['title'])} ({exp})"
             chain.append(run)
         runs += chain
     own = Path(args.work_dir or GRIDS / f"{stamp}_{token}")
@@ -272,25 +277,26 @@ def train_all(runs: list[Run], folder: Path, args: argparse.Namespace) -> int:
     with locked(folder, "--work-dir", ".chain.lock"):
         failures = train_grid(runs, folder, args)
         try:
-            trained = [run for run in compared_runs(runs) if run not in failures]
-            report(trained, folder, args.device)
+            report(runs, failures, folder, args.device)
         finally:
             name_failures(failures, len(runs))
     return int(bool(failures))
 
 
-def report(runs: list[Run], folder: Path, device: str) -> None:
-    """Compare the last weights of runs of each task in tables and pictures."""
+def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> None:
+    """Compare the last weights of the runs of each task in tables and pictures."""
     from tools.experiments.compare import Scored, compare, score
 
     tasks: dict[str, dict[str, dict[str, Scored]]] = {}
-    for run in runs:
-        scored = score(run.resolved, device)
-        seed = f"seed {scored.cfg.randomness.seed}"
-        tasks.setdefault(run.task, {}).setdefault(seed, {})[run.title] = scored
+    for run in compared_runs(runs):
+        if run not in failures:
+            scored = score(run.resolved, device)
+            seed = f"seed {scored.cfg.randomness.seed}"
+            tasks.setdefault(run.task, {}).setdefault(seed, {})[run.title] = scored
+    one_task = len({run.task for run in runs}) == 1
     source_only = METHODS["source_only"].title
     for task, seeds in tasks.items():
-        name = re.sub(r"\W+", "_", task) if len(tasks) > 1 else "comparison"
+        name = "comparison" if one_task else re.sub(r"\W+", "_", task)
         found = compare(seeds, folder, name, source_only)
         of_task = [run for run in runs if run.task == task]
         print(f"\n{heading(of_task, seeds)}\n\n{found.table}\n")

@@ -16,6 +16,28 @@ MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}
 CPUS_PER_GPU = 6
 
 
+def check_cluster(cluster: str) -> None:
+    """Check that jobs can be submitted from here.
+
+    Args:
+        cluster: "slurm" or "local".
+
+    Raises:
+        InputError: if submitit is missing, or there is no SLURM.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise InputError(
+            "--submit needs submitit: pip install -r requirements-features.txt"
+        ) from None
+    if cluster == "slurm" and submitit.SlurmExecutor.affinity() < 0:
+        raise InputError(
+            "--submit slurm: there is no srun here; start on a login node of the cluster, or with "
+            "--parallel on this machine"
+        )
+
+
 class Cluster:
     """Jobs that train one run each.
 
@@ -23,23 +45,13 @@ class Cluster:
         folder: folder for the files of the jobs, which all machines have to see.
         args: the command line: ``submit`` ("slurm" or "local"), ``parallel``, ``partition``,
             ``time``, ``slurm_options``, ``gpus``.
-
-    Raises:
-        InputError: if submitit is missing, or there is no SLURM here.
     """
 
     def __init__(self, folder: Path, args: argparse.Namespace) -> None:
-        try:
-            import submitit
-        except ImportError:
-            raise InputError(
-                "--submit needs submitit: pip install -r requirements-features.txt"
-            ) from None
+        import submitit
+
         self.args, self.submitting = args, Lock()
-        try:
-            self.executor = submitit.AutoExecutor(folder, cluster=args.submit)
-        except RuntimeError as error:
-            raise InputError(f"--submit {args.submit}: {error}") from error
+        self.executor = submitit.AutoExecutor(folder, cluster=args.submit)
         self.uncompleted = submitit.core.utils.UncompletedJobError
         self.executor.update_parameters(
             timeout_min=args.time or MINUTES[args.submit], nodes=1, tasks_per_node=1
