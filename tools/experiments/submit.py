@@ -4,11 +4,14 @@ import argparse
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
 
 from .runs import Failure, Run, attempt, train_and_score
+
+if TYPE_CHECKING:
+    import submitit
 
 # In a job that has no time limit of its own; on this machine there is none.
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}
@@ -62,9 +65,17 @@ class Cluster:
             self.executor.update_parameters(
                 gpus_per_node=gpus,
                 cpus_per_task=CPUS_PER_GPU * args.gpus,
+                # srun of SLURM 22.05 and newer does not take it from sbatch.
+                slurm_setup=["export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"],
                 slurm_additional_parameters=args.slurm_options,
                 **options,
             )
+
+    def submit(self, run: Run, compared: bool) -> "submitit.Job[str | None]":
+        """Submit a job that trains a run and, if it is compared, scores it."""
+        with self.submitting:
+            self.executor.update_parameters(name=run.title.replace(" ", "_"))
+            return self.executor.submit(train_job, run, self.args, compared)
 
     def run(self, run: Run, compared: bool) -> Failure | None:
         """Submit a run, and wait for its end.
@@ -72,9 +83,7 @@ class Cluster:
         Returns:
             Why it has failed, if it has.
         """
-        with self.submitting:
-            self.executor.update_parameters(name=run.title.replace(" ", "_"))
-            job = self.executor.submit(train_job, run, self.args, compared)
+        job = self.submit(run, compared)
         print(f"{run.label}: job {job.job_id}, output in {job.paths.stdout}", flush=True)
         try:
             reason = job.result()
