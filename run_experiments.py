@@ -33,7 +33,7 @@ from tools.common.options import (
 )
 from tools.common.parser import Parser
 from tools.experiments.grid import Failures, compared_runs, train_grid
-from tools.experiments.runs import Run, resolve, train
+from tools.experiments.runs import RESUME, Run, resolve, train
 
 if TYPE_CHECKING:
     from tools.experiments.compare import Scored
@@ -311,7 +311,7 @@ def name_failures(failures: Failures, count: int) -> None:
     for run, failure in failures.items():
         log = f"; log: {failure.log}" if failure.log else ""
         print(f"  {run.label}: {failure.reason}{log}", file=sys.stderr)
-    print("the same command with --resume goes on with them", file=sys.stderr)
+    print(RESUME, file=sys.stderr)
 
 
 def heading(runs: list[Run], seeds: "Mapping[str, Mapping[str, Scored]]") -> str:

@@ -144,7 +144,7 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(
     first, *_, count, failed, last = err.splitlines()
     assert first.startswith(f"error: {refused}") and count == "1 of 2 runs failed:"
     assert failed.startswith(f"  DistCL (9), seed 3: {refused}")
-    assert last == "the same command with --resume goes on with them"
+    assert last == "the same command with --resume goes on"
     scores = place / "grid" / "exp 1" / "seed 3" / "iter_1_cityscapes_eval.json"
     before = scores.stat().st_mtime_ns
 

@@ -11,6 +11,7 @@ from queue import Queue
 from threading import Event
 
 from .runs import (
+    RESUME,
     Failure,
     Run,
     attempt,
@@ -18,6 +19,7 @@ from .runs import (
     draw_toy_data,
     is_done,
     resolve,
+    say,
     train_and_score,
 )
 
@@ -46,7 +48,7 @@ def train_grid(runs: list[Run], folder: Path, args: argparse.Namespace) -> Failu
     if args.resume:
         done = [run for run in runs if is_done(run, args, run in compared)]
         for run in done:
-            print(f"{run.label}: already finished, in {run.work_dir}", flush=True)
+            say(f"{run.label}: already finished, in {run.work_dir}")
         runs = [run for run in runs if run not in done]
     for run in runs:  # once, before several processes need the data
         draw_toy_data(resolve(run, args))
@@ -55,16 +57,20 @@ def train_grid(runs: list[Run], folder: Path, args: argparse.Namespace) -> Failu
 
         cluster = Cluster(folder / "jobs", args)
         count = args.parallel or (1 if args.submit == "local" else len(runs))
-        return _at_once(runs, lambda run, slot: cluster.run(run, run in compared), [{}] * count)
+
+        def submit(run: Run, slot: Mapping[str, str], interrupted: Event) -> Failure | None:
+            return cluster.run(run, run in compared, interrupted)
+
+        return _at_once(runs, submit, [{}] * count, cluster.after_interruption)
     from .processes import run_in_process, slots_of
 
     slots = slots_of(args.parallel, args.gpus, args.device)
 
-    def start(run: Run, slot: Mapping[str, str]) -> Failure | None:
+    def start(run: Run, slot: Mapping[str, str], interrupted: Event) -> Failure | None:
         name = re.sub(r"[^\w-]+", "_", run.label)
         return run_in_process(run, args, run in compared, slot, folder / "output" / f"{name}.log")
 
-    return _at_once(runs, start, slots)
+    return _at_once(runs, start, slots, RESUME)
 
 
 def compared_runs(runs: Sequence[Run]) -> list[Run]:
@@ -84,14 +90,19 @@ def _one_after_the_other(runs: Sequence[Run], work: Callable[[Run], None]) -> Fa
 
 
 def _at_once(
-    runs: Sequence[Run], start: Callable[..., Failure | None], slots: Sequence[Mapping[str, str]]
+    runs: Sequence[Run],
+    start: Callable[[Run, Mapping[str, str], Event], Failure | None],
+    slots: Sequence[Mapping[str, str]],
+    advice: str,
 ) -> Failures:
     """Start each run when the one that it starts from has ended and a slot is free.
 
     Args:
         runs: the runs.
-        start: function of a run and a slot that returns when the run has ended.
+        start: function of a run, a slot and an event that says that the user has interrupted; it
+            returns when the run has ended.
         slots: environments for runs at the same time.
+        advice: what to say after an interruption.
     """
     free: Queue[Mapping[str, str]] = Queue()
     for slot in slots:
@@ -103,9 +114,14 @@ def _at_once(
             return Failure(BEFORE)
         slot = free.get()
         try:
-            return None if interrupted.is_set() else start(run, slot)
+            if interrupted.is_set():
+                return None
+            failure = start(run, slot, interrupted)
         finally:
             free.put(slot)
+        if not interrupted.is_set():
+            say(f"{run.label}: {'failed' if failure else 'finished'}")
+        return failure
 
     with ThreadPoolExecutor(len(runs) or 1) as pool:
         ended: dict[Run | None, Future[Failure | None]] = {}
@@ -113,10 +129,10 @@ def _at_once(
             ended[run] = pool.submit(work, run, ended.get(run.start_from))
         try:
             found = {run: ended[run].result() for run in runs}
-        except BaseException:
+        except KeyboardInterrupt as error:
             interrupted.set()
             for process in multiprocessing.active_children():  # a terminal interrupts them too
                 process.join(SECONDS_TO_END)
                 process.terminate()
-            raise
+            raise KeyboardInterrupt(advice) from error
     return {run: failure for run, failure in found.items() if failure is not None}

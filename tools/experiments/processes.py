@@ -14,7 +14,7 @@ import torch
 from mmseg.utils import InputError
 from tools.common.processes import end_with_parent
 
-from .runs import Failure, Run, attempt, train_and_score
+from .runs import Failure, Run, attempt, say, train_and_score
 
 
 def slots_of(count: int, gpus: int, device: str) -> list[dict[str, str]]:
@@ -63,14 +63,13 @@ def run_in_process(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     where = ", ".join(f"{name}={value}" for name, value in slot.items())
-    print(f"{run.label}: started with {where}, output in {log}", flush=True)
+    say(f"{run.label}: started with {where}, output in {log}")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(slot, log)) as pool:
         try:
             reason = pool.submit(attempt, partial(train_and_score, run, args, compared)).result()
         except BrokenProcessPool:
             reason = "its process was killed, perhaps for lack of memory"
-    print(f"{run.label}: {'finished' if reason is None else 'failed'}", flush=True)
     return None if reason is None else Failure(reason, log)
 
 

@@ -15,6 +15,8 @@ from mmseg.utils.cli import error_line
 from tools.common.options import add_choices, choose_performance, training_arguments
 
 TOY_ROOT = Path("data/toy")
+#: What to do after runs of a grid have failed or were interrupted.
+RESUME = "the same command with --resume goes on"
 
 
 @dataclass(eq=False)
@@ -74,6 +76,12 @@ class Failure:
     log: Path | None = None
 
 
+def say(line: str) -> None:
+    """Print a line at once, whole, from any thread."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def resolve(run: Run, args: argparse.Namespace) -> Config:
     """Load the config of a run without bases; apply ``--debug`` and overrides."""
     from mmseg.utils.config import load_config
@@ -99,7 +107,7 @@ def draw_toy_data(cfg: Config) -> None:
     text = str(cfg.to_dict())
     sets = [name for name in TOY_SETS if str(TOY_ROOT / name) in text]
     if sets and not has_toy_data(TOY_ROOT, sets):
-        print(f"drawing toy data in {TOY_ROOT}: {', '.join(sets)}", flush=True)
+        say(f"drawing toy data in {TOY_ROOT}: {', '.join(sets)}")
         make_toy_data(TOY_ROOT, sets=sets)
 
 
@@ -111,7 +119,7 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
 
     cfg = resolve(run, args)
     if resume and finished(cfg):
-        print(f"{run.label}: already finished, in {run.work_dir}", flush=True)
+        say(f"{run.label}: already finished, in {run.work_dir}")
         return
     draw_toy_data(cfg)
     arguments = training_arguments(args)
@@ -123,7 +131,7 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
                 # The pretraining is to these runs what ImageNet is to others.
                 weights = {"type": "Pretrained", "checkpoint": cfg.load_from}
                 cfg.model.segmentor.backbone.init_cfg = weights
-    print(f"{run.label}: training", flush=True)
+    say(f"{run.label}: training")
     # Training stores the config under this name.
     cfg = Config(cfg.to_dict(), cfg_text=str(cfg.to_dict()), filename=str(run.resolved))
     choose_performance(cfg, args)

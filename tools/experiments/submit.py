@@ -3,12 +3,12 @@
 import argparse
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from mmseg.utils import InputError
 
-from .runs import Failure, Run, attempt, train_and_score
+from .runs import RESUME, Failure, Run, attempt, say, train_and_score
 
 if TYPE_CHECKING:
     import submitit
@@ -77,19 +77,30 @@ class Cluster:
             self.executor.update_parameters(name=run.title.replace(" ", "_"))
             return self.executor.submit(train_job, run, self.args, compared)
 
-    def run(self, run: Run, compared: bool) -> Failure | None:
-        """Submit a run, and wait for its end.
+    @property
+    def after_interruption(self) -> str:
+        """What to say when the user has interrupted the waiting."""
+        if self.args.submit == "local":
+            return RESUME
+        return f"jobs of SLURM train on, scancel ends them; when they have ended, {RESUME}"
+
+    def run(self, run: Run, compared: bool, interrupted: Event) -> Failure | None:
+        """Submit a run, and wait for its end or an interruption.
 
         Returns:
             Why it has failed, if it has.
         """
         job = self.submit(run, compared)
-        print(f"{run.label}: job {job.job_id}, output in {job.paths.stdout}", flush=True)
+        say(f"{run.label}: job {job.job_id}, output in {job.paths.stdout}")
+        while not job.done():
+            if interrupted.wait(1):
+                if self.args.submit == "local":
+                    job.cancel()
+                return None
         try:
             reason = job.result()
         except self.uncompleted:
             reason = f"job {job.job_id} ended without a result ({job.state})"
-        print(f"{run.label}: {'finished' if reason is None else 'failed'}", flush=True)
         return None if reason is None else Failure(reason, Path(job.paths.stderr))
 
 
