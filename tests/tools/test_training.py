@@ -244,7 +244,11 @@ def assert_shows_a_resumed_run(out: str, cfg: Config, seed: int) -> None:
         "work dir": "work_dirs/mine",
     }
     pattern = r"evaluation at iteration 2: (mIoU [\d.]+ \(teacher [\d.]+\)), .*best so far.*"
-    (scores,) = re.fullmatch(pattern, evaluation).groups()
+    values, scored = evaluation.splitlines()
+    number = r"\d+\.\d{3}"
+    losses = rf"losses  src {number}  mix {number}  (tgt {number}  )?confidence \d\.\d\d"
+    assert re.fullmatch(rf"\[2/2\]  {losses}  0:00:00 left", values)
+    (scores,) = re.fullmatch(pattern, scored).groups()
     finished, last, best, *files = end.splitlines()
     assert finished.startswith("finished    2 iterations; this start took 0:00:")
     assert last == f"last        iter_2.pth, {scores}"
