@@ -25,12 +25,8 @@ from experiments import (
 )
 from mmseg.utils import InputError, atomic_path, check_writable
 from mmseg.utils.cli import run_main
-from tools.common.options import (
-    add_grid_options,
-    add_training_options,
-    check_grid_options,
-    check_options,
-)
+from tools.common.grid_options import add_grid_options, check_grid_options
+from tools.common.options import add_training_options, check_options
 from tools.common.parser import Parser
 from tools.experiments.grid import Failures, compared_runs, train_grid
 from tools.experiments.runs import RESUME, Run, resolve, train

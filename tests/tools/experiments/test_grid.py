@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmseg.utils import InputError
-from tools.common.options import add_grid_options, minutes
+from tools.common.grid_options import add_grid_options, minutes
 from tools.experiments.processes import slots_of
 from tools.experiments.runs import Run
 from tools.experiments.submit import Cluster, check_cluster
