@@ -29,7 +29,7 @@ from tools.common.grid_options import add_grid_options, check_grid_options
 from tools.common.options import add_training_options, check_options
 from tools.common.parser import Parser
 from tools.experiments.grid import Failures, compared_runs, train_grid
-from tools.experiments.runs import RESUME, Run, resolve, train
+from tools.experiments.runs import RESUME, Run, resolve, train, write_report
 
 if TYPE_CHECKING:
     from tools.experiments.compare import Scored
@@ -274,6 +274,8 @@ def train_all(runs: list[Run], folder: Path, args: argparse.Namespace) -> int:
         failures = train_grid(runs, folder, args)
         try:
             report(runs, failures, folder, args.device)
+            if trained := [run for run in runs if run not in failures]:
+                write_report(trained, folder / "comparison.html")
         finally:
             name_failures(failures, len(runs))
     return int(bool(failures))

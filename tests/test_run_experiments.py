@@ -159,7 +159,8 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(
     assert Path(log).read_text() == f"DistCL (9), seed 3: training\nerror: {line}\n"
     assert scores.stat().st_mtime_ns == before
     tables = {path.name for path in (place / "grid").glob("*.*")}
-    assert tables == {f"GTA_to_Cityscapes.{suffix}" for suffix in ("txt", "csv", "tex", "png")}
+    suffixes = ("txt", "csv", "tex", "png")
+    assert tables == {"comparison.html", *(f"GTA_to_Cityscapes.{suffix}" for suffix in suffixes)}
 
 
 @pytest.mark.slow

@@ -142,6 +142,14 @@ def train(run: Run, args: argparse.Namespace, resume: bool) -> None:
         from .launch import launch
 
         launch(partial(start, launcher="pytorch"), processes=args.gpus, device=args.device)
+    write_report([run], run.work_dir)
+
+
+def write_report(runs: list[Run], out: Path) -> None:
+    """Write the HTML page about runs, which are stored already, and print its path."""
+    from tools.reporting import make_report
+
+    say(f"report: {make_report([run.work_dir for run in runs], out)}")
 
 
 def train_and_score(run: Run, args: argparse.Namespace, compared: bool) -> None:
