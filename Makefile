@@ -6,6 +6,7 @@ JOBS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/installed
+PACKAGES = $(shell grep -o '^[a-zA-Z0-9_.-]*==' requirements.lock | sort -u | wc -l)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint bench docs venv lock clean
@@ -56,8 +57,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
 		echo "$(PYTHON) cannot create a venv with pip: installing pip separately" >&2; \
 		$(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install pip; }
-	$(BIN)/python -m pip install --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@echo "installing the locked packages into .venv ($(PACKAGES) packages, several GB)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 clean:

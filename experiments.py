@@ -427,9 +427,7 @@ def describe(exp: int | str) -> str:
     """Describe an experiment in one line."""
     row = EXPERIMENTS[exp]
     task, network = TASKS[row.task], NETWORKS[row.network]
-    method = _title(row, row.method)
-    if row.variant:
-        method = method.replace("SePiCo", VARIANT_NAMES[row.variant])
+    method = short_title(exp, _title(row, row.method))
     published = ""
     if row.published_miou:
         published = f", published {row.published_miou} mIoU ({task.split})"
@@ -442,6 +440,12 @@ def describe(exp: int | str) -> str:
         f"{exp}: {task.source} -> {task.target}, {network.decoder} on {network.encoder}, "
         f"{method}{published}"
     )
+
+
+def short_title(exp: int | str, title: str) -> str:
+    """Name the variant in the title of an experiment's method: DistCL, BankCL + MIC."""
+    variant = EXPERIMENTS[exp].variant
+    return title.replace("SePiCo", VARIANT_NAMES[variant]) if variant else title
 
 
 def _title(row: Experiment, method: str) -> str:

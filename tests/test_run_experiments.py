@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -38,11 +39,12 @@ def place(toy_root, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def launch(*arguments: str) -> None:
-    options = ["train_cfg.max_iters=2", "train_cfg.val_interval=2"]
-    options += ["default_hooks.checkpoint.interval=1", "val_dataloader.dataset.indices=1"]
+def launch(*arguments: str, save_interval: int = 2, iterations: int = 2) -> int:
+    options = [f"train_cfg.max_iters={iterations}", f"train_cfg.val_interval={iterations}"]
+    options += [f"default_hooks.checkpoint.interval={save_interval}"]
+    options += ["default_hooks.checkpoint.save_best=None", "val_dataloader.dataset.indices=1"]
     shared = ["--debug", "--device", "cpu", "--cfg-options", *options]
-    run_experiments.main([*arguments, *shared])
+    return run_experiments.main([*arguments, *shared])
 
 
 def runs_of(place: Path, title: str) -> list[Path]:
@@ -85,7 +87,8 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
     launch("--exp", "0", "--seed", "1", "--resume")
     out = capsys.readouterr().out
     assert f"pretraining: already finished, in {pretraining.relative_to(place)}" in out
-    assert f"source only: training {source_only.relative_to(place)}" in out
+    assert "source only: training\nmethod      SourceOnly\n" in out
+    assert f"\nwork dir    {source_only.relative_to(place)}\n" in out
     assert sepico.is_dir()
     assert (source_only / f"{source_only.name}.json").read_text() == recorded
     assert len(runs_of(place, "")) == 3
@@ -94,7 +97,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
 @pytest.mark.slow
 def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
     methods = ["--exp", "0", "--methods", "daformer", "--no-validate", "--seeds", "2"]
-    launch(*methods)
+    launch(*methods, save_interval=1)
     (pretraining,) = runs_of(place, "pretraining")
     (daformer,) = runs_of(place, "_fdthings_")
     whole = load_config(daformer / f"{daformer.name}.json")
@@ -108,15 +111,74 @@ def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
     for name, value in frozen.state_dict().items():
         torch.testing.assert_close(value, pretrained[f"model.backbone.{name}"], rtol=0, atol=0)
     capsys.readouterr()
-    launch(*methods, "1", "--resume")
+    assert launch(*methods, "1", "--resume") == 0
     out = capsys.readouterr().out
-    assert f"DAFormer: already finished, in {daformer.relative_to(place)}" in out
-    (table,) = place.glob("work_dirs/local-exp0/*_s1_*/methods.txt")
-    header, _, row = table.read_text().splitlines()
+    assert f"DAFormer, seed 2: already finished, in {daformer.relative_to(place)}" in out
+    (grid,) = place.glob("work_dirs/grids/*")
+    assert grid.name == daformer.name[:12] + daformer.name[-5:]
+    header, _, row, *_, last = (grid / "comparison.txt").read_text().splitlines()
+    assert last.split()[0] == "mIoU" and last.split()[1:] == row.split()[-3:]
     assert header.split() == ["mIoU", "seed", "2", "seed", "1", "mean", "±", "std"]
     assert len(row.split()) == 6 and row.startswith("DAFormer")
     assert f"{header}\n" in out and f"{row}\n" in out
     assert len({path.name[:11] + path.name[-5:] for path in runs_of(place, "")}) == 1
+
+
+@pytest.mark.slow
+def test_a_grid_goes_on_after_a_failure_and_is_resumed(
+    place, toy_root, toy_synthia_root, capfd, quick_start
+):
+    shutil.copytree(toy_synthia_root / "synthia", place / "data" / "toy" / "synthia")
+    drawn = [json.loads((root / "toy.json").read_text()) for root in (toy_synthia_root, toy_root)]
+    drawn[0]["sets"] |= drawn[1]["sets"]
+    (place / "data" / "toy" / "toy.json").write_text(json.dumps(drawn[0]))
+    used = place / "grid" / "exp 9" / "seed 3"
+    used.mkdir(parents=True)
+    (used / "iter_1.pth").touch()
+    grid = ["--exp", "9", "1", "--seeds", "3", "--no-validate", "--work-dir", "grid"]
+    fast = {"save_interval": 1, "iterations": 1}
+    assert launch(*grid, **fast) == 1
+    out, err = capfd.readouterr()
+    assert "\nGTA to Cityscapes: IoU in percent" in out and "SYNTHIA to" not in out
+    refused = "grid/exp 9/seed 3 holds the checkpoints of another run: --resume goes on with it"
+    first, *_, count, failed, last = err.splitlines()
+    assert first.startswith(f"error: {refused}") and count == "1 of 2 runs failed:"
+    assert failed.startswith(f"  DistCL (9), seed 3: {refused}")
+    assert last == "the same command with --resume goes on"
+    scores = place / "grid" / "exp 1" / "seed 3" / "iter_1_cityscapes_eval.json"
+    before = scores.stat().st_mtime_ns
+
+    (used / "config.json").write_text("{}")
+    assert launch(*grid, "--resume", "--parallel", "2", **fast) == 1
+    out, err = capfd.readouterr()
+    assert "DistCL (1), seed 3: already finished, in grid/exp 1/seed 3\n" in out
+    log = "grid/output/DistCL_9_seed_3.log"
+    assert f"DistCL (9), seed 3: started with OMP_NUM_THREADS=1, output in {log}\n" in out
+    line = "the config has no model: set model = dict(...)"
+    assert f"\n  DistCL (9), seed 3: {line}; log: {log}\n" in err
+    assert Path(log).read_text() == f"DistCL (9), seed 3: training\nerror: {line}\n"
+    assert scores.stat().st_mtime_ns == before
+    tables = {path.name for path in (place / "grid").glob("*.*")}
+    suffixes = ("txt", "csv", "tex", "png")
+    assert tables == {"comparison.html", *(f"GTA_to_Cityscapes.{suffix}" for suffix in suffixes)}
+
+
+@pytest.mark.slow
+def test_a_job_evaluates_a_trained_run(place, capfd, quick_start):
+    run = ["--exp", "1", "--seeds", "3", "--no-validate", "--work-dir", "one"]
+    fast = {"save_interval": 1, "iterations": 1}
+    launch(*run, **fast)
+    assert list(Path("one/seed 3").glob("comparison*")) == []
+    capfd.readouterr()
+    assert launch(*run, "--resume", "--submit", "local", **fast) == 0
+    out, err = capfd.readouterr()
+    started, ended, *_ = out.splitlines()
+    output = re.fullmatch(r"SePiCo, seed 3: job \d+, output in (.*/jobs/\d+_0_log.out)", started)
+    assert ended == "SePiCo, seed 3: finished"
+    assert "SePiCo, seed 3: already finished, in one/seed 3\n" in Path(output[1]).read_text()
+    scores = json.loads(Path("one/seed 3/iter_1_cityscapes_eval.json").read_text())
+    assert f"\nmIoU             {scores['summary']['mIoU']:.2f}\n" in out
+    assert err == ""
 
 
 @pytest.mark.parametrize(
@@ -126,6 +188,11 @@ def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
         (["--exp", "0", "--seeds", "1", "1"], "--seeds has the same seed twice"),
         (["--config", "mine.py", "--seeds", "1"], "--methods and --seeds need --exp"),
         (["--exp", "0", "--methods", "dac"], "experiment 0 has no method 'dac' to compare"),
+        (["--exp", "1", "4", "1"], "--exp has the same exp twice"),
+        (["--exp", "1", "--parallel", "0"], "--parallel must be at least 1, not 0"),
+        (["--exp", "1", "--time", "60"], "--time needs --submit"),
+        (["--exp", "1", "--partition", "a"], "--partition and --slurm-options need --submit slurm"),
+        (["--exp", "1", "--submit", "slurm"], "--submit slurm: there is no srun here"),
     ],
 )
 def test_options_of_several_runs_that_contradict_others(place, options, message):
@@ -138,7 +205,7 @@ def test_options_of_several_runs_that_contradict_others(place, options, message)
 @pytest.mark.parametrize(
     ("demo", "toy", "rows"),
     [
-        ("night-demo", "toy_night_root", ["mIoU"]),
+        ("night-demo", "toy_night_root", ["mIoU", "mIoU_gt"]),  # some classes are missing
         ("synthia-demo", "toy_synthia_root", ["mIoU", "mIoU16", "mIoU13"]),
     ],
 )
@@ -301,9 +368,9 @@ def test_only_starts_with_a_checkpoint_are_resumed(place):
         if "bbbbb" not in name:
             (folder / "iter_5.pth").touch()
         os.utime(folder, (age, age))
-    assert run_experiments.newest_start(place / "runs", "run") == ("250101_0000", "aaaaa")
+    assert run_experiments.newest_start(place / "runs" / "run") == ("250101_0000", "aaaaa")
     with pytest.raises(InputError, match="nothing to resume"):
-        run_experiments.newest_start(place / "runs", "other")
+        run_experiments.newest_start(place / "runs" / "other")
 
 
 def test_a_custom_config_that_imports_modules_is_resumed(place, monkeypatch, capsys):

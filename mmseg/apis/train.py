@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ from mmseg.engine.distributed import (
     process_group,
     raise_on_all_ranks,
 )
-from mmseg.engine.hooks import FirstResultHook, PhaseTimeHook
+from mmseg.engine.hooks import ConsoleHook, FirstResultHook, PhaseTimeHook
+from mmseg.engine.logs import log_to_file_of, python_warnings_kept
 from mmseg.engine.optim import StudentOptimWrapper
 from mmseg.engine.performance import Performance
 from mmseg.engine.runner import TrainRunner
@@ -71,6 +73,8 @@ def train(
 ) -> Runner:
     """Train, evaluate on schedule, and write checkpoints and logs to ``cfg.work_dir``.
 
+    The console shows what is trained, the progress and the scores; everything else is logged.
+
     In a distributed run every process calls this in the same way; only rank 0 writes.
 
     Args:
@@ -95,7 +99,10 @@ def train(
     cfg = cfg.copy()
     launcher = launcher or cfg.get("launcher") or "none"
     target = select_device(device)
-    with process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}):
+    with (
+        process_group(launcher, target, (cfg.get("env_cfg") or {}).get("dist_cfg") or {}),
+        python_warnings_kept() as kept,
+    ):
         drawn = broadcast_from_rank0(int(np.random.SeedSequence().generate_state(1)[0]))
         with raise_on_all_ranks():
             Performance.of(cfg).set_backends()
@@ -120,23 +127,28 @@ def train(
                 _choose_weights(cfg, resume)
             # Not stored: a run may be resumed differently.
             cfg.launcher, cfg.device = launcher, target.type
-            with _disk_errors(Path(cfg.work_dir)), loader_errors():
-                return _train(cfg, first_result)
+            with _ends_with_advice(Path(cfg.work_dir)), loader_errors():
+                return _train(cfg, first_result, kept)
 
 
-def _train(cfg: Config, first_result: FirstResultHook) -> Runner:
+def _train(cfg: Config, first_result: FirstResultHook, kept: MemoryHandler) -> Runner:
     if cfg.get("validate") is False:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     with raise_on_all_ranks(), built_from_config("hooks, visualizer or environment"):
         runner = TrainRunner.from_cfg(cfg)
+    log_to_file_of(runner.logger, kept)
     runner.logger.info(f"git revision of the code: {cfg.git_rev or 'unknown'}")
-    runner.register_hook(first_result)
+    console = ConsoleHook()
+    for hook in (first_result, console):
+        runner.register_hook(hook)
     try:
         runner.train()
     except BaseException:
+        runner.logger.info("the run has ended with an error", exc_info=True)  # only in the file
         runner.call_hook("after_failure")
         raise
     finally:
+        console.close()
         if isinstance(runner.optim_wrapper, StudentOptimWrapper):
             runner.optim_wrapper.stop_exchange()
         for hook in runner.hooks:
@@ -185,24 +197,33 @@ def _config_name(cfg: Config) -> str:
 
 
 @contextmanager
-def _disk_errors(work_dir: Path) -> Iterator[None]:
-    """Turn the error of a full disk into one that says how to continue the run.
+def _ends_with_advice(work_dir: Path) -> Iterator[None]:
+    """Say in the errors of a full disk and of an interruption how to continue the run.
 
     Raises:
         InputError: instead of an ``OSError``.
+        KeyboardInterrupt: with a message, which rank 0 prints.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        try:
-            way = f"and --resume goes on from {latest_checkpoint(work_dir).name}"
-        except InputError:
-            way = "and start again"
         raise InputError(
-            f"cannot write {error.filename or work_dir} ({error.strerror}): make space, {way}"
+            f"cannot write {error.filename or work_dir} ({error.strerror}): make space, and "
+            f"{_way_on(work_dir)}"
         ) from error
+    except KeyboardInterrupt as error:
+        end = KeyboardInterrupt(_way_on(work_dir))
+        end.tell = is_main_process()  # type: ignore[attr-defined]
+        raise end from error
+
+
+def _way_on(work_dir: Path) -> str:
+    try:
+        return f"--resume goes on from {latest_checkpoint(work_dir).name}"
+    except InputError:
+        return "start again"
 
 
 def _check_parts(cfg: Config) -> None:

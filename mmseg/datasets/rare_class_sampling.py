@@ -8,17 +8,16 @@ root or to any folder above it, as in files of the authors' release: only its en
 """
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from mmseg.utils import InputError
+from mmseg.utils.logs import warn_user
 
 from .basesegdataset import BaseSegDataset
 from .occurring_classes import check_occurring
@@ -139,7 +138,7 @@ def _make_table(
             f"has {source.num_classes} classes{source.statistics_advice()}"
         )
     if warning := check_occurring(source, [c for c, f in frequencies.items() if f > 0]):
-        print_log(warning, logger="current", level=logging.WARNING)
+        warn_user(warning)
     probabilities = class_probabilities(np.array(list(frequencies.values())), settings.class_temp)
     usable = np.array([candidates.get(c, np.empty(0)).size > 0 for c in frequencies], dtype=bool)
     if not usable.any():
@@ -148,11 +147,9 @@ def _make_table(
             "class: lower min_pixels of rare_class_sampling"
         )
     if not usable.all():
-        print_log(
+        warn_user(
             f"classes {classes[~usable].tolist()} have no image with more than "
-            f"{settings.min_pixels} pixels and are never drawn by rare class sampling",
-            logger="current",
-            level=logging.WARNING,
+            f"{settings.min_pixels} pixels and are never drawn by rare class sampling"
         )
     kept = probabilities[usable]
     return RareClassTable(

@@ -1,6 +1,5 @@
 """Data set of labelled source and unlabelled target images for domain adaptation."""
 
-import logging
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
+from mmseg.utils.logs import warn_user
 from mmseg.utils.setting_types import PartConfig
 
 from .basesegdataset import BaseSegDataset
@@ -70,7 +69,7 @@ class UDADataset(Dataset):
             self.settings = _settings(rare_class_sampling)
             self.rare_classes = rare_class_table(self.source, self.settings, self.usable)
         elif warning := check_occurring(self.source):
-            print_log(warning, logger="current", level=logging.WARNING)
+            warn_user(warning)
 
     @property
     def metainfo(self) -> dict:
@@ -136,7 +135,7 @@ def _usable_pairs(source: BaseSegDataset) -> np.ndarray:
         )
     checks = check_pairs(source)
     for line in pair_lines(checks):
-        print_log(line, logger="current", level=logging.WARNING)
+        warn_user(line)
     usable = np.array([i for i, check in enumerate(checks) if check.conflict is None], np.int64)
     if not usable.size:
         raise InputError(f"no pair is left to train on: {checks[0].conflict}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
@@ -23,10 +24,12 @@ from mmseg.utils.checkpoint import (
     weights_of,
 )
 from mmseg.utils.finite import check_finite
+from mmseg.utils.logs import warn_user
 from mmseg.utils.work_dir import way_on_without
 
 from .distributed import broadcast_state, raise_on_all_ranks
 from .fine_tuning import load_student
+from .logs import show_only_warnings
 from .performance import Performance
 
 # Entries next to the weights that a checkpoint needs for a run to resume from it.
@@ -42,6 +45,12 @@ class TrainRunner(Runner):
 
     def dump_config(self) -> None:
         """Do nothing: ``mmseg.apis.train`` stores the config after the first result."""
+
+    def build_logger(self, *args: Any, **options: Any) -> MMLogger:
+        """Build a logger that writes to the log file; see :func:`show_only_warnings`."""
+        logger = super().build_logger(*args, **options)
+        show_only_warnings(logger)
+        return logger
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""
@@ -139,7 +148,7 @@ class TrainRunner(Runner):
         broadcast_state(self.model)
         before = self.message_hub.runtime_info.get("world_size", self.world_size)
         if before != self.world_size:
-            self.logger.warning(
+            warn_user(
                 f"This run had {before} processes and goes on with {self.world_size}: each "
                 "iteration has another number of images, and data are drawn in another order."
             )

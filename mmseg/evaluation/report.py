@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean, stdev
 from typing import Any
 
 from .functional import ClassScores
@@ -83,9 +82,9 @@ def per_class_table(result: Result) -> str:
         result: result of :func:`result_dict`.
     """
     per_class = result["per_class"]
-    rows = [(name, *map(_percent, row.values())) for name, row in per_class.items()]
+    rows = [(name, *map(percent, row.values())) for name, row in per_class.items()]
     columns = next(iter(per_class.values()))
-    means = [(name, _percent(value)) for name, value in result["summary"].items()]
+    means = [(name, percent(value)) for name, value in result["summary"].items()]
     blocks = [align(("class", *columns), rows), align(("summary", "percent"), means)]
     if subsets := result.get("class_subsets"):
         lines = []
@@ -96,7 +95,7 @@ def per_class_table(result: Result) -> str:
     if "cityscapes" in result:
         found = result["cityscapes"]
         classes, categories = (
-            _percent(found[key] and 100 * found[key])
+            percent(found[key] and 100 * found[key])
             for key in ("averageScoreClasses", "averageScoreCategories")
         )
         blocks.append(f"cityscapesscripts: IoU of classes {classes}, of categories {categories}")
@@ -117,90 +116,22 @@ def side_by_side(named_results: Mapping[str, Result]) -> str:
         named_results: heading -> result of :func:`result_dict`.
     """
     classes, means = (
-        _ordered_union(result[part] for result in named_results.values())
+        ordered_union(result[part] for result in named_results.values())
         for part in ("per_class", "summary")
     )
-    return _columns(named_results, classes, means)
-
-
-def comparison_table(named_results: Mapping[str, Result], class_names: Sequence[str]) -> str:
-    """Compare the IoU per class of several results, with mIoU and other means at the bottom.
-
-    With two results, the last column is their difference.
-
-    Args:
-        named_results: heading -> result of :func:`result_dict`.
-        class_names: names of the rows, in order.
-    """
-    subsets = _ordered_union(result.get("class_subsets", ()) for result in named_results.values())
-    present = ["mIoU_gt"] * any("mIoU_gt" in r["summary"] for r in named_results.values())
-    means = ["mIoU", *present, *subsets]
-    return _columns(named_results, class_names, means, difference=len(named_results) == 2)
-
-
-def methods_table(results: Mapping[str, Mapping[str, Result]], baseline: str) -> str:
-    """Compare the mIoU (mIoU16, mIoU13) of methods in several runs, and their means.
-
-    With several runs there are mean and sample standard deviation; with several methods the last
-    column is the difference of the mean to the baseline's.
-
-    Args:
-        results: heading of a run, such as "seed 0" -> method -> result of :func:`result_dict`; all
-            runs have the same methods.
-        baseline: method that the others are compared with.
-    """
-    runs = list(results.values())
-    subsets = [result.get("class_subsets", ()) for result in runs[0].values()]
-    header = [*results]
-    header += ["mean ± std"] * (len(runs) > 1)
-    header += ["difference"] * (len(runs[0]) > 1)
-
-    def scores(name: str, mean: str) -> list[float]:
-        values = (run[name]["summary"][mean] for run in runs)
-        return [math.nan if value is None else value for value in values]
-
-    def row(name: str, mean: str) -> list[str]:
-        values = scores(name, mean)
-        cells = [name, *(f"{value:.2f}" for value in values)]
-        if len(runs) > 1:
-            cells.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
-        if len(runs[0]) > 1:
-            difference = fmean(values) - fmean(scores(baseline, mean))
-            cells.append("-" if name == baseline else f"{difference:+.2f}")
-        return cells
-
-    blocks = (
-        align((mean, *header), [row(name, mean) for name in runs[0]])
-        for mean in _ordered_union([["mIoU"], *subsets])
-    )
-    return "\n\n".join(blocks)
-
-
-def _columns(
-    named_results: Mapping[str, Result],
-    class_names: Sequence[str],
-    means: Sequence[str],
-    difference: bool = False,
-) -> str:
-    def row(name: str, values: list[float | None]) -> list[str]:
-        cells = [name, *map(_percent, values)]
-        if difference:
-            first, last = values[0], values[-1]
-            cells.append("-" if first is None or last is None else f"{last - first:+.2f}")
-        return cells
-
     results = named_results.values()
     return align(
-        ("class", *named_results, *["difference"] * difference),
+        ("class", *named_results),
         [
-            row(name, [result["per_class"].get(name, {}).get("IoU") for result in results])
-            for name in class_names
+            [name, *(percent(result["per_class"].get(name, {}).get("IoU")) for result in results)]
+            for name in classes
         ],
-        [row(name, [result["summary"].get(name) for result in results]) for name in means],
+        [[name, *(percent(result["summary"].get(name)) for result in results)] for name in means],
     )
 
 
-def _ordered_union(groups: Iterable[Iterable[str]]) -> list[str]:
+def ordered_union(groups: Iterable[Iterable[str]]) -> list[str]:
+    """Merge groups of names, each in its first place."""
     return list(dict.fromkeys(name for group in groups for name in group))
 
 
@@ -208,7 +139,8 @@ def _json_number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Format a score in percent."""
     return "-" if value is None else f"{value:.2f}"
 
 

@@ -58,8 +58,9 @@ def _status_of(main: Callable[[], int | None]) -> Any:
         if getattr(error, "tell", True):
             print(f"error: {error_line(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        if getattr(end, "tell", True):
+            print(": ".join(filter(None, ["interrupted", error_line(end)])), file=sys.stderr)
         return 130
 
 

@@ -6,9 +6,7 @@ import torch
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, CLASS_SUBSETS
 from mmseg.evaluation import (
     ClassScores,
-    comparison_table,
     iou_and_accuracy,
-    methods_table,
     per_class_table,
     result_dict,
     side_by_side,
@@ -168,63 +166,3 @@ def test_side_by_side_lists_every_class_and_mean():
         "mIoU_gt         75.00       -",
         "mIoU1               -  100.00",
     ]
-
-
-def test_comparison_table():
-    assert comparison_table({"source only": FIRST, "SePiCo": LAST}, CLASSES).splitlines() == [
-        "class          source only  SePiCo  difference",
-        "----------------------------------------------",
-        "road                 33.33  100.00      +66.67",
-        "sky                  33.33   50.00      +16.67",
-        "traffic light            -    0.00           -",
-        "----------------------------------------------",
-        "mIoU                 33.33   50.00      +16.67",
-        "mIoU_gt              33.33   75.00      +41.67",
-    ]
-
-
-def test_comparison_has_the_means_over_class_subsets():
-    subsets = {"mIoU2": ("road", "sky")}
-    first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)
-    last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)
-    assert comparison_table({"source only": first, "SePiCo": last}, CLASSES).splitlines()[-3:] == [
-        "mIoU                 33.33   50.00      +16.67",
-        "mIoU_gt              33.33   75.00      +41.67",
-        "mIoU2                33.33   75.00      +41.67",
-    ]
-
-
-def test_methods_have_mean_deviation_and_difference_over_seeds():
-    subsets = {"mIoU1": ("road",)}
-    first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)  # mIoU 33.33, road 33.33
-    last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)  # mIoU 50, road 100
-    best = result([[3, 0, 0], [0, 2, 0], [0, 0, 0]], subsets)  # mIoU 100, road 100
-    results = {
-        "seed 0": {"DACS": last, "source only": first, "SePiCo + MIC": best},
-        "seed 7": {"DACS": best, "source only": last, "SePiCo + MIC": last},
-    }
-    assert methods_table(results, "source only").splitlines() == [
-        "mIoU          seed 0  seed 7     mean ± std  difference",
-        "-------------------------------------------------------",
-        "DACS           50.00  100.00  75.00 ± 35.36      +33.33",
-        "source only    33.33   50.00  41.67 ± 11.79           -",
-        "SePiCo + MIC  100.00   50.00  75.00 ± 35.36      +33.33",
-        "",
-        "mIoU1         seed 0  seed 7     mean ± std  difference",
-        "-------------------------------------------------------",
-        "DACS          100.00  100.00  100.00 ± 0.00      +33.33",
-        "source only    33.33  100.00  66.67 ± 47.14           -",
-        "SePiCo + MIC  100.00  100.00  100.00 ± 0.00      +33.33",
-    ]
-    one = methods_table({"seed 7": results["seed 7"]}, "DACS").splitlines()
-    assert one[0].split() == ["mIoU", "seed", "7", "difference"]
-    assert one[3].split() == ["source", "only", "50.00", "-50.00"]
-
-
-def test_comparison_of_one_has_no_difference():
-    assert comparison_table({"SePiCo": LAST}, CLASSES).splitlines()[-2] == "mIoU            50.00"
-
-
-def test_comparison_of_three_has_no_difference():
-    table = comparison_table({"a": FIRST, "b": LAST, "c": FIRST}, CLASSES)
-    assert table.splitlines()[-2].split() == ["mIoU", "33.33", "50.00", "33.33"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg.apis.train import train
@@ -118,6 +120,16 @@ def trained(toy_root, tmp_path_factory) -> Path:
     return Path(cfg.work_dir)
 
 
+def test_the_log_file_has_what_the_console_leaves_out(trained):
+    (log,) = trained.glob("*/*.log")
+    text = log.read_text()
+    for part in ("System environment:", "Config:\n", "Hooks will be executed", "git revision"):
+        assert part in text
+    training = re.findall(r"Iter\(train\) \[ ?(\d+)/10\] .* confidence: ", text)
+    assert training == ["2", "4", "6", "8", "10"]
+    assert "IoU in percent\nclass          student  teacher\n" in text
+
+
 def test_a_run_leaves_checkpoints_logs_config_and_panels(trained):
     assert {path.name for path in trained.glob("*.pth")} == {
         "iter_5.pth",
@@ -186,7 +198,7 @@ def test_the_report_of_a_run(trained, tmp_path):
     assert len(confusion["rows"]) == 19 and confusion["classes"][0] == "road"
 
 
-def test_resuming_needs_no_option_of_the_first_run(toy_config, tmp_path, monkeypatch):
+def test_resuming_needs_no_option_of_the_first_run(toy_config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     toy_config.pop("work_dir")
     toy_config.pop("randomness")
@@ -197,13 +209,51 @@ def test_resuming_needs_no_option_of_the_first_run(toy_config, tmp_path, monkeyp
     stored = Path("work_dirs/mine/mine.json")
     first = load_config(stored)
     assert first.model.alpha == 0.5
+    capsys.readouterr()
     train_tool.main(
         ["mine.json", "--device", "cpu", "--resume", "--cfg-options", "train_cfg.max_iters=2"]
     )
     assert Path("work_dirs/mine/iter_2.pth").is_file()
+    out, err = capsys.readouterr()
+    assert_shows_a_resumed_run(out, toy_config, first.randomness.seed)
+    assert err == ""
     second = load_config(stored)
     assert second.randomness == first.randomness
     assert (second.model.alpha, second.train_cfg.max_iters) == (0.5, 2)
+
+
+def assert_shows_a_resumed_run(out: str, cfg: Config, seed: int) -> None:
+    """Check the console of a run of 2 iterations that goes on after the first."""
+    page, evaluation, end = out.split("\n\n")
+    facts = {line[:12].rstrip(): line[12:] for line in page.splitlines()}
+    log = facts.pop("log").removesuffix(" in the work dir")
+    assert list(Path("work_dirs/mine").glob(log))
+    threads = torch.get_num_threads()
+    assert facts == {
+        "method": "SePiCo (dist)",
+        "network": "DAFormerHead on ResNetV1c-18, 11.7 million parameters",
+        "source": f"GTADataset in {cfg.train_dataloader.dataset.source.data_root}, 12 images",
+        "target": f"CityscapesDataset in {cfg.train_dataloader.dataset.target.data_root}, 8 images "
+        "without labels",
+        "evaluation": f"CityscapesDataset in {cfg.val_dataloader.dataset.data_root}, 2 images, "
+        "every 1 iterations",
+        "device": f"CPU, {threads} thread{'s' * (threads > 1)}, fp32",
+        "seed": str(seed),
+        "iterations": "2 with 2 + 2 images",
+        "start": "goes on from iter_1.pth after 1 iterations",
+        "work dir": "work_dirs/mine",
+    }
+    pattern = r"evaluation at iteration 2: (mIoU [\d.]+ \(teacher [\d.]+\)), .*best so far.*"
+    values, scored = evaluation.splitlines()
+    number = r"\d+\.\d{3}"
+    losses = rf"losses  src {number}  mix {number}  (tgt {number}  )?confidence \d\.\d\d"
+    assert re.fullmatch(rf"\[2/2\]  {losses}  0:00:00 left", values)
+    (scores,) = re.fullmatch(pattern, scored).groups()
+    finished, last, best, *files = end.splitlines()
+    assert finished.startswith("finished    2 iterations; this start took 0:00:")
+    assert last == f"last        iter_2.pth, {scores}"
+    assert re.fullmatch(r"best        best_mIoU_iter_[12]\.pth, mIoU [\d.]+", best)
+    assert files == ["config      mine.json", "pictures    debug/", "all in      work_dirs/mine"]
 
 
 def test_target_labels_are_never_opened_in_training(toy_root, tmp_path):
@@ -251,7 +301,9 @@ def test_debug_copy_of_an_experiment_then_evaluation(toy_root, tmp_path):
         (tmp_path / "data" / name).symlink_to(toy_root / name)
     run = [sys.executable, ROOT / "run_experiments.py", "--exp", "4", "--debug", "--device", "cpu"]
     run += ["--cfg-options", "train_cfg.max_iters=4", "train_cfg.val_interval=4"]
-    subprocess.run(run, cwd=tmp_path, env=env, check=True)
+    shown = subprocess.run(run, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert len(shown.stdout.splitlines()) < 30 and shown.stderr == ""
+    assert "start       random weights\n" in shown.stdout
     (work_dir,) = (tmp_path / "work_dirs" / "local-exp4").iterdir()
     config = work_dir / f"{work_dir.name}.json"
     checkpoint = work_dir / "best_mIoU_iter_4.pth"

@@ -46,6 +46,7 @@ def _raise(error):
         (InputError("no such thing"), 1, "error: no such thing\n"),
         (OSError(28, "No space left", "a.pth"), 1, "error: [Errno 28] No space left: 'a.pth'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (KeyboardInterrupt("--resume goes on"), 130, "interrupted: --resume goes on\n"),
     ],
 )
 def test_errors_of_the_user_end_the_program_with_a_line(capsys, error, status, printed):

@@ -85,7 +85,9 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
             "has ended: --resume goes on from its last checkpoint"
         ) from None
     except SignalException as error:
-        raise KeyboardInterrupt from error
+        end = KeyboardInterrupt()
+        end.tell = error.sigval != signal.SIGINT  # which rank 0 has been sent, and has reported
+        raise end from error
     finally:
         logging.disable(logged_from)
         for number, handler in handlers.items():

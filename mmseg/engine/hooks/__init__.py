@@ -1,6 +1,7 @@
 """Hooks for training, named in configs."""
 
 from .checkpoint_hook import CheckpointHook
+from .console_hook import ConsoleHook
 from .deferred_log_hook import DeferredRuntimeInfoHook
 from .detailed_log_hook import DetailedLogHook
 from .first_result_hook import FirstResultHook
@@ -11,6 +12,7 @@ from .validation_panel_hook import ValidationPanelHook
 
 __all__ = [
     "CheckpointHook",
+    "ConsoleHook",
     "DeferredRuntimeInfoHook",
     "DetailedLogHook",
     "FirstResultHook",

@@ -1,12 +1,10 @@
 """Thing-class ImageNet feature distance (Hoyer et al., DAFormer, CVPR 2022)."""
 
 import copy
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.precision import without_autocast
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
+from mmseg.utils.logs import warn_user
 from mmseg.utils.setting_types import Fraction
 
 from .self_training import LossTerm
@@ -88,11 +87,9 @@ class FeatureDistance(LossTerm):
     def init_weights(self, method: "SelfTraining") -> None:
         """Copy the weights that the student's backbone starts from."""
         if method.model.backbone.init_cfg is None:
-            print_log(
+            warn_user(
                 "FeatureDistance compares with a backbone without pretrained weights: its features "
-                "are random",
-                logger="current",
-                level=logging.WARNING,
+                "are random"
             )
         self.imagenet_backbone.load_state_dict(method.model.backbone.state_dict())
 
