@@ -30,6 +30,7 @@ from tools.common.options import add_training_options, check_options
 from tools.common.parser import Parser
 from tools.experiments.grid import Failures, compared_runs, train_grid
 from tools.experiments.runs import RESUME, Run, resolve, train, write_report
+from tools.experiments.variants import share_of_run, suffix
 
 if TYPE_CHECKING:
     from tools.experiments.compare import Scored
@@ -55,6 +56,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--methods", nargs="+", metavar="M", help="methods to compare in a demo, see below")
     add("--seeds", nargs="+", type=int, metavar="S", help="train everything with each seed")
+    add("--source-only", action="store_true", help="the baseline: train without the target")
+    add(
+        "--short",
+        type=share_of_run,
+        metavar="SHARE",
+        help="train this share of the iterations, for instance 0.1; schedules, evaluations and "
+        "starts of losses scale with it",
+    )
     add("--debug", action="store_true", help="small copy: a minute on a CPU, toy data if need be")
     add(
         "--dry-run",
@@ -101,8 +110,9 @@ def own_run(args: argparse.Namespace) -> tuple[list[Run], Path]:
     from mmseg.utils.config import load_config
 
     config = Path(args.config)
-    own = load_config(config).get("work_dir") if not args.debug else None
-    default = Path("work_dirs") / (config.stem + ("_debug" if args.debug else ""))
+    variant = suffix(args)
+    own = load_config(config).get("work_dir") if not variant else None
+    default = Path("work_dirs") / (config.stem + variant)
     run = Run(config, Path(args.work_dir or own or default), config.stem)
     # Earlier versions stored any config as .json.
     stored = [path for path in (run.resolved, run.resolved.with_suffix(".json")) if path.is_file()]
@@ -128,18 +138,21 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
         for exp in args.exp
         for seed in args.seeds or [args.seed]
     ]
-    debug = "_debug" if args.debug else ""
+    demos = [exp for exp in args.exp if EXPERIMENTS[exp].stages]
+    if args.source_only and demos:
+        raise InputError(f"--source-only: --exp {demos[0]} trains on the source only by itself")
+    variant = suffix(args)
     stamp, token = time.strftime("%y%m%d_%H%M"), secrets.token_hex(3)[:5]
     if args.resume and not args.work_dir:
         names = [
-            _parent(exp) / f"{configs[0]['experiment_name']}{debug}" for exp, _, configs in chains
+            _parent(exp) / f"{configs[0]['experiment_name']}{variant}" for exp, _, configs in chains
         ]
         stamp, token = newest_start(*names)
     runs: list[Run] = []
     for exp, seed, configs in chains:
         chain: list[Run] = []
         for config in configs:
-            unique = f"{stamp}_{config['experiment_name']}{debug}_{token}"
+            unique = f"{stamp}_{config['experiment_name']}{variant}_{token}"
             work_dir = _parent(exp) / unique
             if args.work_dir:
                 subfolders = [f"exp {exp}"] * (len(args.exp) > 1)
@@ -150,7 +163,8 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
             if not stored:
                 stored = GENERATED / f"{unique}.py"
                 write_config(config | {"experiment_name": unique}, stored)
-            run = Run(stored, work_dir, config["title"], stored.parent == GENERATED)
+            title = METHODS["source_only"].title if args.source_only else config["title"]
+            run = Run(stored, work_dir, title, stored.parent == GENERATED)
             run.seed = seed if args.seeds else None
             if config.get("start_from") is not None:
                 run.start_from = chain[config["start_from"]]

@@ -14,6 +14,8 @@ from mmseg.utils import InputError
 from mmseg.utils.cli import error_line
 from tools.common.options import add_choices, choose_performance, training_arguments
 
+from .variants import vary
+
 TOY_ROOT = Path("data/toy")
 #: What to do after runs of a grid have failed or were interrupted.
 RESUME = "the same command with --resume goes on"
@@ -83,16 +85,14 @@ def say(line: str) -> None:
 
 
 def resolve(run: Run, args: argparse.Namespace) -> Config:
-    """Load the config of a run without bases; apply ``--debug`` and overrides."""
+    """Load the config of a run without bases; apply its variant and overrides."""
     from mmseg.utils.config import load_config
     from mmseg.utils.config_file import is_data
     from mmseg.utils.data_config import check_data
 
-    from .shrink import shrink  # late, like all slow imports, to keep --help fast
-
     cfg = load_config(run.config)
-    if args.debug and run.config != run.resolved:
-        shrink(cfg, TOY_ROOT)
+    if run.config != run.resolved:
+        vary(cfg, args, TOY_ROOT)
     add_choices(cfg, args)
     if is_data(run.resolved):
         check_data(cfg.to_dict(), run.config)

@@ -8,6 +8,8 @@ from mmengine.config import Config
 from mmseg.apis.init_model import without_pretrained
 from mmseg.models.uda import method_class
 
+from .variants import scale_schedule
+
 ITERATIONS = 10
 CROP = 128
 SCALE = (2 * CROP, 9 * CROP // 8)
@@ -41,8 +43,8 @@ def shrink(cfg: Config, toy_root: Path) -> None:
     Raises:
         InputError: if the model is not a domain-adaptation method.
     """
-    cfg.model = _small_model(without_pretrained(cfg.model))
     _small_schedule(cfg)
+    cfg.model = _small_model(without_pretrained(cfg.model))
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if not cfg.get(loader):
             continue
@@ -58,10 +60,8 @@ def shrink(cfg: Config, toy_root: Path) -> None:
 
 
 def _small_schedule(cfg: Config) -> None:
-    old = cfg.train_cfg.max_iters
-    cfg.train_cfg.update(max_iters=ITERATIONS, val_interval=ITERATIONS)
-    for scheduler in cfg.param_scheduler:
-        scheduler.end = max(2, round(scheduler.end * ITERATIONS / old)) + 1
+    scale_schedule(cfg, ITERATIONS)
+    cfg.train_cfg.val_interval = ITERATIONS
     for name, interval in (("logger", 2), ("runtime_info", 2), ("checkpoint", 5), ("panels", 5)):
         cfg.default_hooks.setdefault(name, {}).interval = interval
 

@@ -154,6 +154,11 @@ class SePiCo(SelfTraining):
         config["prototypes"]["feature_dim"] = channels
         config["start_contrast_iter"] = iterations // 3
 
+    @classmethod
+    def scale_schedule(cls, config: dict[str, Any], share: float) -> None:
+        """Scale the start of contrast, see :meth:`UDADecorator.scale_schedule`."""
+        config["start_contrast_iter"] = round(config["start_contrast_iter"] * share)
+
     def start_all_losses(self, delay: int = 0) -> None:
         """Start all losses, see :meth:`UDADecorator.start_all_losses`."""
         super().start_all_losses(delay)

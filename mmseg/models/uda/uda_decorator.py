@@ -205,6 +205,10 @@ class UDADecorator(BaseModel):
             iterations: length of the run, within which every loss must start.
         """
 
+    @classmethod
+    def scale_schedule(cls, config: dict[str, Any], share: float) -> None:
+        """Change a config of this method in place for a run of ``share`` times the iterations."""
+
     def start_all_losses(self, delay: int = 0) -> None:
         """Make steps as costly as late in a run, for measurements.
 
