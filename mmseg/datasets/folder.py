@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mmseg.registry import DATASETS
@@ -92,7 +93,9 @@ class FolderDataset(BaseSegDataset):
 
 
 def coding_of(
-    classes: Sequence[str], palette: Sequence[Sequence[int]], coding: Mapping[str, Any]
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]] = (),
+    coding: Mapping[str, Any] = MappingProxyType({}),
 ) -> LabelCoding | None:
     """Make the coding of label maps; None for class indices, which need no translation.
 
@@ -123,8 +126,8 @@ def read_classes_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str
     keys = set(content) if isinstance(content, dict) else set()
     if "classes" not in keys or keys - {"classes", "palette", *_CODING}:
         raise InputError(
-            f'{path} is not a file of classes: expected {{"classes": [...], "palette": [...]}}, and '
-            f"what the label maps hold if not class indices: {', '.join(_CODING)}"
+            f'{path} is not a file of classes: expected {{"classes": [...], "palette": [...]}}, '
+            f"and {', '.join(_CODING)} if label maps do not hold class indices"
         )
     metainfo = {key: content[key] for key in ("classes", "palette") if key in content}
     coding = {key: content[key] for key in _CODING if key in content}
@@ -133,7 +136,7 @@ def read_classes_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str
         if "palette" in metainfo:
             check_palette(metainfo["palette"], len(metainfo["classes"]))
         _check_kinds(coding)
-        coding_of(metainfo["classes"], metainfo.get("palette", ()), coding)
+        coding_of(**metainfo, coding=coding)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return metainfo, coding

@@ -135,14 +135,15 @@ def read_label_channel(path: str) -> np.ndarray:
     data = read_whole(path)
     colors = decode_plain_png(data, "rgb")
     if colors is not None:
-        return np.ascontiguousarray(colors[..., 0])
+        return cv2.extractChannel(colors, 0)
     with open_head(io.BytesIO(data), path) as image:
         single = len(image.getbands()) < 3
         one = "it has one channel; read it without labels='red'" if single else None
         _check_fault(_format_fault(image) or one, path)
         if is_png(data) and data[PNG_DEPTH] == 16:  # which Pillow would reduce to 8 bits
+            # OpenCV returns the file's first channel last, or before alpha.
             return _in_range(decode(data, cv2.IMREAD_UNCHANGED, path)[..., 2], path)
-        return np.ascontiguousarray(_upright_pixels(image, path)[..., 0])
+        return cv2.extractChannel(_upright_pixels(image, path, "RGB"), 0)
 
 
 def image_size(path: str) -> tuple[int, int]:

@@ -172,8 +172,8 @@ def _palette_codes(palette: Sequence[Sequence[int]]) -> dict[int, int]:
     for index, color in enumerate(palette):
         if codes.index(codes[index]) != index:
             raise InputError(
-                f"the palette gives the colour {tuple(color)} to two classes, which labels='colors' "
-                "cannot tell apart"
+                f"the palette gives two classes the colour {tuple(color)}, so labels='colors' "
+                "cannot tell them apart"
             )
     if not codes:
         raise InputError("labels='colors' needs a palette, the colour of each class")
