@@ -40,7 +40,7 @@ class Folders:
         img_suffix: ends of their names, if these are more than the suffix of a format.
         seg_map_path: folder of the label maps; None: no labels.
         seg_map_suffix: end of their names.
-        others: other label maps of the same images, as ``labels/*_color.png``.
+        others: other label maps of the first image.
     """
 
     root: str
@@ -159,18 +159,16 @@ def _split_of(path: str) -> str:
 def _pair(root: str, split: str, images: list[str], label_maps: list[str]) -> Folders:
     """Choose the folders and suffixes by which the most images have a label map."""
     top = _common_folder(images)
-    best: tuple[tuple, Folders] | None = None
-    others = set()
-    for maps in _by_folder(label_maps).values():
-        for chosen in _pairings(root, split, images, top, maps):
-            others.add(f"{chosen[1].seg_map_path}/*{chosen[1].seg_map_suffix}")
-            if best is None or chosen[0] > best[0]:
-                best = chosen
-    if best is None:
+    found = [
+        pairing
+        for maps in _by_folder(label_maps).values()
+        for pairing in _pairings(root, split, images, top, maps)
+    ]
+    if not found:
         return Folders(root, split, top, [_below(f, top) for f in images])
-    found = best[1]
-    others.discard(f"{found.seg_map_path}/*{found.seg_map_suffix}")
-    return replace(found, others=tuple(sorted(others)))
+    _, best, first = max(found, key=lambda pairing: pairing[0])
+    others = {other for _, _, other in found} - {first}
+    return replace(best, others=tuple(sorted(others)))
 
 
 def _with_own_suffixes(found: Folders, label_maps: Sequence[str]) -> Folders:
@@ -189,8 +187,8 @@ def _with_own_suffixes(found: Folders, label_maps: Sequence[str]) -> Folders:
 
 def _pairings(
     root: str, split: str, images: list[str], top: str, label_maps: list[str]
-) -> Iterator[tuple[tuple, Folders]]:
-    """Yield the ways to pair images with the label maps of one folder, and how good each is."""
+) -> Iterator[tuple[tuple, Folders, str]]:
+    """Yield ways to pair images with label maps of one folder: score, result, first label map."""
     step = max(len(images) // _EXAMPLES, 1)
     for img_path in _with_parents(top):
         examples = [os.path.splitext(_below(f, img_path))[0] for f in images[::step]]
@@ -207,7 +205,8 @@ def _pairings(
                     names = [_below(f, img_path) for f in images]
                     pair = (img_path, names, tuple(sorted(ends)), seg_map_path, suffix)
                     score = (count, -_rank(seg_map_path + suffix), -len(tail), len(img_path))
-                    yield score, Folders(root, split, *pair)
+                    first = os.path.join(seg_map_path, keys[0] + suffix)
+                    yield score, Folders(root, split, *pair), first
 
 
 def _rank(name: str) -> int:

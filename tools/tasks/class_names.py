@@ -17,7 +17,7 @@ _LINES = (
     rf"(?P<color>{_NUMBER}{_SEPARATOR}{_NUMBER}{_SEPARATOR}{_NUMBER})(?:[\s,;:]+(?:\D.*)?)?",
     rf"(?P<color>{_NUMBER}{_SEPARATOR}{_NUMBER}{_SEPARATOR}{_NUMBER}){_SEPARATOR}(?P<name>.*\D.*)",
     rf"(?P<index>\d+){_SEPARATOR}(?P<name>\D.*)",
-    rf"(?P<name>.*\D){_SEPARATOR}(?P<index>\d+)",
+    rf"(?P<name>\D.*?){_SEPARATOR}(?P<index>\d+)",
     r"(?P<name>[^,;:\t]+)",
 )
 
@@ -79,8 +79,9 @@ def read_class_list(path: Path) -> list[Entry]:
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     for pattern in _LINES:
-        head, *rest = [re.fullmatch(pattern, line) for line in lines] or [None]
-        matches = [head, *rest] if head else rest  # the first line of a CSV names its columns
+        matches = [re.fullmatch(pattern, line) for line in lines]
+        if matches and matches[0] is None and pattern != _LINES[-1]:
+            del matches[0]  # the first line of a CSV names its columns
         if matches and all(matches):
             entries = [_entry(match.groupdict()) for match in matches if match]
             if all(entry.index is None and entry.color is None for entry in entries):
