@@ -102,12 +102,12 @@ class LabelCoding:
             found = [
                 v for v in np.flatnonzero(count_values(pixels)).tolist() if v not in self._codes
             ]
-            fault = "which no class has: add them to label_map or ignore of the data set"
+            fault = "which no class has: extend label_map or ignore of the data set"
             return UnfitLabel(f"{path} holds the {_listed('value', found)}, {fault}", fault, found)
         codes, counts = np.unique(pixels, return_counts=True)
         shades = [code_color(code) for code in codes[np.argsort(-counts)].tolist()]
         fault = (
-            "which no class has: add them to palette, label_map or ignore; if they are the "
+            "which no class has: extend palette, label_map or ignore; if they are the "
             "smooth edges of regions, export the label maps without smoothing"
         )
         message = f"{path} holds the {_listed('colour', shades)}, {fault}"

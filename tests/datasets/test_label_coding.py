@@ -117,12 +117,12 @@ def test_arguments_replace_the_coding_of_the_file(tmp_path):
         (
             {"labels": "red", "label_map": {7: 0, 0: 1}},
             save_red,
-            "a.png holds the values 21, 23, which no class has: add them to label_map",
+            "a.png holds the values 21, 23, which no class has: extend label_map or ignore",
         ),
         (
             {"labels": "colors"},
             lambda p: Image.fromarray(RGB).save(p),
-            "a.png holds the colour (0, 0, 0), which no class has: add them to palette",
+            "a.png holds the colour (0, 0, 0), which no class has: extend palette, label_map",
         ),
         ({"labels": "red"}, lambda p: write_label(p, IDS), "a.png is not a label map: it has one"),
         (

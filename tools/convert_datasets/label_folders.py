@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mmseg.datasets import FolderDataset
 from mmseg.datasets.listing import list_files
@@ -162,13 +163,35 @@ def _pair(root: str, split: str, images: list[str], label_maps: list[str]) -> Fo
     found = [
         pairing
         for maps in _by_folder(label_maps).values()
-        for pairing in _pairings(root, split, images, top, maps)
+        for pairing in _pairings(images, top, maps)
     ]
     if not found:
         return Folders(root, split, top, [_below(f, top) for f in images])
-    _, best, first = max(found, key=lambda pairing: pairing[0])
-    others = {other for _, _, other in found} - {first}
-    return replace(best, others=tuple(sorted(others)))
+    best = max(found, key=lambda pairing: pairing.score)
+    return Folders(
+        root,
+        split,
+        best.img_path,
+        [_below(f, best.img_path) for f in images],
+        tuple(sorted({best.tail + os.path.splitext(f)[1] for f in images} if best.tail else ())),
+        best.seg_map_path,
+        best.suffix,
+        tuple(sorted({pairing.first for pairing in found} - {best.first})),
+    )
+
+
+class _Pairing(NamedTuple):
+    """A way to pair images with label maps, which is better the larger its score.
+
+    ``tail`` ends the names of images before their suffix; ``first`` is the first label map.
+    """
+
+    score: tuple[int, int, int, int]
+    img_path: str
+    tail: str
+    seg_map_path: str
+    suffix: str
+    first: str
 
 
 def _with_own_suffixes(found: Folders, label_maps: Sequence[str]) -> Folders:
@@ -185,10 +208,8 @@ def _with_own_suffixes(found: Folders, label_maps: Sequence[str]) -> Folders:
     return replace(found, img_suffix=tuple(sorted(suffixes)))
 
 
-def _pairings(
-    root: str, split: str, images: list[str], top: str, label_maps: list[str]
-) -> Iterator[tuple[tuple, Folders, str]]:
-    """Yield ways to pair images with label maps of one folder: score, result, first label map."""
+def _pairings(images: list[str], top: str, label_maps: list[str]) -> Iterator[_Pairing]:
+    """Yield the ways to pair at least half of the images with the label maps of one folder."""
     step = max(len(images) // _EXAMPLES, 1)
     for img_path in _with_parents(top):
         examples = [os.path.splitext(_below(f, img_path))[0] for f in images[::step]]
@@ -199,14 +220,10 @@ def _pairings(
                 for suffix in _suffixes(there, keys[0]):
                     known = {f.removesuffix(suffix) for f in there if f.endswith(suffix)}
                     count = sum(key in known for key in keys)
-                    if 2 * count <= len(examples):
-                        continue
-                    ends = {tail + os.path.splitext(f)[1] for f in images} if tail else ()
-                    names = [_below(f, img_path) for f in images]
-                    pair = (img_path, names, tuple(sorted(ends)), seg_map_path, suffix)
-                    score = (count, -_rank(seg_map_path + suffix), -len(tail), len(img_path))
-                    first = os.path.join(seg_map_path, keys[0] + suffix)
-                    yield score, Folders(root, split, *pair), first
+                    if 2 * count > len(examples):
+                        score = (count, -_rank(seg_map_path + suffix), -len(tail), len(img_path))
+                        first = os.path.join(seg_map_path, keys[0] + suffix)
+                        yield _Pairing(score, img_path, tail, seg_map_path, suffix, first)
 
 
 def _rank(name: str) -> int:

@@ -8,24 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from experiments import METHODS, NETWORKS
+from experiments import NETWORKS
 from mmseg.datasets import FolderDataset
 from mmseg.datasets.folder import CLASSES_FILE, coding_of, read_classes_file
 from mmseg.datasets.image_files import UnfitLabel
-from mmseg.datasets.label_coding import read_label_map
 from mmseg.datasets.occurring_classes import absent_from
 from mmseg.datasets.rare_class_sampling import STATS_FILE
 from mmseg.utils import InputError
 from tools.convert_datasets.conversion import ClassStatistics, counted_dataset
+from tools.convert_datasets.conversion.label_files import read_classes
 from tools.convert_datasets.label_folders import Folders, find_folders, labelled_folders
 
 from .class_names import ClassList, Entry, find_class_list
 from .labels import Meaning, Pixels, look_at, meaning_of
 from .settings import STRIDE, Sizes, fit_iterations, fit_sampling, fit_scales, sizes_of
 from .write import Task, data_settings
-
-# Methods that can be chosen: by night SePiCo needs a day image of each night image.
-TASK_METHODS = [name for name in METHODS if not name.startswith("sepico_dark")]
 
 
 @dataclass
@@ -97,15 +94,6 @@ def inspect(wishes: Wishes) -> Findings:
     sizes = [sizes_of(_image_sample(each, wishes.sample)) for each in (source, target)]
     is_hrda = wishes.network.startswith("hrda")
     scales = fit_scales(*sizes, stride=2 * STRIDE if is_hrda else STRIDE)
-    sampling = None
-    if "rare_class_sampling" not in data_settings(wishes.method):
-        sampling = fit_sampling(statistics, sizes[0], scales.source)
-    if sampling and not os.access(source.root, os.W_OK):
-        sampling = None
-        doubts.append(
-            f"rare classes are not drawn more often, since statistics cannot be written to "
-            f"{source.root}: make it writable, or a folder of links to what is in it"
-        )
     task = Task(
         wishes.network,
         wishes.method,
@@ -118,9 +106,28 @@ def inspect(wishes: Wishes) -> Findings:
         scales,
         sizes[1].is_uniform,
         *fit_iterations(max(len(source.images), len(target.images))),
-        sampling,
+        _sampling(wishes.method, statistics, sizes[0], scales.source, doubts),
     )
     return Findings(task, statistics, *sizes, len(pixels.paths), doubts)
+
+
+def _sampling(
+    method: str,
+    statistics: ClassStatistics,
+    sizes: Sizes,
+    scale: tuple[int, int],
+    doubts: list[str],
+) -> dict | None:
+    """Fit rare class sampling; None if the method has none, or statistics cannot be written."""
+    if "rare_class_sampling" in data_settings(method):
+        return None
+    if not os.access(statistics.root, os.W_OK):
+        doubts.append(
+            "rare classes are not drawn more often, since statistics cannot be written to "
+            f"{statistics.root}: make it writable, or a folder of links to what is in it"
+        )
+        return None
+    return fit_sampling(statistics, sizes, scale)
 
 
 def _check_network(wishes: Wishes) -> None:
@@ -159,36 +166,38 @@ def _validation(
     if not wishes.val and labelled[0].split == "test":
         doubts.append("validation uses the test split of the target, which has labels")
     try:
-        return labelled[0], _coding_of_val(labelled[0], meaning, wishes.sample)
+        coding = _coding_of_val(labelled[0], meaning, wishes.sample)
     except InputError as error:
         if wishes.val:
             raise
         doubts.append(f"there are no scores, since {labelled[0].describe()} do not fit: {error}")
         return None, {}
+    if coding is not meaning.coding:
+        lost = set(meaning.classes).difference(coding["label_map"].values())
+        doubts.append(
+            f"label maps of {labelled[0].describe()} are read by the names of the classes"
+            + (f"; they have no {', '.join(sorted(lost))}" if lost else "")
+        )
+    return labelled[0], coding
 
 
 def _coding_of_val(folders: Folders, meaning: Meaning, sample: int) -> Mapping[str, Any]:
     """Choose how to read label maps that may differ from those of the source."""
     paths = _sample(folders, sample)
-    coding = coding_of(meaning.classes, meaning.palette or (), meaning.coding)
+    how = coding_of(meaning.classes, meaning.palette or (), meaning.coding)
     try:
         for path in paths:
-            label = read_label_map({"seg_map_path": path, "label_coding": coding})
-            _check_known(path, label, len(meaning.classes))
+            read_classes(path, len(meaning.classes), how)
         return meaning.coding
     except UnfitLabel as error:
         own = _meaning(folders, look_at(paths), None)
-        if not set(own.classes) & set(meaning.classes):
+        coding = _translated(own, meaning.classes)
+        if own.is_invented or not coding["label_map"]:
             raise InputError(
-                f"{error}; a file {CLASSES_FILE} in {folders.root} can say what its label maps hold"
+                f"{error}; a file {CLASSES_FILE} in {folders.root} with names of the source's "
+                "classes can say what its label maps hold"
             ) from error
-    return _translated(own, meaning.classes)
-
-
-def _check_known(path: str, label: np.ndarray, num_classes: int) -> None:
-    from mmseg.datasets.transforms.loading import check_label_values
-
-    check_label_values(label, num_classes, path)
+        return coding
 
 
 def _translated(own: Meaning, classes: Sequence[str]) -> Mapping[str, Any]:
@@ -202,7 +211,9 @@ def _translated(own: Meaning, classes: Sequence[str]) -> Mapping[str, Any]:
         plain = {str(i): i for i in range(len(own.classes))}
         places = own.coding.get("label_map", plain)
         values = {value: own.classes[index] for value, index in places.items()}
-    known = {value: name for value, name in values.items() if name in classes}
+    by_name = {name.casefold(): name for name in classes}
+    named = {value: by_name.get(name.casefold()) for value, name in values.items()}
+    known = {value: name for value, name in named.items() if name is not None}
     rest = [value for value in values if value not in known]
     ignore = [*own.coding.get("ignore", ()), *rest]
     coding = {"label_map": known} | ({"ignore": ignore} if ignore else {})
@@ -238,11 +249,10 @@ def _statistics(source: Folders, meaning: Meaning, wishes: Wishes) -> ClassStati
         metainfo["palette"] = meaning.palette
     dataset = FolderDataset(**source.arguments(), metainfo=metainfo, **meaning.coding)
     found = counted_dataset(dataset, wishes.nproc)
-    if problems := found.report.problems:
-        raise InputError(
-            f"{found.report.num_failed} of {found.report.num_files} label maps cannot be used: "
-            f"{problems[0]}; --sample N looks at more of them for values and colours"
-        )
+    if unfit := found.report.unfit:
+        raise InputError(f"{unfit[0]}; --sample N looks at more of them for values and colours")
+    if damaged := found.report.damaged:
+        raise InputError(f"{len(damaged)} label maps are damaged, the first: {damaged[0]}")
     path = Path(source.root, STATS_FILE)
     if found.contradicts(path):
         raise InputError(

@@ -23,6 +23,7 @@ from .class_names import ClassList, Entry
 # More values or colours than these are hardly classes.
 MOST_VALUES = 64
 BACKGROUND = "background"
+_INVENTED = "invented"
 # Share of the pixels that colours beyond a list of classes may have.
 _STRAY = 0.01
 # Number of values or colours to name in a message.
@@ -117,8 +118,13 @@ class Meaning:
     classes: list[str]
     palette: list[list[int]] | None = None
     coding: dict = field(default_factory=dict)
-    names_from: str = "invented"
+    names_from: str = _INVENTED
     doubts: list[str] = field(default_factory=list)
+
+    @property
+    def is_invented(self) -> bool:
+        """Whether nothing says what the classes are called."""
+        return self.names_from == _INVENTED
 
 
 def meaning_of(
