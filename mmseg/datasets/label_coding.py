@@ -59,12 +59,12 @@ class LabelCoding:
             raise InputError(f"labels is {labels!r}: choose from {', '.join(get_args(Labels))}")
         self.labels: Labels = labels
         self.num_classes = len(classes)
-        targets = {self._code(v): _class_of(c, classes) for v, c in (label_map or {}).items()}
-        if label_map is None:
-            of_colors = labels == "colors"
-            targets = (
-                _palette_codes(palette or ()) if of_colors else {i: i for i in range(len(classes))}
-            )
+        if label_map is not None:
+            targets = {self._code(v): _class_of(c, classes) for v, c in label_map.items()}
+        elif labels == "colors":
+            targets = _palette_codes(palette or ())
+        else:
+            targets = {index: index for index in range(len(classes))}
         for value in ignore:
             if (code := self._code(value)) in targets:
                 raise InputError(f"ignore has {value!r}, which is the value of a class: remove one")
@@ -73,7 +73,7 @@ class LabelCoding:
             targets.setdefault(IGNORE_INDEX, IGNORE_INDEX)
         if len(classes) > _MOST_CLASSES or (labels == "colors" and len(targets) > _MOST_CLASSES):
             raise InputError(f"label maps are translated to at most {_MOST_CLASSES} classes")
-        # Colours get the values 1, 2, ... first, and unknown ones 0.
+        # Colours first become the values 1, 2, ..., and unknown ones 0.
         self._codes = tuple(targets)
         keys = range(1, len(targets) + 1) if labels == "colors" else self._codes
         self._table = np.full(256, self.num_classes, np.uint8)

@@ -9,6 +9,7 @@ from PIL import Image
 from mmseg.utils.config import load_config
 from tests.tools.failing import error_of
 from tools.new_task import main
+from tools.tasks.inspect import Wishes, inspect
 from tools.test import main as evaluate
 from tools.train import main as train
 
@@ -169,6 +170,26 @@ def test_two_classes_of_one_bit_without_val_are_trained(task, tmp_path, capsys):
     assert cfg.train_dataloader.dataset.source.get("label_map") is None
     train(["bits.py", "--device", "cpu", "--cfg-options", *(o for o in QUICK if "val_d" not in o)])
     assert (tmp_path / "work_dirs/bits/iter_2.pth").is_file()
+
+
+def test_labels_to_validate_with_are_read_by_names_of_classes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_folders(tmp_path, lambda label: label)
+    (tmp_path / "src/labels.txt").write_text("0 Sky\n1 Road\n2 Tree\n3 Rim\n")
+    content = {
+        "classes": ["car", "road", "sky"],
+        "label_map": {"0": 2, "1": "road", "2": 0, "3": 0},
+    }
+    (tmp_path / "tgt/classes.json").write_text(json.dumps(content))
+    found = inspect(Wishes("src", "tgt", nproc=1))
+    assert found.task.val_coding == {
+        "label_map": {"0": "Sky", "1": "Road"},
+        "ignore": ["2", "3"],
+    }
+    assert found.doubts == [
+        "label maps of tgt/leftImg8bit/val/x (1 images) are read by the names of the classes; they "
+        "have no Rim, Tree"
+    ]
 
 
 def test_what_is_there_is_kept_and_what_is_unclear_is_told(task, tmp_path):

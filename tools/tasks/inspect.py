@@ -12,7 +12,12 @@ from experiments import NETWORKS
 from mmseg.datasets import FolderDataset
 from mmseg.datasets.folder import CLASSES_FILE, coding_of, read_classes_file
 from mmseg.datasets.image_files import UnfitLabel
-from mmseg.datasets.occurring_classes import absent_from
+from mmseg.datasets.occurring_classes import (
+    absence_message,
+    absent_from,
+    check_several,
+    is_too_few,
+)
 from mmseg.datasets.rare_class_sampling import STATS_FILE
 from mmseg.utils import InputError
 from tools.convert_datasets.conversion import ClassStatistics, counted_dataset
@@ -91,7 +96,10 @@ def inspect(wishes: Wishes) -> Findings:
         doubts.append(f"other label maps of the source are not used (--labels): {source.others[0]}")
     val, val_coding = _validation(wishes, meaning, doubts)
     statistics = _statistics(source, meaning, wishes)
-    sizes = [sizes_of(_image_sample(each, wishes.sample)) for each in (source, target)]
+    sizes = [
+        sizes_of(_image_sample(source, wishes.sample)),
+        sizes_of(_image_sample(target, len(target.images))),  # whether all are equal counts
+    ]
     is_hrda = wishes.network.startswith("hrda")
     scales = fit_scales(*sizes, stride=2 * STRIDE if is_hrda else STRIDE)
     task = Task(
@@ -182,42 +190,46 @@ def _validation(
 
 
 def _coding_of_val(folders: Folders, meaning: Meaning, sample: int) -> Mapping[str, Any]:
-    """Choose how to read label maps that may differ from those of the source."""
+    """Choose how to read label maps that may differ from those of the source.
+
+    If there is a list of their classes, names count; otherwise values are those of the source.
+    """
     paths = _sample(folders, sample)
+    own = _meaning(folders, look_at(paths), None)
+    if not own.is_invented and (own.classes, own.coding) != (meaning.classes, meaning.coding):
+        coding = _translated(own, meaning.classes)
+        if coding["label_map"]:
+            return coding
     how = coding_of(meaning.classes, meaning.palette or (), meaning.coding)
     try:
         for path in paths:
             read_classes(path, len(meaning.classes), how)
-        return meaning.coding
     except UnfitLabel as error:
-        own = _meaning(folders, look_at(paths), None)
-        coding = _translated(own, meaning.classes)
-        if own.is_invented or not coding["label_map"]:
-            raise InputError(
-                f"{error}; a file {CLASSES_FILE} in {folders.root} with names of the source's "
-                "classes can say what its label maps hold"
-            ) from error
-        return coding
+        raise InputError(
+            f"{error}; a file {CLASSES_FILE} in {folders.root} with names of the source's classes "
+            "can say what its label maps hold"
+        ) from error
+    return meaning.coding
 
 
-def _translated(own: Meaning, classes: Sequence[str]) -> Mapping[str, Any]:
+def _translated(own: Meaning, classes: Sequence[str]) -> dict[str, Any]:
     """Name the classes of the source for the pixels of other label maps; ignore the rest."""
     kind = own.coding.get("labels", "indices")
-    if kind == "colors":
-        values = {
-            " ".join(map(str, c)): n for c, n in zip(own.palette or (), own.classes, strict=True)
-        }
-    else:
-        plain = {str(i): i for i in range(len(own.classes))}
-        places = own.coding.get("label_map", plain)
-        values = {value: own.classes[index] for value, index in places.items()}
+    targets = own.coding.get("label_map")
+    if targets is None and kind == "colors":
+        targets = {" ".join(map(str, color)): i for i, color in enumerate(own.palette or ())}
+    elif targets is None:
+        targets = {str(index): index for index in range(len(own.classes))}
     by_name = {name.casefold(): name for name in classes}
-    named = {value: by_name.get(name.casefold()) for value, name in values.items()}
-    known = {value: name for value, name in named.items() if name is not None}
-    rest = [value for value in values if value not in known]
-    ignore = [*own.coding.get("ignore", ()), *rest]
-    coding = {"label_map": known} | ({"ignore": ignore} if ignore else {})
-    return ({} if kind == "indices" else {"labels": kind}) | coding
+    known, ignore = {}, list(own.coding.get("ignore", ()))
+    for value, target in targets.items():
+        name = own.classes[target] if target in range(len(own.classes)) else str(target)
+        if name.casefold() in by_name:
+            known[value] = by_name[name.casefold()]
+        elif value != "255":
+            ignore.append(value)
+    coding: dict[str, Any] = {} if kind == "indices" else {"labels": kind}
+    return coding | {"label_map": known} | ({"ignore": ignore} if ignore else {})
 
 
 def _meaning(folders: Folders, pixels: Pixels, names: Sequence[str] | None) -> Meaning:
@@ -228,6 +240,7 @@ def _meaning(folders: Folders, pixels: Pixels, names: Sequence[str] | None) -> M
         metainfo, coding = read_classes_file(path)
         classes, palette = metainfo["classes"], metainfo.get("palette")
         if coding:
+            check_several(classes)
             return Meaning(classes, palette, coding, str(path))
         colors = [tuple(color) for color in palette] if palette else [None] * len(classes)
         entries = [Entry(n, i, c) for i, (n, c) in enumerate(zip(classes, colors, strict=True))]
@@ -253,6 +266,10 @@ def _statistics(source: Folders, meaning: Meaning, wishes: Wishes) -> ClassStati
         raise InputError(f"{unfit[0]}; --sample N looks at more of them for values and colours")
     if damaged := found.report.damaged:
         raise InputError(f"{len(damaged)} label maps are damaged, the first: {damaged[0]}")
+    if is_too_few(meaning.classes, found.values):
+        missing = absent_from(meaning.classes, found.values)
+        where = f"no label map of {source.root}"
+        raise InputError(absence_message(where, meaning.classes, missing, found.values))
     path = Path(source.root, STATS_FILE)
     if found.contradicts(path):
         raise InputError(
