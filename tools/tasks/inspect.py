@@ -26,7 +26,7 @@ from tools.convert_datasets.label_folders import Folders, find_folders, labelled
 
 from .class_names import ClassList, Entry, find_class_list
 from .labels import Meaning, Pixels, look_at, meaning_of
-from .settings import STRIDE, Sizes, fit_iterations, fit_sampling, fit_scales, sizes_of
+from .settings import Sizes, fit_iterations, fit_sampling, fit_scales, sizes_of
 from .write import Task, data_settings
 
 
@@ -100,8 +100,7 @@ def inspect(wishes: Wishes) -> Findings:
         sizes_of(_image_sample(source, wishes.sample)),
         sizes_of(_image_sample(target, len(target.images))),  # whether all are equal counts
     ]
-    is_hrda = wishes.network.startswith("hrda")
-    scales = fit_scales(*sizes, stride=2 * STRIDE if is_hrda else STRIDE)
+    scales = fit_scales(*sizes, is_hrda=wishes.network.startswith("hrda"))
     task = Task(
         wishes.network,
         wishes.method,

@@ -42,6 +42,7 @@ class Pixels:
             palette.
         reds: number of pixels of each value in the red channel of files with several channels.
         is_grey: whether their channels are equal in every pixel, or all but the red one are 0.
+        palette: value -> colour (as a code) in the palette of the first file.
     """
 
     paths: Sequence[str]
@@ -50,6 +51,7 @@ class Pixels:
     colors: Counter[int] = field(default_factory=Counter)
     reds: Counter[int] = field(default_factory=Counter)
     is_grey: bool = True
+    palette: dict[int, int] = field(default_factory=dict)
 
 
 def look_at(paths: Sequence[str]) -> Pixels:
@@ -64,6 +66,9 @@ def look_at(paths: Sequence[str]) -> Pixels:
         check_regular(path)
         with open_head(path, path) as image:
             bands, has_palette = len(image.getbands()), image.mode == "P"
+            if has_palette and not found.palette:
+                shades = np.array(image.getpalette("RGB")).reshape(-1, 3).tolist()
+                found.palette = {value: color_code(shade) for value, shade in enumerate(shades)}
         if bands == 1:
             found.single += 1
             counts = count_values(read_label(path))
@@ -143,7 +148,7 @@ def meaning_of(
     """
     entries = [Entry(name) for name in names] if names else list(listed.entries) if listed else []
     shades = {color_code(e.color): e for e in entries if e.color}
-    if _shows_colors(pixels, shades):
+    if not _are_in_order(pixels, entries) and _shows_colors(pixels, shades):
         found = _of_colors(pixels, entries, shades)
     else:
         red = not pixels.single
@@ -165,6 +170,17 @@ def meaning_of(
             f"from; the first of {len(pixels.paths)} looked at is {pixels.paths[0]}"
         )
     return found
+
+
+def _are_in_order(pixels: Pixels, entries: Sequence[Entry]) -> bool:
+    """Tell whether values are the indices of listed classes, as colours of a palette prove."""
+    colors = [color_code(entry.color) for entry in entries if entry.color and not entry.is_void]
+    if not pixels.palette or not colors or len(colors) < len(entries):
+        return False
+    values = [value for value in pixels.values if value != 255]
+    return max(values, default=0) < len(colors) and all(
+        pixels.palette.get(value) == colors[value] for value in values
+    )
 
 
 def _shows_colors(pixels: Pixels, shades: Mapping[int, Entry]) -> bool:
@@ -251,7 +267,8 @@ def _of_values(counts: Mapping[int, int], entries: Sequence[Entry], suffix: str)
         )
         names = meaning.classes
     elif others[-1] < len(names):
-        return Meaning(names)
+        colors = [list(entry.color) for entry in entries if entry.color]
+        return Meaning(names, colors if len(colors) == len(names) else None)
     else:
         _check_count(entries, others, "values")
         meaning = Meaning(names)

@@ -8,9 +8,7 @@ from statistics import median
 from mmseg.datasets.image_files import image_size
 from tools.convert_datasets.conversion import ClassStatistics
 
-# Crops are multiples of the largest stride of the networks.
-STRIDE = 32
-SMALLEST_CROP, LARGEST_CROP = 64, 640
+SMALLEST_CROP = 64
 # The paper resizes GTA to 720 rows and Cityscapes to 640, for crops of 640.
 _SOURCE_MARGIN = 1.125
 # It trains 40000 iterations of 2 images, and evaluates 40 times.
@@ -79,7 +77,7 @@ class Scales:
     target: tuple[int, int]
 
 
-def fit_scales(source: Sizes, target: Sizes, stride: int = STRIDE) -> Scales:
+def fit_scales(source: Sizes, target: Sizes, is_hrda: bool = False) -> Scales:
     """Choose crops that fit into the images of both domains, and what to resize these to.
 
     As in the paper, the shorter side of the target becomes a crop's, that of the source a little
@@ -88,9 +86,12 @@ def fit_scales(source: Sizes, target: Sizes, stride: int = STRIDE) -> Scales:
     Args:
         source: sizes of the source.
         target: sizes of the target.
-        stride: number that crops are a multiple of.
+        is_hrda: whether the network is one of HRDA, whose crops are larger: the half of each is
+            seen in detail.
     """
-    side = min(source.short, target.short, LARGEST_CROP) // stride * stride
+    # Multiples of the stride of the backbones, and the crops of SePiCo and HRDA.
+    stride, largest = (64, 1024) if is_hrda else (32, 640)
+    side = min(source.short, target.short, largest) // stride * stride
     crop = max(side, SMALLEST_CROP)
     short = max(crop, min(source.short, round(_SOURCE_MARGIN * crop)))
     return Scales(

@@ -64,8 +64,12 @@ class Task:
 
     @property
     def crops_whole_targets(self) -> bool:
-        """Whether the method crops the target, which needs images of one size in a batch."""
-        return self.method.startswith("sepico") and self.is_uniform
+        """Whether the method crops the target, which needs images of one size in a batch.
+
+        With HRDA the data crop it, as in its release: whole images take much memory.
+        """
+        is_hrda = self.network.startswith("hrda")
+        return self.method.startswith("sepico") and self.is_uniform and not is_hrda
 
 
 def config_text(task: Task, folder: Path) -> str:
@@ -81,12 +85,13 @@ def config_text(task: Task, folder: Path) -> str:
     metainfo: dict[str, Any] = {"classes": task.meaning.classes}
     if task.meaning.palette:
         metainfo["palette"] = task.meaning.palette
+    scales = {"source_scale": task.scales.source, "target_scale": task.scales.target}
     parts = [
         ("", {"_base_": names, "metainfo": metainfo}),
         ("Height and width of crops: multiples of 32.", {"crop_size": (task.scales.crop,) * 2}),
-        ("Longer and shorter side that images are resized to fit into.", _scales(task)),
+        ("Longer and shorter side that images are resized to fit into.", scales),
         ("", {"iterations": task.iterations}),
-        ("Iterations from one checkpoint and evaluation to the next.", _interval(task)),
+        ("Iterations from one checkpoint and evaluation to the next.", {"interval": task.interval}),
         ("", {"source_pipeline": _source_pipeline(), "target_pipeline": _target_pipeline(task)}),
         ("", {"test_pipeline": _test_pipeline(labelled=task.val is not None)}),
         ("", {"train_dataloader": {"dataset": _train_data(task)}}),
@@ -106,14 +111,6 @@ def config_text(task: Task, folder: Path) -> str:
         for comment, part in parts
         if part
     )
-
-
-def _scales(task: Task) -> dict:
-    return {"source_scale": task.scales.source, "target_scale": task.scales.target}
-
-
-def _interval(task: Task) -> dict:
-    return {"interval": task.interval}
 
 
 def _source_pipeline() -> list[dict]:
@@ -202,7 +199,9 @@ def _network(task: Task) -> dict:
     segmentor = _with_classes(base["segmentor"])
     if "detail_size" in base["segmentor"]:
         half = Code("tuple(side // 2 for side in crop_size)")
-        segmentor |= {"detail_size": half, "test_cfg": {"crop_size": _SIZE, "stride": half}}
+        segmentor["detail_size"] = half
+        if base["segmentor"]["test_cfg"]["mode"] == "slide":
+            segmentor["test_cfg"] = {"crop_size": _SIZE, "stride": half}
     model = _with_classes(method["model"])
     terms = method["model"].get("terms", {})
     if "feature_distance" in terms:  # the classes of the base are those of Cityscapes

@@ -78,6 +78,20 @@ def test_colours_without_names_and_stray_ones(tmp_path):
     assert (meaning.classes, meaning.palette) == (["background", "crack"], [[0, 0, 0], [200, 0, 0]])
 
 
+@pytest.mark.parametrize(("order", "labels"), [((0, 1, 2), None), ((2, 0, 1), "colors")])
+def test_a_palette_in_the_order_of_the_list_is_read_as_indices(tmp_path, order, labels):
+    shades = [(9, 0, 0), (0, 9, 0), (0, 0, 9)]
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    image.putpalette([value for place in order for value in shades[place]])
+    image.save(tmp_path / "a.png")
+    listed = ClassList("labels.txt", [Entry(f"c{i}", color=c) for i, c in enumerate(shades)])
+    meaning = meaning_of(look_at([str(tmp_path / "a.png")]), None, listed, ".png")
+    assert meaning.coding.get("labels") == labels
+    assert meaning.palette == [list(shade) for shade in shades]
+    coding = LabelCoding(meaning.classes, meaning.palette, **meaning.coding)
+    assert coding.read(str(tmp_path / "a.png")).tolist() == [list(order)]
+
+
 def test_many_colours_with_few_reds_are_red(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (20, 20, 3))
     pixels[..., 0] = 4

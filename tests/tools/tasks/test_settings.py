@@ -10,17 +10,18 @@ from tools.tasks.settings import Scales, Sizes, fit_iterations, fit_sampling, fi
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "stride", "expected"),
+    ("source", "target", "is_hrda", "expected"),
     [
         # Those of the paper for GTA and Cityscapes.
-        ((1914, 1052), (2048, 1024), 32, Scales(640, (1310, 720), (1280, 640))),
-        ((160, 120), (160, 96), 32, Scales(96, (144, 108), (160, 96))),
-        ((480, 270), (960, 720), 64, Scales(256, (480, 270), (342, 256))),
-        ((40, 30), (50, 50), 32, Scales(64, (86, 64), (64, 64))),
+        ((1914, 1052), (2048, 1024), False, Scales(640, (1310, 720), (1280, 640))),
+        ((3840, 2160), (2048, 1024), True, Scales(1024, (2048, 1152), (2048, 1024))),
+        ((160, 120), (160, 96), False, Scales(96, (144, 108), (160, 96))),
+        ((480, 270), (960, 720), True, Scales(256, (480, 270), (342, 256))),
+        ((40, 30), (50, 50), False, Scales(64, (86, 64), (64, 64))),
     ],
 )
-def test_crops_fit_into_both_domains(source, target, stride, expected):
-    assert fit_scales(Sizes([source]), Sizes([target]), stride) == expected
+def test_crops_fit_into_both_domains(source, target, is_hrda, expected):
+    assert fit_scales(Sizes([source]), Sizes([target]), is_hrda) == expected
 
 
 def test_sizes_are_described():
