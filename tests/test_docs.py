@@ -44,7 +44,7 @@ def options(program: str, *first: str) -> set[str]:
     """Return the options that a command's ``--help`` lists, after its first argument if given."""
     name = program.removesuffix(".py").replace("/", ".")
     _, _, converter = name.partition("convert_datasets.")
-    main = partial(convert, converter, "") if converter else import_module(name).main
+    main = getattr(import_module(name), "main", partial(convert, converter, ""))
     text = io.StringIO()
     with contextlib.redirect_stdout(text), pytest.raises(SystemExit) as end:
         main(argv=[*first, "--help"])

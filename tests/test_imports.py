@@ -30,6 +30,7 @@ LAYERS = {
     "tools.exporting": PACKAGE | {"tools.prediction"},
     "tools.prediction": PACKAGE,
     "tools.reporting": PACKAGE | {"experiments", "tools.analysis"},
+    "tools.tasks": PACKAGE | {"experiments", "tools.convert_datasets"},
     "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
     "experiments": BASIC,
     "run_experiments": PACKAGE
@@ -57,6 +58,7 @@ LAYERS = {
         "tools.exporting",
         "tools.prediction",
         "tools.reporting",
+        "tools.tasks",
     },
 }
 

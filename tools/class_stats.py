@@ -25,13 +25,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m tools.class_stats",
         description="Write the statistics for rare class sampling to the root of a labelled data "
         "set, and print the share of each class. The data set is the source of a config, or a "
-        "folder of 8-bit label maps.",
+        "folder with a file classes.json, or with label maps of class indices.",
     )
     add = parser.add_argument
     add("data_root", nargs="?", help="folder of the data set")
-    add("--labels", metavar="DIR", help="its label maps, relative to DATA_ROOT")
-    add("--suffix", default=".png", help="suffix of their names (%(default)s)")
-    add("--num-classes", type=int, metavar="N", help="values are 0 to N-1, or 255: no class")
+    add("--labels", metavar="DIR", help="its label maps, relative to DATA_ROOT; default: find them")
+    add("--suffix", default=".png", help="suffix of their names, with --labels (%(default)s)")
+    add(
+        "--num-classes",
+        type=int,
+        metavar="N",
+        help="values are 0 to N-1, or 255: no class; default: as DATA_ROOT/classes.json says",
+    )
     add("--config", help="count the source of this config instead")
     add(
         "--class-weights",
@@ -42,8 +47,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--nproc", type=int, default=4, help="number of processes (%(default)s)")
     args = parser.parse_args(argv)
     folder = (args.data_root, args.labels, args.num_classes)
-    if not (folder == (None, None, None) if args.config else all(folder)):
-        parser.error("give --config alone, or DATA_ROOT with --labels and --num-classes")
+    if not (folder == (None, None, None) if args.config else all(folder) or _is_described(args)):
+        parser.error(
+            "give --config alone, or DATA_ROOT with --labels and --num-classes or with a file "
+            "classes.json"
+        )
     if args.nproc < 1:
         parser.error(f"--nproc must be at least 1, got {args.nproc}")
     if args.class_weights is not None and args.class_weights <= 0:
@@ -51,10 +59,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def _is_described(args: argparse.Namespace) -> bool:
+    """Tell whether the data root has a file of classes, and no other number of them is given."""
+    path = Path(args.data_root or "", "classes.json")
+    return args.data_root is not None and args.num_classes is None and path.is_file()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Count the classes, write the statistics, and print them."""
     args = parse_args(argv)
-    dataset = None if args.config is None else config_dataset(args.config)
+    dataset = None
+    if args.config is not None:
+        dataset = config_dataset(args.config)
+    elif args.labels is None:
+        dataset = found_dataset(args.data_root)
     statistics, names, root = count(args, dataset)
     report = statistics.report
     print_findings(report)
@@ -85,16 +103,36 @@ def config_dataset(config: str) -> "BaseSegDataset":
     return train_source(cfg)
 
 
+def found_dataset(data_root: str) -> "BaseSegDataset":
+    """Build the data set of the labelled images in a folder with a file of classes."""
+    from mmseg.datasets import FolderDataset
+    from tools.convert_datasets.label_folders import labelled_folders
+
+    folders = labelled_folders(data_root)
+    print(f"images: {folders.describe()}; label maps: {folders.describe_labels()}")
+    return FolderDataset(**folders.arguments())
+
+
 def count(
     args: argparse.Namespace, dataset: "BaseSegDataset | None"
 ) -> tuple["ClassStatistics", Sequence[str], str]:
     """Count the classes; return statistics, names of the classes and data root."""
+    from mmseg.datasets.folder import coding_of, read_classes_file
+    from mmseg.datasets.occurring_classes import check_several
     from tools.convert_datasets.conversion import count_dataset, count_folder
 
-    if dataset is None:
-        found = count_folder(args.data_root, args.labels, args.suffix, args.num_classes, args.nproc)
-        return found, [""] * args.num_classes, args.data_root
-    return count_dataset(dataset, args.nproc), dataset.metainfo["classes"], dataset.data_root
+    if dataset is not None:
+        names: Sequence[str] = dataset.metainfo["classes"]
+        check_several(names)
+        return count_dataset(dataset, args.nproc), names, dataset.data_root
+    if args.num_classes is None:
+        metainfo, coding = read_classes_file(Path(args.data_root, "classes.json"))
+        names, how = metainfo["classes"], coding_of(**metainfo, coding=coding)
+    else:
+        names, how = [""] * args.num_classes, None
+    check_several(names)
+    arguments = (args.data_root, args.labels, args.suffix, len(names), args.nproc, how)
+    return count_folder(*arguments), names, args.data_root
 
 
 def print_frequencies(frequencies: Mapping[int, float], names: Sequence[str]) -> None:

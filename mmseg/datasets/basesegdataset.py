@@ -11,6 +11,7 @@ from mmseg.utils import InputError
 from mmseg.utils.setting_types import Fraction, Indices
 
 from .class_names import check_classes, check_palette, distinct_palette
+from .label_coding import LabelCoding
 from .listing import list_files
 
 
@@ -51,6 +52,8 @@ class BaseSegDataset(BaseDataset):
     CONVERTER: str | None = None
     #: Names of classes that its label maps are known not to contain.
     absent_classes: Sequence[str] = ()
+    #: Translates the pixels of label maps to classes; None: they are class indices.
+    label_coding: LabelCoding | None = None
     #: Whether it is an error if label maps lack a class that is not in ``absent_classes``.
     NEEDS_ALL_CLASSES = False
 
@@ -125,12 +128,14 @@ class BaseSegDataset(BaseDataset):
         return self.conversion_advice() or ": run `python -m tools.class_stats --config CONFIG`"
 
     def get_data_info(self, idx: int) -> dict:
-        """Return the paths of a sample, its ignored edges, and with a label map the class count."""
+        """Return paths and ignored edges of a sample, and with a label map how to read it."""
         info = super().get_data_info(idx)
         if any(self.ignored_edges):
             info["ignored_edges"] = self.ignored_edges
         if "seg_map_path" in info:
             info["num_classes"] = self.num_classes
+            if self.label_coding is not None:
+                info["label_coding"] = self.label_coding
         return info
 
     def load_data_list(self) -> list[dict]:

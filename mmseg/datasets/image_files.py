@@ -41,11 +41,11 @@ class UnfitLabel(InputError):
     Args:
         message: message that names the file.
         fault: what is wrong and what to do, the same for all files with this fault.
-        values: the values that are not classes.
+        values: the values, or colours, that are not classes.
     """
 
     # The error of a data loader's worker is rebuilt from its message only.
-    def __init__(self, message: str, fault: str = "", values: Sequence[int] = ()) -> None:
+    def __init__(self, message: str, fault: str = "", values: Sequence = ()) -> None:
         super().__init__(message)
         self.fault, self.values = fault, values
 
@@ -93,27 +93,57 @@ def read_label(path: str, data: bytes | None = None) -> np.ndarray:
     if label is not None:
         return label[..., 0]
     with open_head(io.BytesIO(data), path) as image:
-        fault = _label_fault(image, path)
-        if fault is not None:
-            raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
+        _check_fault(_format_fault(image) or _channels_fault(image, path), path)
         bits = _bits_of_grey(image, data)
-        try:
-            upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
-            values = np.array(upright)
-        # Pillow's plugins raise any kind of exception for a damaged file.
-        except Exception as error:
-            raise undecodable(path) from error
+        values = _upright_pixels(image, path)
     if values.dtype == bool:
         return values.astype(np.uint8)
     if bits < 8:
         values //= 255 // (2**bits - 1)  # Pillow scales them to 0-255
-    if values.dtype != np.uint8:
-        strange = np.unique(values[(values < 0) | (values > 255)]).tolist()
-        if strange:
-            fault = "class indices go from 0 to 254, and 255 means no class; write these instead"
-            message = f"{path} is not a label map: it holds the value {strange[0]}; {fault}"
-            raise UnfitLabel(message, fault, strange)
-    return values.astype(np.uint8, copy=False)
+    return _in_range(values, path)
+
+
+def read_label_colors(path: str) -> np.ndarray:
+    """Decode a label map whose classes are colours to (H, W, 3) uint8, RGB as a viewer shows them.
+
+    Palettes are looked up; alpha channels are dropped.
+
+    Raises:
+        UnfitLabel: if the file is not a PNG, TIFF or BMP of 8 bits a channel or less.
+        InputError: if the file is missing, damaged, too large or not a regular file.
+    """
+    data = read_whole(path)
+    colors = decode_plain_png(data, "rgb")
+    if colors is not None:
+        return colors
+    with open_head(io.BytesIO(data), path) as image:
+        deep = is_png(data) and data[PNG_DEPTH] == 16
+        shown = image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA") and not deep
+        depth = None if shown else "its colours have not 8 bits a channel; save it as 8-bit PNG"
+        _check_fault(_format_fault(image) or depth, path)
+        return _upright_pixels(image, path, "RGB")
+
+
+def read_label_channel(path: str) -> np.ndarray:
+    """Decode the red channel of a label map with three or four channels to (H, W) uint8.
+
+    Raises:
+        UnfitLabel: if the file is not a PNG, TIFF or BMP of several channels, or the channel has a
+            value above 255.
+        InputError: if the file is missing, damaged, too large or not a regular file.
+    """
+    data = read_whole(path)
+    colors = decode_plain_png(data, "rgb")
+    if colors is not None:
+        return cv2.extractChannel(colors, 0)
+    with open_head(io.BytesIO(data), path) as image:
+        single = len(image.getbands()) < 3
+        one = "it has one channel; read it without labels='red'" if single else None
+        _check_fault(_format_fault(image) or one, path)
+        if is_png(data) and data[PNG_DEPTH] == 16:  # which Pillow would reduce to 8 bits
+            # OpenCV returns the file's first channel last, or before alpha.
+            return _in_range(decode(data, cv2.IMREAD_UNCHANGED, path)[..., 2], path)
+        return cv2.extractChannel(_upright_pixels(image, path, "RGB"), 0)
 
 
 def image_size(path: str) -> tuple[int, int]:
@@ -143,6 +173,12 @@ def count_values(label: np.ndarray) -> np.ndarray:
     parts = (label[top : top + rows] for top in range(0, label.shape[0], rows))
     counts = [cv2.calcHist([part], [0], None, [256], [0, 256]).ravel() for part in parts]
     return np.stack(counts).sum(axis=0, dtype=np.int64)
+
+
+def largest_class(label: np.ndarray) -> int:
+    """Find the largest value other than 255 in ``label`` (H, W) uint8; -1 if there is none."""
+    # 255 + 1 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
+    return int((label + np.uint8(1)).max()) - 1
 
 
 def decode(data: bytes, flags: int, path: str) -> np.ndarray:
@@ -196,8 +232,35 @@ def _orientation(image: Image.Image) -> int:
     return exif.get(ExifTags.Base.Orientation, 1)
 
 
-def _label_fault(image: Image.Image, path: str) -> str | None:
-    """Say why an image cannot be a label map, and what to do; None if it can."""
+def _upright_pixels(image: Image.Image, path: str, mode: str | None = None) -> np.ndarray:
+    """Decode an image as its EXIF data turn it, and convert it to a mode of Pillow."""
+    try:
+        upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+        return np.array(upright if mode is None else upright.convert(mode))
+    # Pillow's plugins raise any kind of exception for a damaged file.
+    except Exception as error:
+        raise undecodable(path) from error
+
+
+def _in_range(values: np.ndarray, path: str) -> np.ndarray:
+    """Convert the values of a label map to uint8; refuse those that are out of its range."""
+    if values.dtype == np.uint8:
+        return values
+    strange = np.unique(values[(values < 0) | (values > 255)]).tolist()
+    if strange:
+        fault = "class indices go from 0 to 254, and 255 means no class; write these instead"
+        message = f"{path} is not a label map: it holds the value {strange[0]}; {fault}"
+        raise UnfitLabel(message, fault, strange)
+    return values.astype(np.uint8)
+
+
+def _check_fault(fault: str | None, path: str) -> None:
+    if fault is not None:
+        raise UnfitLabel(f"{path} is not a label map: {fault}", fault)
+
+
+def _format_fault(image: Image.Image) -> str | None:
+    """Say why a file cannot be a label map of any kind, and what to do; None if it can."""
     if image.format in _LOSSY or image.info.get("compression") in ("jpeg", "webp"):
         return "JPEG changes the values of pixels; export it as PNG where it was drawn"
     if image.format not in _LABEL_FORMATS:
@@ -206,6 +269,11 @@ def _label_fault(image: Image.Image, path: str) -> str | None:
         return "it is a TIFF that counts from white; save it as PNG"
     if getattr(image, "n_frames", 1) > 1:
         return "it has several pages or frames; save the right one as PNG"
+    return None
+
+
+def _channels_fault(image: Image.Image, path: str) -> str | None:
+    """Say why an image does not hold one channel of integers, and what to do; None if it does."""
     if image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;"):
         return None
     bands = image.getbands()
@@ -217,9 +285,15 @@ def _label_fault(image: Image.Image, path: str) -> str | None:
     except Exception as error:
         raise undecodable(path) from error
     if all(other == first for other in others):
-        way_out = "save the first alone, with Pillow: Image.open(FILE).getchannel(0).save(FILE)"
+        way_out = (
+            "save the first alone, with Pillow: Image.open(FILE).getchannel(0).save(FILE); or set "
+            "labels='red' of the data set"
+        )
     else:
-        way_out = "write class indices into one channel instead of colours"
+        way_out = (
+            "write class indices into one channel instead of colours; or set labels='colors' or "
+            "'red' of the data set"
+        )
     return f"it has {len(bands)} channels ({', '.join(bands)}) instead of one; {way_out}"
 
 

@@ -8,7 +8,8 @@ from mmseg.utils import InputError
 
 from .basesegdataset import BaseSegDataset
 from .class_names import IGNORE_INDEX
-from .image_files import count_values, read_label
+from .image_files import count_values
+from .label_coding import read_label_map
 
 # Largest number of label maps to read without statistics if they contain two classes ...
 SAMPLE = 100
@@ -32,9 +33,10 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
         A warning that names classes that may be absent on purpose; None if all occur.
 
     Raises:
-        InputError: if fewer than two classes occur, or one is missing in a data set that must have
-            all of them (:class:`~mmseg.datasets.FolderDataset`).
+        InputError: if there is one class, fewer than two occur, or one is missing in a data set
+            that must have all of them (:class:`~mmseg.datasets.FolderDataset`).
     """
+    check_several(dataset.metainfo["classes"])
     total = number = len(dataset)
     if counted is None:
         values, number = _sampled_values(dataset, SAMPLE, LARGE_SAMPLE)
@@ -55,6 +57,16 @@ def check_occurring(dataset: BaseSegDataset, counted: Collection[int] | None = N
     if is_too_few(names, values):
         raise InputError(text)
     return text
+
+
+def check_several(classes: Sequence[str]) -> None:
+    """Raise InputError if there is only one class: each pixel would be of it."""
+    if len(classes) == 1:
+        raise InputError(
+            f"there is one class ({classes[0]}), so there is nothing to learn: add a class for the "
+            f'rest, classes=["background", "{classes[0]}"], and if label maps mark only the class, '
+            'say by which values: label_map={"0": 0, "255": 1}'
+        )
 
 
 def absence_message(
@@ -84,8 +96,8 @@ def absent_from(names: Sequence[str], values: Collection[int]) -> list[int]:
 
 
 def is_too_few(names: Sequence[str], values: Collection[int]) -> bool:
-    """Tell whether fewer than two of two or more classes occur."""
-    return len(names) > 1 and len(names) - len(absent_from(names, values)) < 2
+    """Tell whether fewer than two classes occur."""
+    return len(names) - len(absent_from(names, values)) < 2
 
 
 def _sampled_values(dataset: BaseSegDataset, most: int, most_of_one: int) -> tuple[set[int], int]:
@@ -102,6 +114,6 @@ def _sampled_values(dataset: BaseSegDataset, most: int, most_of_one: int) -> tup
     for number, index in enumerate(order):
         if wanted <= values or (number >= most and not is_too_few(names, values)):
             return values, number
-        label = read_label(dataset.get_data_info(int(index))["seg_map_path"])
+        label = read_label_map(dataset.get_data_info(int(index)))
         values.update(np.flatnonzero(count_values(label)).tolist())
     return values, len(order)

@@ -28,6 +28,17 @@ def test_a_second_class_drawn_as_255_is_refused(counted, tmp_path):
         check_occurring(dataset, counted)
 
 
+def test_a_single_class_is_refused_with_the_way_out(tmp_path):
+    dataset = folder_dataset(data(tmp_path, [[0, 255]]), ["weed"])
+    with pytest.raises(InputError) as error:
+        check_occurring(dataset)
+    assert str(error.value) == (
+        "there is one class (weed), so there is nothing to learn: add a class for the rest, "
+        'classes=["background", "weed"], and if label maps mark only the class, say by which '
+        'values: label_map={"0": 0, "255": 1}'
+    )
+
+
 def test_a_third_class_drawn_as_255_must_be_declared_absent(tmp_path):
     root = data(tmp_path, [[0, 255], [0, 1]])
     with pytest.raises(InputError, match=r"class 2 \(c\); .* absent_classes of the data set"):

@@ -64,6 +64,24 @@ def test_a_folder(folder, capsys):
     assert printed[6] == f"the statistics of 2 label maps are ready in {folder}"
 
 
+def test_a_folder_with_its_file_of_classes(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for split, values in (("train", [[7, 7, 9, 0]]), ("val", [[9, 9, 9, 9]])):
+        write_image(tmp_path / f"{split}/images/a.png", (1, 4), rng)
+        write_label(tmp_path / f"{split}/labels/a.png", np.array(values))
+    content = {"classes": ["soil", "crop"], "label_map": {"7": 0, "9": 1}, "ignore": [0]}
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    for arguments in ([], ["--labels", "train/labels"]):
+        main([str(tmp_path), "--nproc", "1", *arguments])
+        assert statistics(tmp_path)[0] == [{"0": 2, "1": 1, "file": "train/labels/a.png"}]
+        printed = capsys.readouterr().out
+        assert "soil   0  66.6667\n crop   1  33.3333\n" in printed
+        assert "values found: 0, 1, 255; without class (255): 25.00%" in printed
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": ["soil"]}))
+    with pytest.raises(InputError, match=r"there is one class \(soil\), so there is nothing to"):
+        main([str(tmp_path)])
+
+
 def test_a_config_counts_all_of_its_source(tmp_path, capsys):
     make_gta(tmp_path / "gta")
     before = statistics(tmp_path / "gta")

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cityscapesscripts.helpers.annotation import Annotation
+from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image
 
 from mmseg.datasets import (
     CITYSCAPES_CLASSES,
     LABEL_ID_TO_TRAIN_ID,
+    FolderDataset,
     SynthiaDataset,
 )
 from mmseg.utils import InputError
@@ -23,11 +26,13 @@ from tests.datasets.small_data import (
     make_cityscapes,
     make_gta,
     write_image,
+    write_label,
     write_palette_label,
     write_synthia_label,
 )
 from tools.convert_datasets import convert
 from tools.convert_datasets.conversion import convert_cityscapes, convert_gta, convert_synthia
+from tools.convert_datasets.folder import main as convert_folder
 
 ROOT = Path(__file__).parents[2]
 STATISTICS = ("sample_class_stats.json", "sample_class_stats_dict.json", "samples_with_class.json")
@@ -208,6 +213,64 @@ def test_cityscapes_label_maps_statistics_and_lists(tmp_path):
         {file: {"0": 1988, "13": 60} for file in files},
         {"0": [[file, 1988] for file in files], "13": [[file, 60] for file in files]},
     ]
+
+
+def test_cityscapes_label_ids_give_what_polygons_give(tmp_path):
+    for name in ("polygons", "ids"):
+        make_cityscapes(tmp_path / name, {"train": ["aachen/aachen_1"], "val": ["ulm/ulm_2"]})
+        train = tmp_path / name / "gtFine/train/aachen/aachen_1_gtFine_polygons.json"
+        train.write_text(json.dumps(annotation("terrain", "license plate")))
+        for path in (tmp_path / name).rglob("*_polygons.json"):
+            if name == "ids":
+                drawn = Annotation()
+                drawn.fromJsonFile(path)
+                createLabelImage(drawn, "ids").save(
+                    path.with_name(path.name.replace("polygons.json", "labelIds.png"))
+                )
+                path.unlink()
+        assert convert_cityscapes(tmp_path / name).problems == []
+    written = [p.relative_to(tmp_path / "ids") for p in (tmp_path / "ids").rglob("*TrainIds.png")]
+    assert len(written) == 2
+    for path in (*written, Path("train.txt"), Path("val.txt"), *map(Path, STATISTICS)):
+        same = (tmp_path / "ids" / path).read_bytes() == (tmp_path / "polygons" / path).read_bytes()
+        assert same, path
+    assert _statistics(tmp_path / "ids")[0][0]["9"] == 2048
+    # In a mixture the polygons count.
+    make_cityscapes(tmp_path / "ids", {"val": ["ulm/ulm_2", "ulm/ulm_3"]})
+    assert convert_cityscapes(tmp_path / "ids").num_files == 3
+    assert (tmp_path / "ids/val.txt").read_text().split() == ["ulm/ulm_2", "ulm/ulm_3"]
+
+
+def test_cityscapes_label_ids_beyond_33_are_listed(tmp_path):
+    path = tmp_path / "gtFine/train/a/a_gtFine_labelIds.png"
+    write_label(path, np.array([[7, 34]]))
+    (problem,) = convert_cityscapes(tmp_path).problems
+    assert "holds the value 34, which is not a label id (0-33)" in problem
+
+
+def test_a_folder_of_colours_becomes_indices(tmp_path, capsys):
+    ids = np.array([[0, 1, 1], [1, 0, 255]])
+    colors = {0: (9, 8, 7), 1: (0, 0, 255), 255: (0, 0, 0)}
+    for name in ("train/a", "val/b"):
+        write_image(tmp_path / f"images/{name}.JPG", ids.shape, np.random.default_rng(0))
+        pixels = np.array([[colors[value] for value in row] for row in ids.tolist()], np.uint8)
+        (tmp_path / f"masks/{name}").parent.mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / f"masks/{name}_mask.png")
+    content = {"classes": ["x", "y"], "palette": [[9, 8, 7], [0, 0, 255]], "labels": "colors"}
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="1 of 1 label files are unfit"):
+        convert_folder([str(tmp_path), "--nproc", "1"])
+    assert "a_mask.png holds the colour (0, 0, 0), which" in capsys.readouterr().err
+    (tmp_path / "classes.json").write_text(json.dumps(content | {"ignore": ["0 0 0"]}))
+    convert_folder([str(tmp_path), "--nproc", "1"])
+    assert 'seg_map_path="masks_indices/train" and labels="indices"' in capsys.readouterr().out
+    prefix = {"img_path": "images/val", "seg_map_path": "masks_indices/val"}
+    pipeline = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+    dataset = FolderDataset(str(tmp_path), prefix, labels="indices", pipeline=pipeline)
+    assert dataset[0]["gt_seg_map"].tolist() == ids.tolist()
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": ["x", "y"]}))
+    with pytest.raises(InputError, match="says that label maps hold class indices"):
+        convert_folder([str(tmp_path)])
 
 
 def test_cityscapes_group_labels_are_known(tmp_path):

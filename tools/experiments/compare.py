@@ -16,6 +16,7 @@ from mmseg.apis.evaluate import evaluate_on
 from mmseg.apis.test_data import test_loader
 from mmseg.datasets.evaluation_sets import own_labelled_set
 from mmseg.datasets.image_files import read_image, read_label
+from mmseg.datasets.label_coding import read_label_map
 from mmseg.evaluation import (
     comparison_csv,
     comparison_latex,
@@ -147,7 +148,7 @@ def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
     infos = [dataset.get_data_info(int(i)) for i in chosen]
     return comparison_picture(
         [read_image(info["img_path"])[..., ::-1] for info in infos],
-        [read_label(info["seg_map_path"]) for info in infos],
+        [read_label_map(info) for info in infos],
         {
             name: [
                 read_label(str(scored.predictions / prediction_name(info["img_path"])))

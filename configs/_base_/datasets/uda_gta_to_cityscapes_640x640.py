@@ -1,4 +1,5 @@
 # GTA (labelled, cropped to 640x640) to Cityscapes (unlabelled, whole: the method crops it).
+_base_ = "uda.py"
 source_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
@@ -20,24 +21,9 @@ test_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-data_preprocessor = dict(
-    type="SegDataPreProcessor",
-    mean=(123.675, 116.28, 103.53),
-    std=(58.395, 57.12, 57.375),
-    bgr_to_rgb=True,
-    size=(640, 640),
-    pad_val=0,
-    seg_pad_val=255,
-    non_blocking=True,
-)
+data_preprocessor = dict(size=(640, 640))
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type="UDASampler"),
     dataset=dict(
-        type="UDADataset",
         source=dict(
             type="GTADataset",
             data_root="data/gta/",
@@ -54,12 +40,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    # For GPUs: images of one size are predicted together, which does not change the results.
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="CityscapesDataset",
         data_root="data/cityscapes/",
@@ -69,5 +49,3 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

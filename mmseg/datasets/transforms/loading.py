@@ -7,7 +7,8 @@ from mmseg.registry import TRANSFORMS
 from mmseg.utils import InputError
 
 from ..class_names import IGNORE_INDEX
-from ..image_files import UnfitLabel, count_values, read_image, read_label
+from ..image_files import UnfitLabel, count_values, largest_class, read_image
+from ..label_coding import read_label_map
 from ..pairs import size_conflict
 
 
@@ -24,7 +25,7 @@ class LoadImageFromFile(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadAnnotations(BaseTransform):
-    """Decode ``seg_map_path`` to ``gt_seg_map`` (H, W) uint8 and check it."""
+    """Decode ``seg_map_path`` to ``gt_seg_map`` (H, W) uint8, the classes, and check it."""
 
     def transform(self, results: dict) -> dict:
         """Load the label; raise InputError if it is damaged, or size or values do not fit."""
@@ -34,7 +35,7 @@ class LoadAnnotations(BaseTransform):
                 "the pipeline has LoadAnnotations but the data set reads no labels: "
                 'set data_prefix["seg_map_path"] or drop the transform'
             )
-        label = read_label(path)
+        label = read_label_map(results)
         of_image = tuple(results["ori_shape"][::-1])
         conflict = size_conflict(results["img_path"], of_image, path, label.shape[::-1])
         if conflict is not None:
@@ -46,8 +47,7 @@ class LoadAnnotations(BaseTransform):
 
 def check_label_values(label: np.ndarray, num_classes: int, path: str) -> None:
     """Raise UnfitLabel if ``label`` (H, W) uint8 has a value that is neither a class nor 255."""
-    # 255 + 1 is 0 in uint8, so the maximum skips the ignored pixels without a mask.
-    largest = int((label + np.uint8(1)).max()) - 1
+    largest = largest_class(label)
     if largest >= num_classes:
         fault = (
             f"there are {num_classes} classes (0-{num_classes - 1}, and 255 for none): write these "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 from torch import Tensor
 
-from mmseg.datasets.image_files import read_label
+from mmseg.datasets.label_coding import read_label_map
 from mmseg.registry import HOOKS
 from mmseg.visualization import colorize, denormalize, heatmap, legend, panel, save_image, stack
 
@@ -50,7 +50,7 @@ class TrainingPanelHook(Hook):
         self.interval = interval
         self.out_dir = out_dir
         self.max_images = max_images
-        self._validation_labels: dict[str, str] | None = None
+        self._validation_labels: dict[str, dict] | None = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Make the model keep its pictures of this iteration (on rank 0)."""
@@ -91,11 +91,13 @@ class TrainingPanelHook(Hook):
         """Read the label of a target crop, if its image belongs to the validation set."""
         if self._validation_labels is None:
             self._validation_labels = _labels_of_validation(runner)
-        path = self._validation_labels.get(os.path.realpath(meta["img_path"]))
-        if path is None:
+        info = self._validation_labels.get(os.path.realpath(meta["img_path"]))
+        if info is None:
             return None
         height, width = meta["img_shape"][:2]
-        return label_of_crop(path, meta, (0, height, 0, width) if box is None else box.tolist())
+        return label_of_crop(
+            read_label_map(info), meta, (0, height, 0, width) if box is None else box.tolist()
+        )
 
 
 def training_panel(
@@ -138,11 +140,13 @@ def training_panel(
     return panel(rows)
 
 
-def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDArray[np.uint8]:
-    """Read a label, and resize, crop and flip it like its image.
+def label_of_crop(
+    label: NDArray[np.uint8], meta: Mapping[str, Any], box: Sequence[int]
+) -> NDArray[np.uint8]:
+    """Resize, crop and flip a label map like its image.
 
     Args:
-        path: path of the label map.
+        label: (H, W) class indices.
         meta: metainfo of the image: its shape, and the crop and flip of the pipeline.
         box: y1, y2, x1, x2 of the method's crop.
 
@@ -150,7 +154,7 @@ def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDA
         (y2 - y1, x2 - x1) uint8.
     """
     height, width = meta.get("uncropped_shape", meta["img_shape"])[:2]
-    resized = cv2.resize(read_label(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST)
     label = resized.astype(np.uint8, copy=False)
     if "crop_box" in meta:
         top, bottom, left, right = meta["crop_box"]
@@ -162,13 +166,10 @@ def label_of_crop(path: str, meta: Mapping[str, Any], box: Sequence[int]) -> NDA
     return label[y1:y2, x1:x2]
 
 
-def _labels_of_validation(runner: Runner) -> dict[str, str]:
+def _labels_of_validation(runner: Runner) -> dict[str, dict]:
+    """Map the images of the validation data set to what :func:`read_label_map` takes."""
     if runner.val_loop is None:
         return {}
     dataset = runner.val_dataloader.dataset
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
-    return {
-        os.path.realpath(info["img_path"]): info["seg_map_path"]
-        for info in infos
-        if info.get("seg_map_path")
-    }
+    return {os.path.realpath(info["img_path"]): info for info in infos if info.get("seg_map_path")}

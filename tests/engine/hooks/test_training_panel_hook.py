@@ -150,20 +150,18 @@ def test_ground_truth_only_of_validation_images(tmp_path, in_validation):
     assert (picture[GAP : GAP + height, :width] == expected).all()
 
 
-def test_the_label_of_a_crop_follows_its_image(tmp_path):
+def test_the_label_of_a_crop_follows_its_image():
     label = np.arange(32, dtype=np.uint8).reshape(4, 8)
-    Image.fromarray(label).save(tmp_path / "label.png")
     meta = {"img_shape": (2, 4), "flip": True, "flip_direction": "horizontal"}
-    crop = label_of_crop(str(tmp_path / "label.png"), meta, (0, 2, 1, 3))
+    crop = label_of_crop(label, meta, (0, 2, 1, 3))
     # rows 0 and 2, columns 0, 2, 4, 6 backwards: 6 4 2 0; the middle two of these
     assert crop.tolist() == [[4, 2], [20, 18]]
 
 
 @pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
 @pytest.mark.parametrize("crop", [(30, 40), (80, 90)])  # smaller and larger than the image
-def test_the_label_of_a_random_crop_follows_the_pipeline(tmp_path, direction, crop):
+def test_the_label_of_a_random_crop_follows_the_pipeline(direction, crop):
     label = np.random.default_rng(0).integers(0, 19, (90, 160), dtype=np.uint8)
-    Image.fromarray(label).save(tmp_path / "label.png")
     steps = [
         Resize((96, 54), keep_ratio=True),
         RandomCrop(crop, cat_max_ratio=1.0),
@@ -176,7 +174,7 @@ def test_the_label_of_a_random_crop_follows_the_pipeline(tmp_path, direction, cr
     sample = Compose(steps)(results)["data_samples"]
     expected = sample.gt_sem_seg.data[0].numpy()
     height, width = expected.shape
-    found = label_of_crop(str(tmp_path / "label.png"), sample.metainfo, (0, height, 0, width))
+    found = label_of_crop(label, sample.metainfo, (0, height, 0, width))
     np.testing.assert_array_equal(found, expected)
     assert expected.shape == (min(crop[0], 54), min(crop[1], 96))
 

@@ -13,7 +13,13 @@ Paths are those of the train-id maps relative to the data root, so that it can b
 from .cityscapes import convert_cityscapes, draw_train_ids
 from .gta import convert_gta
 from .label_files import ConversionReport
-from .statistics import ClassStatistics, count_dataset, count_folder, train_source
+from .statistics import (
+    ClassStatistics,
+    count_dataset,
+    count_folder,
+    counted_dataset,
+    train_source,
+)
 from .synthia import convert_synthia
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "convert_synthia",
     "count_dataset",
     "count_folder",
+    "counted_dataset",
     "draw_train_ids",
     "train_source",
 ]

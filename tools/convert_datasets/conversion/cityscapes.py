@@ -1,4 +1,4 @@
-"""Converter for Cityscapes, whose annotations are polygons."""
+"""Converter for Cityscapes, whose annotations are polygons, and PNGs of label ids drawn of them."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,42 +17,63 @@ from .label_files import (
     counted,
     existing_folder,
     failed,
+    read_label_ids,
     train_id_map,
 )
 from .statistics import report_and_statistics
 
-POLYGONS_SUFFIX = "_polygons.json"
+POLYGONS_SUFFIX = "_gtFine_polygons.json"
+LABEL_IDS_SUFFIX = "_gtFine_labelIds.png"
+NUM_LABEL_IDS = 34
 SPLITS = ("train", "val", "test")
 
 
 def convert_cityscapes(data_root: str | Path, nproc: int = 1) -> ConversionReport:
     """Draw ``gtFine/**/*_polygons.json`` as train ids; write split lists and statistics of train.
 
-    ``train.txt``, ``val.txt`` and ``test.txt`` in the root list the samples as ``<city>/<base>``.
+    Label maps of an image without polygons are made from its ``*_gtFine_labelIds.png``, with the
+    same result. ``train.txt``, ``val.txt`` and ``test.txt`` list the samples as ``<city>/<base>``.
 
     Raises:
-        InputError: if there are no polygons.
+        InputError: if there are neither.
     """
     root = existing_folder(data_root, "gtFine")
-    polygons = list_files(root / "gtFine", f"_gtFine{POLYGONS_SUFFIX}")
-    if not polygons:
-        raise InputError(f"no *_gtFine{POLYGONS_SUFFIX} below {root / 'gtFine'}: extract it there")
-    results = convert_all(partial(_convert_polygons, root), polygons, nproc)
+    suffix_of = {
+        name.removesuffix(suffix): suffix
+        for suffix in (LABEL_IDS_SUFFIX, POLYGONS_SUFFIX)  # the last one counts
+        for name in list_files(root / "gtFine", suffix)
+    }
+    if not suffix_of:
+        raise InputError(
+            f"no *{POLYGONS_SUFFIX} and no *{LABEL_IDS_SUFFIX} below {root / 'gtFine'}: extract "
+            "them there"
+        )
+    samples = sorted(suffix_of)
+    annotations = [sample + suffix_of[sample] for sample in samples]
+    results = convert_all(partial(_convert_annotation, root), annotations, nproc)
     report = report_and_statistics(root, results, below="gtFine/train/")
     if not report.problems:
         for split in SPLITS:
-            _write_split_list(root, split, polygons)
+            _write_split_list(root, split, samples)
     return report
 
 
-def _convert_polygons(root: Path, name: str) -> Converted:
+def _convert_annotation(root: Path, name: str) -> Converted:
     """Convert ``gtFine/<name>``; report a damaged file in the result."""
-    path = f"gtFine/{name.removesuffix(POLYGONS_SUFFIX)}{TRAIN_ID_SUFFIX}"
+    is_drawn = name.endswith(LABEL_IDS_SUFFIX)
+    sample = name.removesuffix(LABEL_IDS_SUFFIX if is_drawn else POLYGONS_SUFFIX)
+    path, annotation = f"gtFine/{sample}_gtFine{TRAIN_ID_SUFFIX}", root / "gtFine" / name
+    convert = _read_drawn if is_drawn else draw_train_ids
     try:
-        label = train_id_map(root / path, lambda: draw_train_ids(root / "gtFine" / name))
+        label = train_id_map(root / path, lambda: convert(annotation))
     except InputError as error:
         return failed(path, error)
     return counted(path, label, None)
+
+
+def _read_drawn(path: Path) -> np.ndarray:
+    """Read label ids, which the polygons of Cityscapes have been drawn in, as train ids."""
+    return read_label_ids(str(path), NUM_LABEL_IDS, "extract gtFine again")
 
 
 def draw_train_ids(polygons: Path) -> np.ndarray:
@@ -82,8 +103,7 @@ def draw_train_ids(polygons: Path) -> np.ndarray:
         raise InputError(f"{polygons} is not an annotation of polygons: {error}") from error
 
 
-def _write_split_list(root: Path, split: str, polygons: Sequence[str]) -> None:
-    start, end = f"{split}/", f"_gtFine{POLYGONS_SUFFIX}"
-    names = [p.removeprefix(start).removesuffix(end) for p in polygons if p.startswith(start)]
+def _write_split_list(root: Path, split: str, samples: Sequence[str]) -> None:
+    names = [name.removeprefix(f"{split}/") for name in samples if name.startswith(f"{split}/")]
     with atomic_path(root / f"{split}.txt") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from mmseg.datasets.class_names import CITYSCAPES_CLASSES, IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID
 from mmseg.datasets.image_files import UnfitLabel, count_values, read_label
+from mmseg.datasets.label_coding import LabelCoding, read_label_map
 from mmseg.datasets.listing import list_files
 from mmseg.datasets.pairs import PairCheck, check_pair, pair_lines
 from mmseg.datasets.transforms.loading import check_label_values
@@ -19,6 +21,8 @@ from mmseg.utils.jobs import with_progress
 from tools.common.processes import map_in_processes
 
 TRAIN_ID_SUFFIX = "_labelTrainIds.png"
+# Number of values without meaning to list.
+_SHOWN = 20
 
 Item = TypeVar("Item")
 
@@ -32,7 +36,7 @@ class Converted:
         values: number of pixels of each value that occurs; empty if the map must not be drawn.
         problem: why the file could not be converted.
         fault: the part of ``problem`` that other files may share; empty if the file is damaged.
-        strange: values without meaning, if they are the problem.
+        strange: values or colours without meaning, if they are the problem.
         pair: result of comparing it with its image.
     """
 
@@ -40,7 +44,7 @@ class Converted:
     values: dict[int, int] = field(default_factory=dict)
     problem: str | None = None
     fault: str = ""
-    strange: Sequence[int] = ()
+    strange: Sequence = ()
     pair: PairCheck = field(default_factory=PairCheck)
 
     @property
@@ -98,8 +102,10 @@ def report_of(results: Sequence[Converted]) -> ConversionReport:
 
 def _unfit_line(group: Sequence[Converted], num_files: int) -> str:
     line = f"{len(group)} of {num_files} label files, the first: {group[0].problem}"
-    strange = sorted({value for result in group for value in result.strange})
-    return f"{line}; values without meaning: {', '.join(map(str, strange))}" if strange else line
+    strange = [str(value) for value in sorted({v for result in group for v in result.strange})]
+    if len(strange) > _SHOWN:
+        strange[_SHOWN:] = [f"{len(strange) - _SHOWN} more"]
+    return f"{line}; values without meaning: {', '.join(strange)}" if strange else line
 
 
 def train_id_table(train_ids: Mapping[int, int] = LABEL_ID_TO_TRAIN_ID) -> np.ndarray:
@@ -167,11 +173,13 @@ def _convert_image(
     return counted(path, label, root / images / name)
 
 
-def train_id_map(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+def train_id_map(
+    path: Path, make: Callable[[], np.ndarray], num_classes: int = len(CITYSCAPES_CLASSES)
+) -> np.ndarray:
     """Read the map that an earlier run has written to ``path``, or make and write it."""
     if path.exists():
         try:
-            return read_classes(str(path), len(CITYSCAPES_CLASSES))
+            return read_classes(str(path), num_classes)
         except InputError:
             pass
     label = make()
@@ -180,13 +188,39 @@ def train_id_map(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     return label
 
 
-def read_classes(path: str, num_classes: int) -> np.ndarray:
-    """Read a label map (H, W) uint8.
+def read_label_ids(path: str, count: int, advice: str) -> np.ndarray:
+    """Read a label map of Cityscapes' label ids as train ids (H, W) uint8; 255 stays.
+
+    Args:
+        path: path of the label map.
+        count: number of label ids, which start from 0.
+        advice: what to do if it holds other values.
+
+    Raises:
+        UnfitLabel: if it holds a value that is not a label id.
+        InputError: if it is damaged.
+    """
+    label_ids = read_label(path)
+    strange = np.flatnonzero(count_values(label_ids)[count:IGNORE_INDEX]) + count
+    if strange.size:
+        fault = f"which is not a label id (0-{count - 1}): {advice}"
+        message = f"{path} holds the value {strange[0]}, {fault}"
+        raise UnfitLabel(message, fault, strange.tolist())
+    return cv2.LUT(label_ids, train_id_table())
+
+
+def read_classes(path: str, num_classes: int, coding: LabelCoding | None = None) -> np.ndarray:
+    """Read a label map as classes (H, W) uint8.
+
+    Args:
+        path: path of the label map.
+        num_classes: number of classes.
+        coding: what its pixels mean; None: they are class indices.
 
     Raises:
         InputError: if it is damaged or contains a value that is neither a class nor 255.
     """
-    label = read_label(path)
+    label = read_label_map({"seg_map_path": path, "label_coding": coding})
     check_label_values(label, num_classes, path)
     return label
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmseg.datasets.basesegdataset import BaseSegDataset
 from mmseg.datasets.class_names import IGNORE_INDEX
+from mmseg.datasets.label_coding import LabelCoding
 from mmseg.datasets.listing import list_files
 from mmseg.datasets.rare_class_sampling import SAMPLES_FILE, STATS_FILE, class_frequencies
 from mmseg.registry import DATASETS
@@ -36,29 +37,57 @@ class ClassStatistics:
     """Numbers of pixels of classes.
 
     Args:
-        report: result of the label maps. If some failed, no statistics were written.
+        report: result of the label maps. If some failed, no statistics are written.
         frequencies: share of the pixels of each class that occurs, rarest first.
-        values: number of pixels of each value that occurs, including 255, in ascending order.
+        values: number of pixels of each class that occurs and of 255, in ascending order.
+        root: the data root.
+        results: numbers of pixels in each label map.
     """
 
     report: ConversionReport
     frequencies: dict[int, float]
     values: dict[int, int]
+    root: Path
+    results: Sequence[Converted]
+
+    def write(self) -> None:
+        """Write the three files to the data root, unless label maps have failed."""
+        if not self.report.problems:
+            _write_statistics(self.root, self.results)
+
+    def contradicts(self, path: Path) -> bool:
+        """Tell whether a file of statistics (``STATS_FILE``) is there and says something else."""
+        if not path.exists():
+            return False
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return True
+        return stored != json.loads(json.dumps(_statistics(self.results)))
 
 
 def count_folder(
-    data_root: str | Path, labels: str, suffix: str, num_classes: int, nproc: int = 1
+    data_root: str | Path,
+    labels: str,
+    suffix: str,
+    num_classes: int,
+    nproc: int = 1,
+    coding: LabelCoding | None = None,
 ) -> ClassStatistics:
     """Count the label maps ``<labels>/**/*<suffix>``, and write statistics to the data root.
 
     Raises:
         InputError: if there are no label maps, or the files cannot be written.
     """
+    check_root_writable(data_root)
     root = existing_folder(data_root, labels)
     names = list_files(root / labels, suffix)
     if not names:
         raise InputError(f"no label maps (*{suffix}) below {root / labels}: check the suffix")
-    return _count(root, [(f"{labels.rstrip('/')}/{n}", None) for n in names], num_classes, nproc)
+    pairs = [(f"{labels.rstrip('/')}/{name}", None) for name in names]
+    found = _count(root, pairs, num_classes, nproc, coding)
+    found.write()
+    return found
 
 
 def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
@@ -69,6 +98,15 @@ def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
     Raises:
         InputError: if it has no labels or no data root, or the files cannot be written.
     """
+    if dataset.data_root:
+        check_root_writable(dataset.data_root)
+    found = counted_dataset(dataset, nproc)
+    found.write()
+    return found
+
+
+def counted_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
+    """Count the label maps of a data set as :func:`count_dataset` does, and write nothing."""
     name = type(dataset).__name__
     if not dataset.data_root:
         raise InputError(f"the {name} has no data_root, where the statistics belong: set it")
@@ -79,7 +117,21 @@ def count_dataset(dataset: BaseSegDataset, nproc: int = 1) -> ClassStatistics:
         (os.path.relpath(info["seg_map_path"], dataset.data_root), Path(info["img_path"]))
         for info in infos
     ]
-    return _count(Path(dataset.data_root), pairs, dataset.num_classes, nproc)
+    coding = dataset.label_coding
+    return _count(Path(dataset.data_root), pairs, dataset.num_classes, nproc, coding)
+
+
+def check_root_writable(root: str | Path) -> None:
+    """Check that statistics can be written to a data root, if it exists.
+
+    Raises:
+        InputError: if they cannot.
+    """
+    if os.path.isdir(root) and not os.access(root, os.W_OK):
+        raise InputError(
+            f"cannot write to {root}, where the statistics belong: make it writable, or a folder "
+            "of links to what is in it"
+        )
 
 
 def train_source(cfg: Config) -> BaseSegDataset:
@@ -139,39 +191,45 @@ def _write_statistics(root: Path, results: Sequence[Converted]) -> None:
     for result in results:
         for label, pixels in result.pixels.items():
             samples.setdefault(label, []).append((result.path, pixels))
-    _write_json(root / STATS_FILE, [{**r.pixels, "file": r.path} for r in results])
+    _write_json(root / STATS_FILE, _statistics(results))
     _write_json(root / STATS_DICT_FILE, {r.path: r.pixels for r in results})
     _write_json(root / SAMPLES_FILE, samples)
 
 
+def _statistics(results: Sequence[Converted]) -> list[dict]:
+    return [{**result.pixels, "file": result.path} for result in results]
+
+
 def _count(
-    root: Path, pairs: Sequence[tuple[str, Path | None]], num_classes: int, nproc: int
+    root: Path,
+    pairs: Sequence[tuple[str, Path | None]],
+    num_classes: int,
+    nproc: int,
+    coding: LabelCoding | None,
 ) -> ClassStatistics:
     if not 0 < num_classes <= IGNORE_INDEX:
         raise InputError(f"there can be 1 to {IGNORE_INDEX} classes, not {num_classes}")
-    if not os.access(root, os.W_OK):
-        raise InputError(
-            f"cannot write to {root}, where the statistics belong: make it writable, or a folder "
-            "of links to what is in it"
-        )
-    results = convert_all(partial(_count_file, root, num_classes), pairs, nproc)
-    report = report_and_statistics(root, results)
+    results = convert_all(partial(_count_file, root, num_classes, coding), pairs, nproc)
     values = np.zeros(256, np.int64)
     for result in results:
         for value, pixels in result.values.items():
             values[value] += pixels
     return ClassStatistics(
-        report,
+        report_of(results),
         class_frequencies(result.pixels for result in results),
         {int(value): int(values[value]) for value in np.flatnonzero(values)},
+        root,
+        results,
     )
 
 
-def _count_file(root: Path, num_classes: int, pair: tuple[str, Path | None]) -> Converted:
+def _count_file(
+    root: Path, num_classes: int, coding: LabelCoding | None, pair: tuple[str, Path | None]
+) -> Converted:
     """Count one label map, given relative to ``root``; report a damaged file in the result."""
     path, image = pair
     try:
-        return counted(path, read_classes(str(root / path), num_classes), image)
+        return counted(path, read_classes(str(root / path), num_classes, coding), image)
     except InputError as error:
         return failed(path, error)
 
