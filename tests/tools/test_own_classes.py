@@ -79,8 +79,10 @@ def config(tmp_path) -> Config:
 
 
 def test_statistics_training_and_evaluation(config, tmp_path, capsys):
+    failing = config.copy()
+    failing.experiment_name = "failing"  # runs of one name and second would share a visualizer
     with pytest.raises(InputError, match=r"run `python -m tools\.class_stats --config CONFIG`"):
-        train(config.copy(), device="cpu")
+        train(failing, device="cpu")
 
     options = ["--class-weights", "0.05", "--nproc", "1"]
     class_stats(["--config", str(tmp_path / "config.json"), *options])
