@@ -257,13 +257,11 @@ def print_config(run: Run, args: argparse.Namespace) -> None:
 
 
 def without_variables(cfg: Config) -> Config:
-    """Copy a config without the names that only its base files use."""
-    kept = {
-        name: value
-        for name, value in cfg.to_dict().items()
-        if name == "tta_pipeline"
-        or not name.endswith(("_pipeline", "_target", "_class_weight", "_term"))
-    }
+    """Copy a config without its variables, which have no effect."""
+    from mmseg.config_check import top_level_settings
+
+    known = {*top_level_settings(), "custom_imports"}
+    kept = {name: value for name, value in cfg.to_dict().items() if name in known}
     return Config(kept, filename=cfg.filename)
 
 

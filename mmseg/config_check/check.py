@@ -95,8 +95,7 @@ def check_config(
     Raises:
         InputError: for the first wrong type, key or value, with its path and what is expected.
     """
-    known = {**_settings_of(Runner).kinds, **_settings_of(TopLevel).kinds}
-    del known["cfg"]
+    known = top_level_settings()
     for key in cfg:
         if not key.endswith("_pipeline"):
             _check_name(key, known, "the config has no setting", likeness=0.85)
@@ -104,6 +103,13 @@ def check_config(
     for key in cfg:
         if key in (known if parts is None else parts):
             walk.check_setting(cfg[key], known[key], key)
+
+
+def top_level_settings() -> dict[str, Any]:
+    """Return the names of all settings at the top of a config, and their types."""
+    known = {**_settings_of(Runner).kinds, **_settings_of(TopLevel).kinds}
+    del known["cfg"]
+    return known
 
 
 class _Walk:
