@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from mmengine.model import BaseModule
@@ -25,8 +26,8 @@ CLASSES = ["road", "car", "sky"]
 DLV2 = {"type": "DLV2Head", "in_channels": 8, "in_index": 0, "num_classes": 3, "dilations": (2,)}
 DAFORMER = {"type": "DAFormerHead", "in_channels": (8,), "in_index": (0,), "embed_dims": 8}
 DAFORMER |= {"channels": 8, "dilations": (1, 2), "num_classes": 3, "norm_cfg": {"type": "BN"}}
-MIT = {"type": "MixVisionTransformer", "embed_dims": (8,), "depths": (1,), "num_heads": (2,)}
-MIT |= {"sr_ratios": (2,), "out_indices": (0,)}
+MIT = {"type": "MixVisionTransformer", "embed_dims": (8, 16), "depths": (1, 1)}
+MIT |= {"num_heads": (1, 2), "sr_ratios": (2, 1), "out_indices": (0, 1)}
 RESNET = {"type": "ResNetV1c", "depth": 18, "num_stages": 1, "out_indices": (0,)}
 RESNET |= {"strides": (1,), "dilations": (1,)}
 
@@ -108,6 +109,9 @@ def test_onnx_file_segments_a_photo_without_mmseg(paths, tmp_path, capsys):
     config, checkpoint = paths(segmentor, test_dataloader={"dataset": dataset})
     network, photo, out = (str(tmp_path / name) for name in ("net.onnx", "photo.png", "out.png"))
     main([config, checkpoint, network])
+    # onnxruntime reuses memory of sizes with one name, which must not be written for other sizes.
+    inner = [v for v in onnx.load(network).graph.value_info if v.type.tensor_type.HasField("shape")]
+    assert not any(d.dim_param for v in inner for d in v.type.tensor_type.shape.dim)
     assert capsys.readouterr().out.count("pixels: 100.000 %") == 3
     Image.fromarray(drawn_images(1, 160, 120)[0]).save(photo)
     done = subprocess.run(
@@ -122,8 +126,6 @@ def test_onnx_file_segments_a_photo_without_mmseg(paths, tmp_path, capsys):
     # Pillow and OpenCV resize a little differently, and the edges of classes are enlarged.
     assert len(np.unique(expected)) > 1
     assert np.mean(np.asarray(label) == expected) > 0.95
-
-    import onnx
 
     file = onnx.load(network)
     about = {entry.key: entry.value for entry in file.metadata_props}

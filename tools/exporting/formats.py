@@ -62,14 +62,22 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
 
 
 def _name_sizes(graph: Any) -> None:
-    """Call the sizes of an ONNX graph batch, height and width; torch numbers them."""
+    """Call the sizes of image and outputs batch, height and width; torch numbers them.
+
+    Sizes within the graph are dropped: onnxruntime takes two of one name for equal, which those
+    that torch writes for attention with few heads are not, and infers them by itself.
+    """
     image = graph.inputs[0].shape
     names = {str(image[axis]): name for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
-    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
-    for value in values:
+    for value in (*graph.inputs, *graph.outputs):
         for axis, size in enumerate(value.shape or ()):
             if not isinstance(size, int):
                 value.shape[axis] = re.sub(r"\w+", lambda n: names.get(n[0], n[0]), str(size))
+    ends = {id(value) for value in graph.outputs}
+    for node in graph:
+        for value in node.outputs:
+            if id(value) not in ends:
+                value.shape = None
 
 
 def read_onnx(path: Path) -> Predictor:
