@@ -39,6 +39,7 @@ class Task:
         split: name of the split of published results.
         schedule: file in ``configs/_base_/schedules``.
         runtime: file in ``configs/_base_``.
+        video: video of the target that adapted networks predict after a comparison.
         settings: other differences.
     """
 
@@ -48,6 +49,7 @@ class Task:
     split: str
     schedule: str = "adamw"
     runtime: str = "default_runtime"
+    video: str | None = None
     settings: Settings = field(default_factory=dict)
 
 
@@ -123,6 +125,7 @@ _CLASS_WEIGHTS = {
     }
 }
 _BEST_OF_16 = {"default_hooks": {"checkpoint": {"save_best": "mIoU16"}}}
+_BEST_OF_LABELLED = {"default_hooks": {"checkpoint": {"save_best": "mIoU_gt"}}}
 # As in the releases of DAFormer, HRDA and MIC.
 _EVERY_4000 = {"train_cfg": {"val_interval": 4000}, "randomness": {"seed": 0}}
 _DEMO = {"schedule": "adamw_demo", "runtime": "demo_runtime"}
@@ -200,6 +203,15 @@ TASKS = {
         "toy Dark Zurich",
         "val",
         settings=_CLASS_WEIGHTS,
+        **_DEMO,
+    ),
+    "toy2motorway": Task(
+        "uda_toy_gta_to_motorway_128x128",
+        "toy GTA",
+        "motorway photos",
+        "val, 6 classes",
+        video="data/motorway/drive.mp4",
+        settings=_BEST_OF_LABELLED,
         **_DEMO,
     ),
 }
@@ -414,6 +426,9 @@ EXPERIMENTS: dict[int | str, Experiment] = {
         "sepico_dark",
         "dist",
         stages=("source_only", "source_only", "sepico_dark"),
+    ),
+    "photo-demo": Experiment(
+        "toy2motorway", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
     ),
 }
 
