@@ -343,7 +343,9 @@ def heading(runs: list[Run], seeds: "Mapping[str, Mapping[str, Scored]]") -> str
     scored = next(iter(methods.values()))
     text = f"{runs[0].task}: IoU in percent on the target's validation images"
     labelled, classes = len(labelled_classes(scored)), len(scored.result["per_class"])
-    text += f", which show {labelled} of {classes} classes." if labelled < classes else "."
+    text += (
+        f", which show {labelled} of {classes} classes (mIoU_gt)." if labelled < classes else "."
+    )
     if len(seeds) > 1:
         text += f" Mean ± standard deviation of {len(seeds)} seeds."
     if pretraining := runs[-1].start_from:

@@ -230,7 +230,7 @@ def test_the_photo_demo_ends_with_a_video(place, capsys, quick_start):
     one = {"save_interval": 1, "iterations": 1}
     launch("--exp", "photo-demo", "--methods", "sepico", "--no-validate", **one)
     out = capsys.readouterr().out
-    assert "motorway photos: IoU in percent on the target's validation images, which show 6 " in out
+    assert "validation images, which show 6 of 19 classes (mIoU_gt)." in out
     (run,) = Path("work_dirs/local-expphoto-demo").glob("*_sepico_*")
     table = (run / "comparison.txt").read_text().splitlines()
     names = [line.split()[0] for line in table if line.strip("-")]
