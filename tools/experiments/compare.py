@@ -151,6 +151,7 @@ def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
     """Draw a few images spread over the data set, with ground truth and predictions."""
     chosen = np.linspace(0, len(dataset) - 1, min(SHOWN_IMAGES, len(dataset))).round().astype(int)
     infos = [dataset.get_data_info(int(i)) for i in chosen]
+    means = {name: scored.result["summary"] for name, scored in methods.items()}
     return comparison_picture(
         [read_image(info["img_path"])[..., ::-1] for info in infos],
         [read_label_map(info) for info in infos],
@@ -161,15 +162,10 @@ def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
             ]
             for name, scored in methods.items()
         },
-        {name: _mean(scored.result["summary"]) for name, scored in methods.items()},
+        {name: mean.get("mIoU_gt", mean["mIoU"]) for name, mean in means.items()},
         dataset.metainfo["classes"],
         dataset.metainfo["palette"],
     )
-
-
-def _mean(summary: Mapping[str, float]) -> float:
-    """Return the mIoU over the classes in the ground truth."""
-    return summary.get("mIoU_gt", summary["mIoU"])
 
 
 def comparison_picture(
