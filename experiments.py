@@ -39,6 +39,7 @@ class Task:
         split: name of the split of published results.
         schedule: file in ``configs/_base_/schedules``.
         runtime: file in ``configs/_base_``.
+        video: video of the target that adapted networks predict after a comparison.
         settings: other differences.
     """
 
@@ -48,6 +49,7 @@ class Task:
     split: str
     schedule: str = "adamw"
     runtime: str = "default_runtime"
+    video: str | None = None
     settings: Settings = field(default_factory=dict)
 
 
@@ -200,6 +202,14 @@ TASKS = {
         "toy Dark Zurich",
         "val",
         settings=_CLASS_WEIGHTS,
+        **_DEMO,
+    ),
+    "toy2motorway": Task(
+        "uda_toy_gta_to_motorway_128x128",
+        "toy GTA",
+        "motorway photos",
+        "val, 6 classes",
+        video="data/motorway/drive.mp4",
         **_DEMO,
     ),
 }
@@ -414,6 +424,9 @@ EXPERIMENTS: dict[int | str, Experiment] = {
         "sepico_dark",
         "dist",
         stages=("source_only", "source_only", "sepico_dark"),
+    ),
+    "photo-demo": Experiment(
+        "toy2motorway", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
     ),
 }
 

@@ -45,8 +45,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
     parser = Parser(
         description=__doc__,
-        epilog=f"experiments:\n{listing}\n\n0, synthia-demo and night-demo train on toy data, in "
-        f"minutes on a CPU. Their methods: {', '.join(METHODS)}.",
+        epilog=f"experiments:\n{listing}\n\n0, synthia-demo, night-demo and photo-demo "
+        f"train on drawn streets, in minutes on a CPU. Their methods: {', '.join(METHODS)}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
@@ -170,6 +170,7 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
                 run.start_from = chain[config["start_from"]]
             task = TASKS[EXPERIMENTS[exp].task]
             run.task = f"{task.source} to {task.target}"
+            run.video = None if title == METHODS["source_only"].title else task.video
             if len(args.exp) > 1:
                 run.title = f"{short_title(exp, config['title'])} ({exp})"
             chain.append(run)
@@ -296,6 +297,7 @@ def train_all(runs: list[Run], folder: Path, args: argparse.Namespace) -> int:
 def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> None:
     """Compare the last weights of the runs of each task in tables and pictures."""
     from tools.experiments.compare import Scored, compare, score
+    from tools.experiments.video import predict_video
 
     tasks: dict[str, dict[str, dict[str, Scored]]] = {}
     for run in compared_runs(runs):
@@ -311,6 +313,10 @@ def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> No
         of_task = [run for run in runs if run.task == task]
         print(f"\n{heading(of_task, seeds)}\n\n{found.table}\n")
         print("\n".join(f"{what}: {path}" for path, what in found.files.items()), flush=True)
+    for run in compared_runs(runs):
+        if run.video and run not in failures:
+            for path in predict_video(run.resolved, run.video, device):
+                print(f"video of {run.label}: {path}", flush=True)
 
 
 def name_failures(failures: Failures, count: int) -> None:
@@ -331,12 +337,19 @@ def heading(runs: list[Run], seeds: "Mapping[str, Mapping[str, Scored]]") -> str
         runs: all runs of a task.
         seeds: heading of a seed -> title -> those that are in the table.
     """
-    text = f"{runs[0].task}: IoU in percent on the target's validation images."
+    from tools.experiments.compare import labelled_classes
+
+    methods = next(iter(seeds.values()))
+    scored = next(iter(methods.values()))
+    text = f"{runs[0].task}: IoU in percent on the target's validation images"
+    labelled, classes = len(labelled_classes(scored)), len(scored.result["per_class"])
+    text += (
+        f", which show {labelled} of {classes} classes (mIoU_gt)." if labelled < classes else "."
+    )
     if len(seeds) > 1:
         text += f" Mean ± standard deviation of {len(seeds)} seeds."
     if pretraining := runs[-1].start_from:
-        methods = next(iter(seeds.values()))
-        iterations = next(iter(methods.values())).cfg.train_cfg.max_iters
+        iterations = scored.cfg.train_cfg.max_iters
         text += (
             f" {'Both' if len(methods) == 2 else 'All'} started from the same weights, trained on "
             f"the source ({pretraining.title}), and trained {iterations} more iterations."

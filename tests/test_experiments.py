@@ -166,7 +166,7 @@ def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
 
 
 def test_an_unknown_experiment_lists_the_known_ones():
-    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, night-demo;"):
+    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, photo-demo;"):
         generate_experiment_cfgs(99)
 
 

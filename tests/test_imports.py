@@ -26,7 +26,7 @@ LAYERS = {
     "tools.common": BASIC,
     "tools.analysis": PACKAGE,
     "tools.convert_datasets": PACKAGE | {"tools.common"},
-    "tools.experiments": PACKAGE | {"demo", "tools.common", "tools.reporting"},
+    "tools.experiments": PACKAGE | {"demo", "tools.common", "tools.prediction", "tools.reporting"},
     "tools.exporting": PACKAGE | {"tools.prediction"},
     "tools.prediction": PACKAGE,
     "tools.reporting": PACKAGE | {"experiments", "tools.analysis"},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
 import experiments
 import run_experiments
@@ -25,6 +26,7 @@ from tests.tools.reporting.stored import table
 from tests.training import small_config
 from tools import benchmark
 from tools.analysis.logs import read_run
+from tools.prediction.videos import open_video
 
 
 @pytest.fixture
@@ -220,6 +222,27 @@ def test_the_other_demos_compare_on_labelled_target_images(
     assert lines[0] == ["class", "source", "only", "SePiCo", "difference"]
     assert [line[0] for line in lines[-len(rows) :]] == rows
     assert (table.parent / "debug" / "iter_000001_0.png").is_file()
+
+
+def test_the_photo_demo_ends_with_a_video(place, capsys, quick_start):
+    root = Path(run_experiments.__file__).parent
+    (place / "data" / "motorway").symlink_to(root / "data" / "motorway")
+    one = {"save_interval": 1, "iterations": 1}
+    launch("--exp", "photo-demo", "--methods", "sepico", "--no-validate", **one)
+    out = capsys.readouterr().out
+    assert "validation images, which show 6 of 19 classes (mIoU_gt)." in out
+    (run,) = Path("work_dirs/local-expphoto-demo").glob("*_sepico_*")
+    table = (run / "comparison.txt").read_text().splitlines()
+    names = [line.split()[0] for line in table if line.strip("-")]
+    classes = ["road", "fence", "vegetation", "terrain", "sky", "car"]
+    assert names == ["class", *classes, "mIoU", "mIoU_gt"]
+    assert len((run / "comparison.csv").read_text().splitlines()) == 1 + 19 + 2
+    mp4, gif = (run / "overlay" / f"drive.{suffix}" for suffix in ("mp4", "gif"))
+    assert f"video of SePiCo: {mp4}\nvideo of SePiCo: {gif}\n" in out
+    assert len(list(open_video(mp4).frames())) == 40
+    with Image.open(gif) as image:
+        assert (image.n_frames, image.info["duration"], image.info["loop"]) == (40, 80, 0)
+    assert gif.stat().st_size < 2**20
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Comparison:
     """Comparison of several runs on the same images.
 
     Attributes:
-        table: IoU of each class and the means, as text.
+        table: IoU of each class in the ground truth and the means, as text.
         files: file -> what it is: the table as text, CSV and LaTeX, and a picture for each seed
             of a few images with their ground truth and the predictions of all methods.
     """
@@ -121,7 +121,7 @@ def compare(
         for heading, methods in runs.items()
     }
     methods = methods_of(results)
-    table = comparison_table(results, classes)
+    table = comparison_table(results, labelled_classes(first))
     if len(runs) > 1 or len(methods) > 2:
         by_seed = methods_table(results, baseline if baseline in methods else methods[0])
         table = f"{by_seed}\n\n{table}"
@@ -142,10 +142,16 @@ def compare(
     return Comparison(table, files)
 
 
+def labelled_classes(scored: Scored) -> list[str]:
+    """Return the names of the classes in the ground truth."""
+    return [name for name, row in scored.result["per_class"].items() if row["Acc"] is not None]
+
+
 def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
     """Draw a few images spread over the data set, with ground truth and predictions."""
     chosen = np.linspace(0, len(dataset) - 1, min(SHOWN_IMAGES, len(dataset))).round().astype(int)
     infos = [dataset.get_data_info(int(i)) for i in chosen]
+    means = {name: scored.result["summary"] for name, scored in methods.items()}
     return comparison_picture(
         [read_image(info["img_path"])[..., ::-1] for info in infos],
         [read_label_map(info) for info in infos],
@@ -156,7 +162,7 @@ def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
             ]
             for name, scored in methods.items()
         },
-        {name: scored.result["summary"]["mIoU"] for name, scored in methods.items()},
+        {name: mean.get("mIoU_gt", mean["mIoU"]) for name, mean in means.items()},
         dataset.metainfo["classes"],
         dataset.metainfo["palette"],
     )

@@ -34,6 +34,7 @@ class Run:
         start_from: the run whose last weights it starts from, if any.
         task: heading of the table in which it is compared.
         seed: seed that distinguishes it from runs with the same title.
+        video: video that it predicts after the comparison, if any.
     """
 
     config: Path
@@ -43,6 +44,7 @@ class Run:
     start_from: "Run | None" = None
     task: str = ""
     seed: int | None = None
+    video: str | None = None
 
     @property
     def resolved(self) -> Path:

@@ -1,4 +1,4 @@
-"""Read and write videos with OpenCV, with errors that name the file."""
+"""Read and write videos with OpenCV, with errors that name the file; write short ones as GIF."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,11 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmseg.utils import InputError, atomic_path
 
 DEFAULT_FPS = 25.0
 CODEC = "mp4v"  # every build of OpenCV can write it
+# Few, which makes a GIF small, and without dithering, which would flicker.
+GIF_COLORS = 64
 # Share of the announced frames that must be readable; the announced number is an estimate.
 COMPLETE = 0.95
 
@@ -103,6 +106,29 @@ def write_video(path: str | os.PathLike, fps: float) -> Iterator[Callable[[np.nd
         finally:
             if writer is not None:
                 writer.release()
+
+
+def write_gif(path: str | os.PathLike, video: Video, width: int) -> None:
+    """Write a short video as an endless GIF, atomically.
+
+    Args:
+        path: path that ends with ``.gif``; its folders are created.
+        video: the video; all its frames are kept in memory in the size of the GIF.
+        width: width of the GIF in pixels; the frames keep their proportions.
+
+    Raises:
+        InputError: if the video is damaged.
+    """
+    frames = [Image.fromarray(frame[..., ::-1]) for frame in video.frames()]
+    size = (width, round(width * frames[0].height / frames[0].width))
+    frames = [frame.resize(size, Image.Resampling.BOX) for frame in frames]
+    sheet = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
+    palette = sheet.quantize(GIF_COLORS)  # one for all frames, which would flicker otherwise
+    first, *others = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    with atomic_path(path) as temporary:
+        first.save(
+            temporary, save_all=True, append_images=others, duration=1000 / video.fps, loop=0
+        )
 
 
 def _opened(path: Path) -> cv2.VideoCapture:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg.utils import InputError
-from tools.prediction.videos import open_video, write_video
+from tools.prediction.videos import open_video, write_gif, write_video
 
 
 @pytest.fixture
@@ -42,3 +43,16 @@ def test_missing_damaged_and_short_videos_are_refused(clip, tmp_path, capfd):
     object.__setattr__(video, "num_frames", 50)
     with pytest.raises(InputError, match="is damaged: 5 of 50 frames can be read"):
         list(video.frames())
+
+
+def test_a_gif_has_the_frames_and_their_duration(clip):
+    gif = clip.with_suffix(".gif")
+    write_gif(gif, open_video(clip), width=24)
+    with Image.open(gif) as image:
+        assert (image.n_frames, image.size, image.info["duration"]) == (5, (24, 16), 100)
+        reds = []
+        for place in range(image.n_frames):
+            image.seek(place)
+            reds.append(np.asarray(image.convert("RGB"))[..., 0].mean())
+    np.testing.assert_allclose(reds, [0, 50, 100, 150, 200], atol=12)
+    assert {path.name for path in clip.parent.iterdir()} == {"clip.gif", "clip.mp4"}
