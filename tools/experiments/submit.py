@@ -1,6 +1,7 @@
 """Hand the runs of a grid to SLURM, or to processes of this machine, through submitit."""
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -13,6 +14,7 @@ from .runs import RESUME, Failure, Run, attempt, say, train_and_score
 if TYPE_CHECKING:
     import submitit
 
+ROOT = Path(__file__).resolve().parents[2]
 # In a job that has no time limit of its own; on this machine there is none.
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}
 #: Processes that load images, in addition to the one that trains, for each GPU.
@@ -54,6 +56,10 @@ class Cluster:
         import submitit
 
         self.args, self.submitting = args, Lock()
+        # Jobs inherit the environment, and import this module from wherever they are started.
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if str(ROOT) not in paths:
+            os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, paths)])
         self.executor = submitit.AutoExecutor(folder, cluster=args.submit)
         self.uncompleted = submitit.core.utils.UncompletedJobError
         self.executor.update_parameters(
