@@ -34,6 +34,7 @@ from mmseg.engine.runner import TrainRunner
 from mmseg.models.backbones.pretrained import check_is_there
 from mmseg.utils import (
     InputError,
+    Interrupted,
     atomic_path,
     built_from_config,
     remove_unfinished,
@@ -202,7 +203,7 @@ def _ends_with_advice(work_dir: Path) -> Iterator[None]:
 
     Raises:
         InputError: instead of an ``OSError``.
-        KeyboardInterrupt: with a message, which rank 0 prints.
+        Interrupted: instead of a ``KeyboardInterrupt``; rank 0 prints it.
     """
     try:
         yield
@@ -214,9 +215,7 @@ def _ends_with_advice(work_dir: Path) -> Iterator[None]:
             f"{_way_on(work_dir)}"
         ) from error
     except KeyboardInterrupt as error:
-        end = KeyboardInterrupt(_way_on(work_dir))
-        end.tell = is_main_process()  # type: ignore[attr-defined]
-        raise end from error
+        raise Interrupted(_way_on(work_dir), tell=is_main_process()) from error
 
 
 def _way_on(work_dir: Path) -> str:

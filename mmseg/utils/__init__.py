@@ -1,10 +1,11 @@
 """Utilities for the other packages: errors, files, configs, command lines."""
 
-from .errors import InputError, RankError, SharedError, built_from_config
+from .errors import InputError, Interrupted, RankError, SharedError, built_from_config
 from .io import atomic_path, check_writable, remove_unfinished, undone_on_error
 
 __all__ = [
     "InputError",
+    "Interrupted",
     "RankError",
     "SharedError",
     "atomic_path",

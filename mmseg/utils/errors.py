@@ -25,6 +25,18 @@ class SharedError(RankError):
     """An error that all processes of a distributed run raise at the same point."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interruption by the user, whose message says how to go on.
+
+    Attributes:
+        tell: whether this process prints it.
+    """
+
+    def __init__(self, message: str = "", tell: bool = True) -> None:
+        super().__init__(message)
+        self.tell = tell
+
+
 @contextmanager
 def built_from_config(what: str) -> Iterator[None]:
     """Turn errors of constructors about their arguments into an :class:`InputError`.

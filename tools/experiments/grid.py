@@ -10,6 +10,8 @@ from pathlib import Path
 from queue import Queue
 from threading import Event
 
+from mmseg.utils import Interrupted
+
 from .runs import (
     RESUME,
     Failure,
@@ -134,5 +136,5 @@ def _at_once(
             for process in multiprocessing.active_children():  # a terminal interrupts them too
                 process.join(SECONDS_TO_END)
                 process.terminate()
-            raise KeyboardInterrupt(advice) from error
+            raise Interrupted(advice) from error
     return {run: failure for run, failure in found.items() if failure is not None}

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from mmseg.utils import InputError
+from mmseg.utils import InputError, Interrupted
 from mmseg.utils.cli import run_main
 
 _HANDLED_BY_TORCH = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -85,9 +85,8 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
             "has ended: --resume goes on from its last checkpoint"
         ) from None
     except SignalException as error:
-        end = KeyboardInterrupt()
-        end.tell = error.sigval != signal.SIGINT  # which rank 0 has been sent, and has reported
-        raise end from error
+        # Rank 0 has been sent SIGINT too, and has reported it.
+        raise Interrupted(tell=error.sigval != signal.SIGINT) from error
     finally:
         logging.disable(logged_from)
         for number, handler in handlers.items():

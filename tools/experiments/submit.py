@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import submitit
 
 ROOT = Path(__file__).resolve().parents[2]
-# In a job that has no time limit of its own; on this machine there is none.
+# Time limits of jobs if the user gives none. submitit needs one, so on this machine it is a year.
 MINUTES = {"slurm": 24 * 60, "local": 365 * 24 * 60}
 #: Processes that load images, in addition to the one that trains, for each GPU.
 CPUS_PER_GPU = 6
