@@ -82,12 +82,11 @@ def scale_schedule(cfg: Config, iterations: int) -> None:
 
 
 def share_of_run(text: str) -> float:
-    """Parse the value of ``--short``.
-
-    Raises:
-        ValueError: if it is not a number above 0 and at most 1, which argparse reports.
-    """
-    share = float(text)
+    """Parse the value of ``--short``, a number above 0 and at most 1, as the type of an option."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
     if not 0 < share <= 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"expected a share above 0 and at most 1, got {text!r}")
     return share

@@ -54,7 +54,8 @@ def test_options_change_the_printed_config_and_the_folder(capsys):
 def test_shares_are_checked(share, capsys):
     with pytest.raises(SystemExit):
         run_experiments.main(["--exp", "1", "--short", share])
-    assert "argument --short: invalid share_of_run value" in capsys.readouterr().err
+    message = f"argument --short: expected a share above 0 and at most 1, got {share!r}"
+    assert message in capsys.readouterr().err
 
 
 def test_demos_have_a_baseline(capsys):
