@@ -1,6 +1,5 @@
 """Build small training runs for tests."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -29,8 +28,6 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1, exp: int = 0) ->
     The stages of experiment 0 are SePiCo (last) and source only (first).
     """
     config = generate_experiment_cfgs(exp)[stage]
-    # Visualizers and message hubs are global and known by this name.
-    config["experiment_name"] = re.sub(r"\W", "_", str(folder))
     cfg = load_config(written(config, folder))
     shrink(cfg, toy_root)
     datasets = [

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -34,13 +36,17 @@ from .performance import Performance
 
 # Entries next to the weights that a checkpoint needs for a run to resume from it.
 RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
+# Numbers of the parts that mmengine keeps for the life of the process.
+_PARTS = count()
 
 
 class TrainRunner(Runner):
     """A Runner that loads checkpoints without running code from them, and only if they fit.
 
     mmengine falls back to unrestricted unpickling and skips weights that do not fit. Errors in
-    building parts from the config become an ``InputError``.
+    building parts from the config become an ``InputError``. mmengine finds loggers, message hubs
+    and visualizers by their name, which has the time in seconds; here each has a name of its own,
+    so that runs that start in one second of one process share nothing.
     """
 
     def dump_config(self) -> None:
@@ -48,9 +54,23 @@ class TrainRunner(Runner):
 
     def build_logger(self, *args: Any, **options: Any) -> MMLogger:
         """Build a logger that writes to the log file; see :func:`show_only_warnings`."""
-        logger = super().build_logger(*args, **options)
+        logger = super().build_logger(*args, **options | self._own_name())
         show_only_warnings(logger)
         return logger
+
+    def build_message_hub(self, message_hub: dict | None = None) -> MessageHub:
+        """Build the message hub of this run alone."""
+        return super().build_message_hub({**(message_hub or {}), **self._own_name()})
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build the visualizer of this run alone."""
+        if not isinstance(visualizer, Visualizer):
+            default = {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
+            visualizer = {**(visualizer or default), **self._own_name()}
+        return super().build_visualizer(visualizer)
+
+    def _own_name(self) -> dict[str, str]:
+        return {"name": f"{self.experiment_name}_{next(_PARTS)}"}
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""

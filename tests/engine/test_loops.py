@@ -45,9 +45,7 @@ def config(toy_root, tmp_path_factory) -> Path:
 def trained(config: Path, name: str, *options: str) -> Path:
     """Train from the command line; return the work dir."""
     run = config.parent / name
-    name = f"experiment_name={config.parent.name}_{name}"  # visualizers are global by it
-    arguments = [str(config), "--device", "cpu", "--work-dir", str(run), *options]
-    train_tool.main([*arguments, "--cfg-options", name])
+    train_tool.main([str(config), "--device", "cpu", "--work-dir", str(run), *options])
     return run
 
 

@@ -80,7 +80,8 @@ def checkpoint(toy_root, tmp_path_factory) -> Path:
     return folder / "run" / "iter_1.pth"
 
 
-def test_checkpoints_to_start_from(config, checkpoint, tmp_path):
+def test_checkpoints_to_start_from(config, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda *_: "20260101_000000")  # starts in one second
     start = tmp_path / "start.pth"
     option = ("--cfg-options", f"load_from={start}")
     start.write_bytes(checkpoint.read_bytes()[:100000])
