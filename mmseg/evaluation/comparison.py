@@ -17,15 +17,10 @@ def methods_of(results: Results) -> list[str]:
     return ordered_union(results.values())
 
 
-def means_of(results: Results, present: bool = True) -> list[str]:
-    """Return the names of the means: mIoU, and those over subsets of the classes.
-
-    Args:
-        results: results of the runs.
-        present: whether to name mIoU_gt, the mean over the classes in the ground truth.
-    """
+def means_of(results: Results) -> list[str]:
+    """Return the names of the means: mIoU, and those over subsets of the classes."""
     found = [result for run in results.values() for result in run.values()]
-    gt = ["mIoU_gt"] * (present and any("mIoU_gt" in result["summary"] for result in found))
+    gt = ["mIoU_gt"] * any("mIoU_gt" in result["summary"] for result in found)
     return ordered_union([["mIoU", *gt], *(result.get("class_subsets", ()) for result in found)])
 
 
@@ -54,7 +49,7 @@ def comparison_table(results: Results, class_names: Sequence[str]) -> str:
 
 
 def methods_table(results: Results, baseline: str) -> str:
-    """Compare the mIoU (mIoU16, mIoU13) of methods in several runs, and their means.
+    """Compare the mIoU (mIoU_gt, mIoU16, mIoU13) of methods in several runs, and their means.
 
     With several runs there are mean and sample standard deviation; with several methods the last
     column is the difference of the mean to the baseline's.
@@ -80,8 +75,7 @@ def methods_table(results: Results, baseline: str) -> str:
         return cells
 
     return "\n\n".join(
-        align((mean, *header), [row(name, mean) for name in methods])
-        for mean in means_of(results, present=False)
+        align((mean, *header), [row(name, mean) for name in methods]) for mean in means_of(results)
     )
 
 

@@ -37,7 +37,7 @@ def test_comparison_has_the_means_over_class_subsets():
 def test_methods_have_mean_deviation_and_difference_over_seeds():
     subsets = {"mIoU1": ("road",)}
     first = result([[1, 1, 0], [1, 1, 0], [0, 0, 0]], subsets)  # mIoU 33.33, road 33.33
-    last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)  # mIoU 50, road 100
+    last = result([[3, 0, 0], [0, 2, 2], [0, 0, 0]], subsets)  # mIoU 50, without sky 75
     best = result([[3, 0, 0], [0, 2, 0], [0, 0, 0]], subsets)  # mIoU 100, road 100
     results = {
         "seed 0": {"DACS": last, "source only": first, "SePiCo + MIC": best},
@@ -49,6 +49,12 @@ def test_methods_have_mean_deviation_and_difference_over_seeds():
         "DACS           50.00  100.00  75.00 ± 35.36      +33.33",
         "source only    33.33   50.00  41.67 ± 11.79           -",
         "SePiCo + MIC  100.00   50.00  75.00 ± 35.36      +33.33",
+        "",
+        "mIoU_gt       seed 0  seed 7     mean ± std  difference",
+        "-------------------------------------------------------",
+        "DACS           75.00  100.00  87.50 ± 17.68      +33.33",
+        "source only    33.33   75.00  54.17 ± 29.46           -",
+        "SePiCo + MIC  100.00   75.00  87.50 ± 17.68      +33.33",
         "",
         "mIoU1         seed 0  seed 7     mean ± std  difference",
         "-------------------------------------------------------",

@@ -77,7 +77,10 @@ def test_settings(config, option, message):
     assert re.search(message, train_error(config, "--cfg-options", *option.split()))
 
 
-@pytest.mark.parametrize("value", ["train_cfg.max_iters", "=3", "model..alpha=1", "a=[1,(2"])
+MALFORMED = ["train_cfg.max_iters", "=3", "model..alpha=1", "a=[1,(2", "name=run[0,1]x"]
+
+
+@pytest.mark.parametrize("value", MALFORMED)
 def test_malformed_overrides_are_usage_errors(config, value, capsys):
     with pytest.raises(SystemExit) as stop:
         train_tool.main([str(config), "--cfg-options", value])

@@ -95,16 +95,11 @@ def test_killed_and_resumed_equals_uninterrupted_twice(toy_root, tmp_path, quick
     assert not (killed / "iter_20.pth").exists()
 
     for work_dir, options in ((killed, ["--resume"]), (whole, [])):
-        # Visualizers are global by this name.
-        name = f"experiment_name={work_dir.name}_{cfg.experiment_name}"
-        train_tool.main(
-            command(config, "--work-dir", work_dir, *options, "--cfg-options", name)[3:]
-        )
+        train_tool.main(command(config, "--work-dir", work_dir, *options)[3:])
     assert_same_state(killed / "iter_20.pth", whole / "iter_20.pth")
 
     again = load_config(config)
     again.work_dir = str(tmp_path / "again")
-    again.experiment_name += "_again"
     again.randomness = {"seed": 3, "deterministic": True}
     again.train_dataloader.update(num_workers=0)
     train(again, device="cpu")

@@ -2,7 +2,6 @@
 
 import builtins
 import hashlib
-import itertools
 import json
 import shutil
 import signal
@@ -29,7 +28,6 @@ from tools.analysis.logs import read_run
 from tools.conversion.files import save_checkpoint
 
 ROOT = Path(__file__).parents[2]
-STARTS = itertools.count()
 pytestmark = pytest.mark.usefixtures("quick_start")
 
 
@@ -66,10 +64,9 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def arguments(run: Path, *options: str) -> list[str]:
-    """Return arguments of ``tools.train``, with a new name, as visualizers are global by name."""
-    config, name = run.parent / "c.json", f"experiment_name=start_{next(STARTS)}"
-    shared = ["--work-dir", str(run), "--device", "cpu", "--cfg-options", name]
-    return [str(config), *shared, *options]
+    """Return arguments of ``tools.train``."""
+    shared = [str(run.parent / "c.json"), "--work-dir", str(run), "--device", "cpu"]
+    return [*shared, "--cfg-options", *options] if options else shared
 
 
 def resume(run: Path, *options: str) -> str:

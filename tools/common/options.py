@@ -3,6 +3,7 @@
 import argparse
 import functools
 import importlib.util
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -49,6 +50,10 @@ class KeyValues(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except (AssertionError, ValueError) as error:  # brackets that do not match
             raise argparse.ArgumentError(self, str(error)) from error
+        except RecursionError as error:  # a comma in brackets within a text
+            raise argparse.ArgumentError(
+                self, f"brackets around a comma are for a list alone: {' '.join(values)!r}"
+            ) from error
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) -> None:
@@ -259,12 +264,11 @@ def cpu_multiplies_bf16() -> bool:
     """
     import torch
 
-    def seconds(dtype: torch.dtype) -> float:
-        matrix, times = torch.ones(512, 512, dtype=dtype), []
-        for _ in range(6):
-            start = time.perf_counter()
-            matrix @ matrix
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return seconds(torch.bfloat16) < seconds(torch.float32)
+    times: dict[torch.dtype, float] = {}
+    # In turn, so that other work on the machine slows both.
+    for dtype in [torch.float32, torch.bfloat16] * 12:
+        matrix = torch.ones(512, 512, dtype=dtype)
+        start = time.perf_counter()
+        matrix @ matrix
+        times[dtype] = min(times.get(dtype, math.inf), time.perf_counter() - start)
+    return times[torch.bfloat16] < times[torch.float32]

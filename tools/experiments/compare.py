@@ -162,17 +162,22 @@ def _picture(dataset: Any, methods: Mapping[str, Scored]) -> np.ndarray:
             ]
             for name, scored in methods.items()
         },
-        {name: mean.get("mIoU_gt", mean["mIoU"]) for name, mean in means.items()},
+        {name: _title_score(mean) for name, mean in means.items()},
         dataset.metainfo["classes"],
         dataset.metainfo["palette"],
     )
+
+
+def _title_score(means: Mapping[str, float]) -> str:
+    name = "mIoU_gt" if "mIoU_gt" in means else "mIoU"
+    return f"{means[name]:.1f} {name}"
 
 
 def comparison_picture(
     images: Sequence[Picture],
     labels: Sequence[Label],
     predictions: Mapping[str, Sequence[Label]],
-    scores: Mapping[str, float],
+    scores: Mapping[str, str],
     class_names: Sequence[str],
     palette: Sequence[Sequence[int]],
     cell_width: int = 400,
@@ -183,7 +188,7 @@ def comparison_picture(
         images: N images (H, W, 3) uint8, RGB.
         labels: N ground truths; pixels outside the classes are black.
         predictions: method -> N predictions.
-        scores: method -> mIoU in percent over the whole data set, for the title.
+        scores: method -> score over the whole data set, such as "50.3 mIoU", for the title.
         class_names: C names for the legend.
         palette: C (red, green, blue).
         cell_width: width of one picture in pixels.
@@ -192,7 +197,7 @@ def comparison_picture(
         (H, W, 3) uint8 on white.
     """
     titles = ["image", "ground truth"]
-    titles += [f"{name}: {scores[name]:.1f} mIoU" for name in predictions]
+    titles += [f"{name}: {scores[name]}" for name in predictions]
     font_size = max(12, round(cell_width / 18))
     rows = []
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):

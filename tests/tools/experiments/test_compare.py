@@ -75,7 +75,7 @@ def test_comparison_has_a_row_per_image_a_column_per_method():
         images,
         [label] * 3,
         {"source only": [label * 0] * 3, "SePiCo": [label * 0 + 1] * 3},
-        {"source only": 40.0, "SePiCo": 60.0},
+        {"source only": "40.0 mIoU", "SePiCo": "60.0 mIoU"},
         ["red", "blue"],
         [red, blue],
         cell_width=100,
