@@ -13,7 +13,7 @@ from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint, mismatches
 from mmseg.utils.finite import check_finite
 
-from .convert import convert, describe_difference
+from .convert import Conversion, convert, describe_difference
 
 #: Files of weights in a folder of Hugging Face's libraries, the best first.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -51,11 +51,22 @@ class Backbone(BaseModule):
             load_pretrained(self, self.init_cfg["checkpoint"])
         self.is_init = True
 
+    def convert_weights(
+        self, weights: Mapping[str, Tensor], source: str | os.PathLike
+    ) -> Conversion:
+        """Give the weights of a file the names and shapes of this backbone.
+
+        Args:
+            weights: the tensors of the file by name.
+            source: name of the file for errors.
+        """
+        return convert(weights, self.state_dict())
+
 
 def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     """Load pretrained weights under the names of ``module`` or of another known library.
 
-    The weights may be stored under ``state_dict`` or ``model`` and may have the prefix
+    The weights may be stored under ``state_dict``, ``model`` or ``module`` and may have the prefix
     ``backbone.``, or ``model.backbone.`` in a checkpoint of a domain-adaptation method. Entries of
     other modules (``head.*``, ``fc.*``, ...) are left out; all others have to fit.
 
@@ -69,7 +80,11 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
             is not finite.
     """
     expected = module.state_dict()
-    conversion = convert(read_tensors(path), expected)
+    weights = read_tensors(path)
+    if isinstance(module, Backbone):
+        conversion = module.convert_weights(weights, path)
+    else:
+        conversion = convert(weights, expected)
     what = f"{path} ({conversion.title})" if conversion.layout else path
     check_weights(expected, conversion.weights, what)
     check_finite(conversion.weights, what)
@@ -81,25 +96,8 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     )
 
 
-def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint by name, without the prefix ``backbone.``.
-
-    Raises:
-        InputError: if the file is missing or does not hold a plain mapping of tensors.
-    """
-    weights = read_tensors(path)
-    prefix = "backbone."
-    if any(name.startswith(prefix) for name in weights):
-        return {
-            name.removeprefix(prefix): value
-            for name, value in weights.items()
-            if name.startswith(prefix)
-        }
-    return weights
-
-
 def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a file by name, also if they are under ``state_dict`` or ``model``.
+    """Read the tensors of a file by name, also under ``state_dict``, ``model`` or ``module``.
 
     Args:
         path: see :func:`load_pretrained`.
@@ -114,7 +112,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     content = load_checkpoint(path, mapped=True)
-    for wrapper in ("state_dict", "model"):
+    for wrapper in ("state_dict", "model", "module"):
         if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
