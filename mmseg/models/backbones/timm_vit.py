@@ -1,8 +1,8 @@
 """Plain vision transformers of timm (DINOv2, DINOv3, EVA-02, ...) as backbones with a pyramid."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Annotated, Any
 
 import torch
@@ -87,7 +87,7 @@ class TIMMViT(Backbone):
         if freeze > depth:
             raise ValueError(f"freeze must be at most {depth}, the number of blocks, got {freeze}")
         self.strides = tuple(strides)
-        self.image_scale = image_scale
+        self.image_scale = Fraction(image_scale).limit_denominator(10_000)
         self.with_cp = with_cp
         self.channels = [self.timm_model.embed_dim] * levels
         self._freeze(freeze)
@@ -143,8 +143,10 @@ def _create(model_name: str, options: Mapping[str, Any]) -> nn.Module:
     check_is_model(model_name)
     import timm
 
+    from .dinov3_rope import replace_rope
+
     try:
-        return timm.create_model(
+        model = timm.create_model(
             model_name,
             pretrained=False,
             num_classes=0,
@@ -157,12 +159,15 @@ def _create(model_name: str, options: Mapping[str, Any]) -> nn.Module:
             f"timm's {model_name} does not take the arguments of a plain ViT with options "
             f"{dict(options)} ({error}): for other networks use TIMMBackbone"
         ) from error
+    replace_rope(model)
+    return model
 
 
-def _multiple(side: int, patch: int, scale: float) -> int:
+def _multiple(side: int, patch: int, scale: Fraction) -> int:
     """Scale a side of the image, and round it up to a multiple of the patch."""
-    scaled = side if scale == 1 else math.ceil(side * scale)
-    return (scaled + patch - 1) // patch * patch
+    # Positive integers only: exported graphs round other numbers in another way, or not at all.
+    divisor = scale.denominator * patch
+    return (side * scale.numerator + divisor - 1) // divisor * patch
 
 
 def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
