@@ -15,7 +15,7 @@ from mmseg.utils.setting_types import MapIndices, PartConfig
 
 from .convert import Conversion, find_layout
 from .pretrained import Backbone, check_weights, load_pretrained
-from .timm_weights import PREFIX, check_is_model, filtered
+from .timm_weights import PREFIX, check_is_model, filtered, readable_by_timm
 
 
 @MODELS.register_module()
@@ -123,7 +123,7 @@ class TIMMBackbone(Backbone):
         }
         if any(name.startswith(PREFIX) for name in weights):
             return Conversion(None, weights, dropped)
-        _check(self.model_name, self.features_only, weights, source)
+        weights = _checked(self.model_name, self.features_only, weights, source)
         loaded = _create(
             self.model_name,
             {**self.options, "pretrained": True, "pretrained_cfg_overlay": {"state_dict": weights}},
@@ -158,13 +158,16 @@ def _create(model_name: str, options: dict[str, Any]) -> Any:
         raise InputError(f"timm's {model_name} has no drop_path_rate: leave it out") from error
 
 
-def _check(
+def _checked(
     model_name: str,
     features_only: bool,
     weights: Mapping[str, Tensor],
     source: str | os.PathLike,
-) -> None:
+) -> dict[str, Tensor]:
     """Check that weights fit a model, as timm would silently load only the entries that do.
+
+    Returns:
+        The weights under names that timm reads.
 
     Raises:
         InputError: if they are not of this model; a classifier is optional for ``features_only``.
@@ -173,10 +176,12 @@ def _check(
 
     with torch.device("meta"):
         model = timm.create_model(model_name, **({"num_classes": 0} if features_only else {}))
-    found = filtered(weights, model)
+    weights = readable_by_timm(weights, model, source)
+    found = filtered(weights, model, source)
     if features_only:
         classifiers = model.pretrained_cfg.get("classifier") or ()
         classifiers = (classifiers,) if isinstance(classifiers, str) else classifiers
         heads = tuple(f"{name}." for name in classifiers)
         found = {name: value for name, value in found.items() if not name.startswith(heads)}
     check_weights(model.state_dict(), found, source)
+    return weights

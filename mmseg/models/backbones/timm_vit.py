@@ -79,7 +79,8 @@ class TIMMViT(Backbone):
         self.timm_model = _create(model_name, options)
         depth, levels = len(self.timm_model.blocks), len(strides)
         self.taps = tuple(taps or ((level + 1) * depth // levels - 1 for level in range(levels)))
-        if len(set(self.taps)) != levels or self.taps != tuple(sorted({*self.taps, depth - 1})):
+        rising = [-1, *self.taps]
+        if len(self.taps) != levels or self.taps[-1] != depth - 1 or rising != sorted({*rising}):
             raise ValueError(
                 f"taps must be {levels} rising indices of the {depth} blocks, one for each stride, "
                 f"that end with {depth - 1}; got {self.taps}"
@@ -117,7 +118,7 @@ class TIMMViT(Backbone):
         return convert_vit(weights, self.timm_model, source)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Compute (B, 3, H, W) -> one map (B, C, H // s, W // s) for each stride s."""
+        """Compute (B, 3, H, W) -> one map (B, C, H // s, W // s), not empty, for each stride s."""
         height, width = inputs.shape[2:]
         down, right = self.timm_model.patch_embed.patch_size
         size = (
@@ -129,7 +130,7 @@ class TIMMViT(Backbone):
             _resize(inputs, size), indices=self.taps, norm=True, intermediates_only=True
         )
         return [
-            _resize(each, (height // stride, width // stride))
+            _resize(each, (max(height // stride, 1), max(width // stride, 1)))
             for each, stride in zip(maps, self.strides, strict=True)
         ]
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,16 @@ GATED_MLP = (
     (r"\.mlp\.up_proj\.", ".mlp.w2."),
     (r"\.mlp\.down_proj\.", ".mlp.w3."),
 )
+#: Patterns of transformers' names of DINOv3's ConvNeXt, and Meta's names.
+CONVNEXT = (
+    (r"^model\.", ""),
+    (r"^stages\.(\d+)\.downsample_layers\.", r"downsample_layers.\1."),
+    (r"^stages\.(\d+)\.layers\.", r"stages.\1."),
+    (r"\.depthwise_conv\.", ".dwconv."),
+    (r"\.pointwise_conv(\d)\.", r".pwconv\1."),
+    (r"\blayer_norm\.", "norm."),
+)
+CONVNEXT_MARK = "stages.0.layers.0.depthwise_conv.weight"
 #: Parts of classifiers, which follow the final norm of a ViT.
 AFTER_NORM = (*NOT_BACKBONE, "attn_pool.")
 
@@ -61,10 +71,46 @@ def check_is_model(model_name: str) -> None:
         raise InputError(f"timm {timm.__version__} has no model named {model_name!r}")
 
 
-def filtered(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Convert weights as timm does when it loads them into this model."""
-    convert_published = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    return convert_published(dict(weights), model) if convert_published else dict(weights)
+def filtered(
+    weights: Mapping[str, Tensor], model: nn.Module, source: str | os.PathLike
+) -> dict[str, Tensor]:
+    """Convert weights as timm does when it loads them into this model.
+
+    Raises:
+        InputError: if they are so different that it cannot; ``source`` names the file.
+    """
+    timm_filter = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if timm_filter is None:
+        return dict(weights)
+    try:
+        return timm_filter(dict(weights), model)
+    except Exception as error:  # it expects names and shapes of the model
+        raise InputError(
+            f"the pretrained weights {source} are not those of this backbone: timm cannot convert "
+            f"them ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def readable_by_timm(
+    weights: Mapping[str, Tensor], model: nn.Module, source: str | os.PathLike
+) -> dict[str, Tensor]:
+    """Give weights of transformers Meta's names, which timm reads; drop biases of zeros.
+
+    Args:
+        weights: weights of a backbone.
+        model: timm's model of it.
+        source: name of the file for errors.
+
+    Raises:
+        InputError: if the weights have biases that the model lacks.
+    """
+    if _has(weights, VIT_LAYOUTS[0].mark) or _has(weights, VIT_LAYOUTS[1].mark):
+        weights = _meta_vit(weights)
+    elif _has(weights, CONVNEXT_MARK):
+        weights = _renamed(weights, CONVNEXT)
+    if "storage_tokens" in weights and "blocks.0.attn.q_bias" not in model.state_dict():
+        return _without_zero_biases(weights, source)
+    return dict(weights)
 
 
 def convert_vit(
@@ -90,11 +136,7 @@ def convert_vit(
     if any(name.startswith(PREFIX) for name in found):
         return Conversion(None, found, whole.dropped)
     layout = next((each for each in VIT_LAYOUTS if _has(found, each.mark)), None)
-    if layout in VIT_LAYOUTS[:2]:
-        found = _from_hugging_face(found)
-    if "storage_tokens" in found and "blocks.0.attn.q_bias" not in model.state_dict():
-        found = _without_zero_biases(found, source)
-    found = filtered(found, model)
+    found = filtered(readable_by_timm(found, model, source), model, source)
     dropped = [name for name in found if name.startswith(AFTER_NORM)]
     if "norm.weight" not in found:  # EVA-02 averages the tokens, and then has this norm
         found = {re.sub(r"^fc_norm\.", "norm.", name): value for name, value in found.items()}
@@ -106,15 +148,21 @@ def _has(weights: Mapping[str, Tensor], mark: str) -> bool:
     return any(name == mark or name.endswith("." + mark) for name in weights)
 
 
-def _from_hugging_face(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give weights of transformers' DINOv2 and DINOv3 Meta's names, and join q, k and v."""
-    is_gated = any(".mlp.gate_proj." in name for name in weights)
-    patterns = HUGGING_FACE + (GATED_MLP if is_gated else PLAIN_MLP)
+def _renamed(
+    weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]
+) -> dict[str, Tensor]:
     result = {}
     for name, value in weights.items():
         for theirs, ours in patterns:
             name = re.sub(theirs, ours, name)
         result[name] = value
+    return result
+
+
+def _meta_vit(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give weights of transformers' DINOv2 and DINOv3 Meta's names, and join q, k and v."""
+    is_gated = any(".mlp.gate_proj." in name for name in weights)
+    result = _renamed(weights, HUGGING_FACE + (GATED_MLP if is_gated else PLAIN_MLP))
     for name in [each for each in result if ".attn.q." in each]:
         query = result[name]
         result.setdefault(name.replace(".q.", ".k."), torch.zeros_like(query))  # may lack a bias
