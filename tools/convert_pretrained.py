@@ -18,6 +18,8 @@ IN is recognised by its keys; it may be
   Hugging Face's SegFormer encoder (nvidia/mit-b5)     -> mit_b0 ... mit_b5
   OpenMMLab's resnet*_v1c, also MMPretrain's           -> ResNetV1c
   timm's resnet50c, resnet101c                         -> ResNetV1c
+  DINOv2 and DINOv3 of Meta, Hugging Face and timm     -> TIMMViT; DINOv3-ConvNeXt: TIMMBackbone
+  EVA-02 of BAAI and timm                              -> TIMMViT
 as .pth, .bin or .safetensors, or a folder with model.safetensors or pytorch_model.bin.
 
 examples:

@@ -15,7 +15,7 @@ from mmseg.utils.setting_types import MapIndices, PartConfig
 
 from .convert import Conversion, find_layout
 from .pretrained import Backbone, check_weights, load_pretrained
-from .timm_weights import PREFIX, check_is_model, filtered, readable_by_timm
+from .timm_weights import PREFIX, check_is_model, filtered, readable_by_timm, timm_layout
 
 
 @MODELS.register_module()
@@ -123,12 +123,13 @@ class TIMMBackbone(Backbone):
         }
         if any(name.startswith(PREFIX) for name in weights):
             return Conversion(None, weights, dropped)
+        layout = timm_layout(weights)
         weights = _checked(self.model_name, self.features_only, weights, source)
         loaded = _create(
             self.model_name,
             {**self.options, "pretrained": True, "pretrained_cfg_overlay": {"state_dict": weights}},
         ).state_dict()
-        return Conversion(None, {PREFIX + name: loaded[name] for name in loaded}, dropped)
+        return Conversion(layout, {PREFIX + name: loaded[name] for name in loaded}, dropped)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Compute (B, 3, H, W) -> list of maps (B, C_i, H_i, W_i)."""

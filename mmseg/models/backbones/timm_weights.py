@@ -14,14 +14,20 @@ from .convert import NOT_BACKBONE, Conversion, Layout, convert
 
 #: Prefix of the names of timm's models in our backbones.
 PREFIX = "timm_model."
-#: Layouts of plain ViTs; the marks are looked for in this order.
-VIT_LAYOUTS = (
-    Layout("Hugging Face's DINOv2", "embeddings.position_embeddings"),
-    Layout("Hugging Face's DINOv3", "embeddings.patch_embeddings.weight"),
+HF_DINOV2 = Layout("Hugging Face's DINOv2", "embeddings.position_embeddings")
+HF_DINOV3 = Layout("Hugging Face's DINOv3", "embeddings.patch_embeddings.weight")
+HF_CONVNEXT = Layout("Hugging Face's DINOv3-ConvNeXt", "stages.0.layers.0.depthwise_conv.weight")
+#: Layouts of networks of timm; the marks are looked for in this order.
+TIMM_LAYOUTS = (
+    HF_DINOV2,
+    HF_DINOV3,
+    HF_CONVNEXT,
     Layout("Meta's DINOv3", "storage_tokens"),
     Layout("BAAI's EVA-02", "lm_head.weight"),
     Layout("Meta's DINOv2", "mask_token"),
-    Layout("timm's ViT", "patch_embed.proj.weight"),
+    Layout("Meta's ConvNeXt", "downsample_layers.0.0.weight"),
+    Layout("timm's names", "blocks.0.norm1.weight"),
+    Layout("timm's names", "stages.0.blocks.0.conv_dw.weight"),
 )
 #: Patterns of transformers' names of DINOv2 and DINOv3, and Meta's names, which timm reads.
 HUGGING_FACE = (
@@ -54,7 +60,6 @@ CONVNEXT = (
     (r"\.pointwise_conv(\d)\.", r".pwconv\1."),
     (r"\blayer_norm\.", "norm."),
 )
-CONVNEXT_MARK = "stages.0.layers.0.depthwise_conv.weight"
 #: Parts of classifiers, which follow the final norm of a ViT.
 AFTER_NORM = (*NOT_BACKBONE, "attn_pool.")
 
@@ -69,6 +74,15 @@ def check_is_model(model_name: str) -> None:
 
     if not timm.is_model(model_name):
         raise InputError(f"timm {timm.__version__} has no model named {model_name!r}")
+
+
+def timm_layout(weights: Mapping[str, Tensor]) -> Layout | None:
+    """Find the layout of weights, whose names may have a prefix; None: no known one."""
+    for layout in TIMM_LAYOUTS:
+        ends = (layout.mark, f".{layout.mark}")
+        if any(name.endswith(ends) for name in weights):
+            return layout
+    return None
 
 
 def filtered(
@@ -104,9 +118,10 @@ def readable_by_timm(
     Raises:
         InputError: if the weights have biases that the model lacks.
     """
-    if _has(weights, VIT_LAYOUTS[0].mark) or _has(weights, VIT_LAYOUTS[1].mark):
+    layout = timm_layout(weights)
+    if layout in (HF_DINOV2, HF_DINOV3):
         weights = _meta_vit(weights)
-    elif _has(weights, CONVNEXT_MARK):
+    elif layout == HF_CONVNEXT:
         weights = _renamed(weights, CONVNEXT)
     if "storage_tokens" in weights and "blocks.0.attn.q_bias" not in model.state_dict():
         return _without_zero_biases(weights, source)
@@ -135,17 +150,13 @@ def convert_vit(
     found = whole.weights
     if any(name.startswith(PREFIX) for name in found):
         return Conversion(None, found, whole.dropped)
-    layout = next((each for each in VIT_LAYOUTS if _has(found, each.mark)), None)
+    layout = timm_layout(found)
     found = filtered(readable_by_timm(found, model, source), model, source)
     dropped = [name for name in found if name.startswith(AFTER_NORM)]
     if "norm.weight" not in found:  # EVA-02 averages the tokens, and then has this norm
         found = {re.sub(r"^fc_norm\.", "norm.", name): value for name, value in found.items()}
     kept = {PREFIX + name: value for name, value in found.items() if name not in dropped}
     return Conversion(layout, kept, (*whole.dropped, *dropped))
-
-
-def _has(weights: Mapping[str, Tensor], mark: str) -> bool:
-    return any(name == mark or name.endswith("." + mark) for name in weights)
 
 
 def _renamed(

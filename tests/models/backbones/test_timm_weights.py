@@ -211,7 +211,7 @@ def test_a_checkpoint_of_a_method_is_loaded(tmp_path):
 def test_files_of_other_networks_are_refused(tmp_path):
     torch.save(of_timm(DINOV3).state_dict(), tmp_path / "dinov3.pth")
     with pytest.raises(
-        InputError, match=r"dinov3\.pth \(timm's ViT\).*missing \(timm_model\.pos_emb"
+        InputError, match=r"dinov3\.pth \(timm's names\).*missing \(timm_model\.pos_emb"
     ):
         vit(EVA02, tmp_path / "dinov3.pth")
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
@@ -225,7 +225,7 @@ def test_files_of_other_networks_are_refused(tmp_path):
         ("embeddings.position_embeddings", "Hugging Face's DINOv2"),
         ("mask_token", "Meta's DINOv2"),
         ("lm_head.weight", "BAAI's EVA-02"),
-        ("patch_embed.proj.weight", "timm's ViT"),
+        ("blocks.0.norm1.weight", "timm's names"),
     ],
 )
 def test_publishers_are_told_apart_by_their_keys(mark, title):
