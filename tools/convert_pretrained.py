@@ -1,4 +1,4 @@
-"""Convert ImageNet weights: ``python -m tools.convert_pretrained IN OUT``."""
+"""Convert pretrained weights: ``python -m tools.convert_pretrained IN OUT``."""
 
 import argparse
 import sys
@@ -25,6 +25,7 @@ as .pth, .bin or .safetensors, or a folder with model.safetensors or pytorch_mod
 examples:
   python -m tools.convert_pretrained ~/mit-b5 pretrained/mit_b5.pth
   python -m tools.convert_pretrained --from-hub nvidia/mit-b5 pretrained/mit_b5.pth
+  python -m tools.convert_pretrained --from-hub facebook/dinov2-base pretrained/dinov2_b.pth
 """
 
 

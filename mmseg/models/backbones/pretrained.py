@@ -1,4 +1,4 @@
-"""Load weights that were learned on ImageNet into a backbone."""
+"""Load pretrained weights, of ImageNet or of foundation models, into a backbone."""
 
 import os
 import re
@@ -17,6 +17,12 @@ from .convert import Conversion, convert, describe_difference
 
 #: Files of weights in a folder of Hugging Face's libraries, the best first.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+#: Publishers of the weights whose files are called like this.
+FOUNDATION_MODELS = {
+    "dinov2": "Meta's DINOv2",
+    "dinov3": "Meta's DINOv3",
+    "eva02": "BAAI's EVA-02",
+}
 
 
 class Backbone(BaseModule):
@@ -178,6 +184,8 @@ def _missing_file_message(path: Path) -> str:
         what = f"SegFormer's ImageNet-1k weights of MiT-B{match[1]} (mit_b{match[1]}.pth of NVlabs)"
     elif re.fullmatch(r"resnet\d+_v1c", path.stem):
         what = f"OpenMMLab's ImageNet weights {path.stem}"
+    elif match := re.search("|".join(FOUNDATION_MODELS), path.stem):
+        what = f"{FOUNDATION_MODELS[match[0]]} weights {path.stem}"
     else:
         what = "the weights"
     return (
