@@ -35,6 +35,7 @@ EXAMPLES = {
     "in_channels": 4,
     "DAFormerHead.in_channels": (4, 4, 4, 4),
     "model_name": "resnet18",
+    "TIMMViT.model_name": "vit_tiny_patch16_dinov3_qkvb",
     "num_classes": 5,
 }
 

@@ -1,4 +1,4 @@
-"""Convert ImageNet weights: ``python -m tools.convert_pretrained IN OUT``."""
+"""Convert pretrained weights: ``python -m tools.convert_pretrained IN OUT``."""
 
 import argparse
 import sys
@@ -18,11 +18,14 @@ IN is recognised by its keys; it may be
   Hugging Face's SegFormer encoder (nvidia/mit-b5)     -> mit_b0 ... mit_b5
   OpenMMLab's resnet*_v1c, also MMPretrain's           -> ResNetV1c
   timm's resnet50c, resnet101c                         -> ResNetV1c
+  DINOv2 and DINOv3 of Meta, Hugging Face and timm     -> TIMMViT; DINOv3-ConvNeXt: TIMMBackbone
+  EVA-02 of BAAI and timm                              -> TIMMViT
 as .pth, .bin or .safetensors, or a folder with model.safetensors or pytorch_model.bin.
 
 examples:
   python -m tools.convert_pretrained ~/mit-b5 pretrained/mit_b5.pth
   python -m tools.convert_pretrained --from-hub nvidia/mit-b5 pretrained/mit_b5.pth
+  python -m tools.convert_pretrained --from-hub facebook/dinov2-base pretrained/dinov2_b.pth
 """
 
 

@@ -84,6 +84,23 @@ TINY_TRANSFORMER = {
 }
 
 
+#: Arguments that make any ViT of timm tiny.
+TINY_VIT_OPTIONS = {"depth": 4, "embed_dim": 48, "num_heads": 2}
+
+#: A tiny DINOv2 with patches of 14 pixels, DAFormer's decoder and a projection of all levels.
+TINY_VIT = TINY_TRANSFORMER | {
+    "backbone": {
+        "type": "TIMMViT",
+        "model_name": "vit_small_patch14_reg4_dinov2",
+        "options": {**TINY_VIT_OPTIONS, "img_size": 56},
+    },
+    "decode_head": TINY_TRANSFORMER["decode_head"]
+    | {"in_channels": (48,) * 4, "in_index": (0, 1, 2, 3)},
+    "auxiliary_head": TINY_TRANSFORMER["auxiliary_head"]
+    | {"in_channels": (48,) * 4, "in_index": (0, 1, 2, 3)},
+}
+
+
 def tiny(**changes: object) -> dict:
     """Return a fresh copy of :data:`TINY` with top-level ``changes``."""
     return copy.deepcopy(TINY) | changes

@@ -13,9 +13,11 @@ from mmseg.models.backbones import mix_transformer as mit
 from mmseg.models.backbones.convert import LAYOUTS, Conversion, convert
 from mmseg.models.backbones.pretrained import HUB_FILES, check_weights, read_tensors
 from mmseg.models.backbones.resnet import ARCHITECTURES, Bottleneck, ResNetV1c
+from mmseg.models.backbones.timm_weights import TIMM_LAYOUTS, timm_layout
 from mmseg.utils import InputError, check_writable
 
 from .files import save_checkpoint
+from .vision_models import identify_vision_model
 
 MIT_SIZES = (mit.mit_b0, mit.mit_b1, mit.mit_b2, mit.mit_b3, mit.mit_b4, mit.mit_b5)
 
@@ -58,8 +60,12 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> Conver
     if target.exists() and target.samefile(source):
         raise InputError(f"{target} is the file to read: name another to write")
     check_writable(target.parent, "OUT")
-    conversion = convert(read_tensors(source))
-    name, backbone = _identify(conversion, source)
+    weights = read_tensors(source)
+    if layout := timm_layout(weights):
+        name, backbone, conversion = identify_vision_model(weights, layout, source)
+    else:
+        conversion = convert(weights)
+        name, backbone = _identify(conversion, source)
     check_weights(backbone.state_dict(), conversion.weights, f"{source} ({conversion.title})")
     meta = {"backbone": name, "converted_from": conversion.title}
     save_checkpoint({"meta": meta, "state_dict": conversion.weights}, target)
@@ -82,7 +88,7 @@ def _identify(conversion: Conversion, source: str | os.PathLike) -> tuple[str, n
                 if (own_depths, block is Bottleneck) == (depths, bottleneck):
                     return f"ResNetV1c, depth {depth}", ResNetV1c(depth)
         else:
-            known = "; ".join(layout.title for layout in LAYOUTS)
+            known = "; ".join(dict.fromkeys(each.title for each in (*LAYOUTS, *TIMM_LAYOUTS)))
             raise InputError(f"the keys of {source} match no known pretrained backbone: {known}")
     own = [size.__name__ for size in MIT_SIZES] + [f"ResNet-{d}-V1c" for d in ARCHITECTURES]
     raise InputError(

@@ -12,12 +12,14 @@ from .mix_transformer import (
 from .pretrained import Backbone, load_pretrained
 from .resnet import ResNetV1c
 from .timm_backbone import TIMMBackbone
+from .timm_vit import TIMMViT
 
 __all__ = [
     "Backbone",
     "MixVisionTransformer",
     "ResNetV1c",
     "TIMMBackbone",
+    "TIMMViT",
     "load_pretrained",
     "mit_b0",
     "mit_b1",

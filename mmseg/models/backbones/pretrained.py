@@ -1,4 +1,4 @@
-"""Load weights that were learned on ImageNet into a backbone."""
+"""Load pretrained weights, of ImageNet or of foundation models, into a backbone."""
 
 import os
 import re
@@ -13,10 +13,16 @@ from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint, mismatches
 from mmseg.utils.finite import check_finite
 
-from .convert import convert, describe_difference
+from .convert import Conversion, convert, describe_difference
 
 #: Files of weights in a folder of Hugging Face's libraries, the best first.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+#: Publishers of the weights whose files are called like this.
+FOUNDATION_MODELS = {
+    "dinov2": "Meta's DINOv2",
+    "dinov3": "Meta's DINOv3",
+    "eva02": "BAAI's EVA-02",
+}
 
 
 class Backbone(BaseModule):
@@ -51,11 +57,22 @@ class Backbone(BaseModule):
             load_pretrained(self, self.init_cfg["checkpoint"])
         self.is_init = True
 
+    def convert_weights(
+        self, weights: Mapping[str, Tensor], source: str | os.PathLike
+    ) -> Conversion:
+        """Give the weights of a file the names and shapes of this backbone.
+
+        Args:
+            weights: the tensors of the file by name.
+            source: name of the file for errors.
+        """
+        return convert(weights, self.state_dict())
+
 
 def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     """Load pretrained weights under the names of ``module`` or of another known library.
 
-    The weights may be stored under ``state_dict`` or ``model`` and may have the prefix
+    The weights may be stored under ``state_dict``, ``model`` or ``module`` and may have the prefix
     ``backbone.``, or ``model.backbone.`` in a checkpoint of a domain-adaptation method. Entries of
     other modules (``head.*``, ``fc.*``, ...) are left out; all others have to fit.
 
@@ -69,7 +86,11 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
             is not finite.
     """
     expected = module.state_dict()
-    conversion = convert(read_tensors(path), expected)
+    weights = read_tensors(path)
+    if isinstance(module, Backbone):
+        conversion = module.convert_weights(weights, path)
+    else:
+        conversion = convert(weights, expected)
     what = f"{path} ({conversion.title})" if conversion.layout else path
     check_weights(expected, conversion.weights, what)
     check_finite(conversion.weights, what)
@@ -81,25 +102,8 @@ def load_pretrained(module: nn.Module, path: str | os.PathLike) -> None:
     )
 
 
-def read_weights(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint by name, without the prefix ``backbone.``.
-
-    Raises:
-        InputError: if the file is missing or does not hold a plain mapping of tensors.
-    """
-    weights = read_tensors(path)
-    prefix = "backbone."
-    if any(name.startswith(prefix) for name in weights):
-        return {
-            name.removeprefix(prefix): value
-            for name, value in weights.items()
-            if name.startswith(prefix)
-        }
-    return weights
-
-
 def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the tensors of a file by name, also if they are under ``state_dict`` or ``model``.
+    """Read the tensors of a file by name, also under ``state_dict``, ``model`` or ``module``.
 
     Args:
         path: see :func:`load_pretrained`.
@@ -114,7 +118,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     content = load_checkpoint(path, mapped=True)
-    for wrapper in ("state_dict", "model"):
+    for wrapper in ("state_dict", "model", "module"):
         if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
@@ -180,6 +184,8 @@ def _missing_file_message(path: Path) -> str:
         what = f"SegFormer's ImageNet-1k weights of MiT-B{match[1]} (mit_b{match[1]}.pth of NVlabs)"
     elif re.fullmatch(r"resnet\d+_v1c", path.stem):
         what = f"OpenMMLab's ImageNet weights {path.stem}"
+    elif match := re.search("|".join(FOUNDATION_MODELS), path.stem):
+        what = f"{FOUNDATION_MODELS[match[0]]} weights {path.stem}"
     else:
         what = "the weights"
     return (

@@ -92,6 +92,9 @@ def test_without_init_cfg_no_file_is_needed():
     [
         ("mit_b5.pth", "SegFormer's ImageNet-1k weights of MiT-B5"),
         ("resnet101_v1c.pth", "OpenMMLab's ImageNet weights resnet101_v1c"),
+        ("vit_base_patch14_dinov2.pth", "Meta's DINOv2 weights vit_base_patch14_dinov2"),
+        ("vit_large_patch16_dinov3", "Meta's DINOv3 weights vit_large_patch16_dinov3"),
+        ("eva02_base.pth", "BAAI's EVA-02 weights eva02_base"),
         ("other.pth", "fetch the weights"),
     ],
 )

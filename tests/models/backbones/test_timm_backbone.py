@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import timm
 import torch
@@ -94,3 +96,56 @@ def test_nothing_is_downloaded_by_default(monkeypatch):
 def test_levels_need_the_pyramid():
     with pytest.raises(ValueError, match="out_indices needs features_only"):
         TIMMBackbone("resnet18", features_only=False, out_indices=(0,))
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_vit"])
+def test_recomputed_activations_give_the_same_gradients(name):
+    torch.manual_seed(0)
+    plain = TIMMBackbone(name, drop_path_rate=0.5)
+    recomputed = copy.deepcopy(plain)
+    recomputed.with_cp = True
+    assert recomputed.with_cp and not plain.with_cp
+    image, kept = torch.rand(2, 3, 160, 160), []
+    for network in (plain, recomputed):
+        torch.manual_seed(1)  # for DropPath
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, saved=saved: saved.append(tensor.numel()) or tensor, lambda x: x
+        ):
+            loss = sum(feat.square().mean() for feat in network(image))
+        loss.backward()
+        kept.append(sum(saved))
+    for one, other in zip(plain.parameters(), recomputed.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
+    assert kept[1] < 0.7 * kept[0]
+
+
+def test_batch_norm_is_not_recomputed():
+    with pytest.raises(InputError, match="resnet18 has BatchNorm, whose statistics"):
+        TIMMBackbone("resnet18", with_cp=True)
+
+
+def test_the_rate_of_drop_path_can_be_set():
+    rates = {
+        layer.drop_prob
+        for layer in TIMMBackbone("test_convnext", drop_path_rate=0.3).modules()
+        if type(layer).__name__ == "DropPath"
+    }
+    assert max(rates) == pytest.approx(0.3)
+    with pytest.raises(InputError, match="timm's vgg11 has no drop_path_rate: leave it out"):
+        TIMMBackbone("vgg11", drop_path_rate=0.1)
+
+
+def test_weights_of_init_cfg_are_loaded_by_init_weights(tmp_path):
+    torch.save(timm.create_model("test_convnext").state_dict(), tmp_path / "w.pth")
+    init_cfg = {"type": "Pretrained", "checkpoint": str(tmp_path / "w.pth")}
+    backbone = TIMMBackbone("test_convnext", init_cfg=init_cfg)
+    other = TIMMBackbone("test_convnext", checkpoint_path=str(tmp_path / "w.pth")).state_dict()
+    assert any(not torch.equal(v, other[name]) for name, v in backbone.state_dict().items())
+    backbone.init_weights()
+    assert all(torch.equal(v, other[name]) for name, v in backbone.state_dict().items())
+    student = {f"model.backbone.{name}": value for name, value in other.items()}
+    torch.save({"state_dict": student}, tmp_path / "w.pth")
+    trained = TIMMBackbone("test_convnext", init_cfg=init_cfg)
+    trained.init_weights()
+    assert all(torch.equal(v, other[name]) for name, v in trained.state_dict().items())

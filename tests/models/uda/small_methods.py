@@ -91,14 +91,14 @@ def labelled(label: torch.Tensor) -> SegDataSample:
     return sample
 
 
-def batch(seed: int = 0, width: int = 48) -> dict:
-    """Return two random source images of 32 x 32, labelled in blocks of 8, and two targets."""
+def batch(seed: int = 0, width: int = 48, height: int = 32) -> dict:
+    """Return two random square source images, labelled in blocks of 8, and two targets."""
     generator = torch.Generator().manual_seed(seed)
     images = [
-        torch.randint(0, 256, (2, 3, 32, side), generator=generator, dtype=torch.uint8)
-        for side in (32, width)
+        torch.randint(0, 256, (2, 3, height, side), generator=generator, dtype=torch.uint8)
+        for side in (height, width)
     ]
-    blocks = torch.randint(0, NUM_CLASSES, (2, 4, 4), generator=generator)
+    blocks = torch.randint(0, NUM_CLASSES, (2, height // 8, height // 8), generator=generator)
     label = blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
     label[:, :3] = 255
     return {

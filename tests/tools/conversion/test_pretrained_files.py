@@ -9,7 +9,14 @@ import torch
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from mmseg.models.backbones import ResNetV1c, load_pretrained, mit_b0, mit_b1
+from mmseg.models.backbones import (
+    ResNetV1c,
+    TIMMBackbone,
+    TIMMViT,
+    load_pretrained,
+    mit_b0,
+    mit_b1,
+)
 from mmseg.utils import InputError
 from mmseg.utils.checkpoint import load_checkpoint
 from tools.conversion.pretrained_files import convert_file, download
@@ -65,6 +72,30 @@ def test_sizes_of_mit(tmp_path, build):
     assert done.num_parameters == {"mit_b0": 3319392, "mit_b1": 13151424}[build.__name__]
 
 
+@pytest.mark.parametrize("name", ["eva02_tiny_patch14_336", "vit_tiny_patch16_dinov3_qkvb"])
+def test_vits_become_files_that_load(tmp_path, name):
+    """The model is recognised by its depth, width and number of positions."""
+    network = timm.create_model(name, num_classes=2)
+    torch.save(network.state_dict(), tmp_path / "timm.pth")
+    done = convert_file(tmp_path / "timm.pth", tmp_path / "new.pth")
+    assert (done.backbone, done.conversion.title) == (name, "timm's names")
+    assert done.conversion.dropped == ("head.weight", "head.bias")
+    backbone = TIMMViT(name)
+    load_pretrained(backbone, tmp_path / "new.pth")
+    own, last = backbone.timm_model.state_dict(), "blocks.11.mlp.fc1.weight"
+    assert torch.equal(own[last], network.state_dict()[last])
+
+
+def test_a_convnext_becomes_a_file_that_loads(tmp_path):
+    network = timm.create_model("convnext_tiny")
+    torch.save(network.state_dict(), tmp_path / "timm.pth")
+    done = convert_file(tmp_path / "timm.pth", tmp_path / "new.pth")
+    assert (done.backbone, done.num_parameters) == ("convnext_tiny", 27818592)
+    backbone = TIMMBackbone("convnext_tiny", checkpoint_path=str(tmp_path / "new.pth"))
+    own = backbone.state_dict()["timm_model.stages_2.blocks.8.gamma"]
+    assert torch.equal(own, network.stages[2].blocks[8].gamma)
+
+
 def test_refusals(tmp_path, resnet18c, resnet18d):
     def message(state_dict) -> str:
         torch.save(state_dict, tmp_path / "in.pth")
@@ -77,6 +108,11 @@ def test_refusals(tmp_path, resnet18c, resnet18d):
     assert (
         "match no known pretrained backbone: NVlabs' MiT (our names); OpenMMLab's MiT; "
     ) in message({"a": torch.zeros(1)})
+    vit = {
+        "blocks.0.norm1.weight": torch.zeros(5),
+        "patch_embed.proj.weight": torch.zeros(5, 3, 2, 2),
+    }
+    assert "(timm's names) has 1 blocks of 5 channels: no DINOv2, DINOv3 or EVA-02" in message(vit)
     short = {key: value for key, value in resnet18c.items() if not key.startswith("layer3.1.")}
     assert (
         "(timm's ResNet with a deep stem) has stages of 2, 2, 1, 2 blocks: no backbone "
