@@ -40,6 +40,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help=f"{', '.join(NETWORKS)} (%(default)s)",
     )
+    add("--backbone", metavar="NAME", help="network of timm to use as backbone; heads are fitted")
+    add("--weights", metavar="FILE", help="file of the weights of --backbone")
     methods = [name for name in METHODS if not name.startswith("sepico_dark")]
     add(
         "--method",
@@ -55,6 +57,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--name {args.name}: use letters, digits, - and _")
     if min(args.sample, args.nproc) < 1:
         parser.error("--sample and --nproc must be at least 1")
+    if args.weights and not args.backbone:
+        parser.error("--weights needs --backbone, the network that the file is of")
     return args
 
 

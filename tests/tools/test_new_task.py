@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
 
 from mmseg.utils.config import load_config
@@ -129,6 +130,34 @@ def test_colours_with_a_list_are_trained_and_tested(task, tmp_path, capsys):
     result = json.loads(scores.read_text())
     assert list(result["per_class"]) == ["sky", "road", "tree"]
     assert 0 < result["summary"]["aAcc"] < 100
+
+
+def test_a_network_of_timm_gets_heads_that_fit(task, tmp_path, capsys):
+    cfg = task(colors, "--backbone", "resnet18", "--weights", "my.pth", "--method", "mic")
+    segmentor = cfg.model.segmentor
+    weights = {"type": "Pretrained", "checkpoint": "my.pth"}
+    names = {"type": "TIMMBackbone", "model_name": "resnet18", "out_indices": (1, 2, 3, 4)}
+    assert segmentor.backbone == names | {"init_cfg": weights}
+    heads = segmentor.decode_head, segmentor.auxiliary_head
+    assert [head.in_channels for head in heads] == [(64, 128, 256, 512)] * 2
+    out = capsys.readouterr().out
+    assert "training MIC(DAFormer) with daformer_sepaspp_proj on resnet18: " in out
+    assert "note: there are no pretrained weights at my.pth" in out
+
+    vit = task(colors, "--backbone", "eva02_tiny_patch14_224", "--network", "hrda_proj", name="vit")
+    segmentor = vit.model.segmentor
+    assert segmentor.backbone == {"type": "TIMMViT", "model_name": "eva02_tiny_patch14_224"}
+    head = segmentor.decode_head
+    for part in (head.head, head.scale_attention, segmentor.auxiliary_head):
+        assert part.in_channels == (192,) * 4
+    assert vit.model.data_preprocessor.mean == (122.771, 116.746, 104.094)
+
+    names = ["src", "tgt", "--name", "other", "--backbone"]
+    assert error_of(main, *names, "nonet") == f"timm {timm.__version__} has no model named 'nonet'"
+    assert "has maps with strides [16, 32, 64]" in error_of(main, *names, "levit_128s")
+    with pytest.raises(SystemExit):
+        main([*names[:4], "--weights", "my.pth"])
+    assert "--weights needs --backbone" in capsys.readouterr().err
 
 
 def test_values_in_the_red_channel_get_names(task, capsys):

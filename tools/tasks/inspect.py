@@ -24,6 +24,7 @@ from tools.convert_datasets.conversion import ClassStatistics, counted_dataset
 from tools.convert_datasets.conversion.label_files import read_classes
 from tools.convert_datasets.label_folders import Folders, find_folders, labelled_folders
 
+from .backbones import TimmBackbone
 from .class_names import ClassList, Entry, find_class_list
 from .labels import Meaning, Pixels, look_at, meaning_of
 from .settings import Sizes, fit_iterations, fit_sampling, fit_scales, sizes_of
@@ -42,6 +43,8 @@ class Wishes:
         labels: folder of the source's label maps, relative to it; None: look for it.
         classes: names of the classes; None: look for them.
         network: key of ``NETWORKS``.
+        backbone: name of timm's network to use as its backbone; None: that of ``network``.
+        weights: file of the weights of ``backbone``; None: start from random ones.
         method: key of ``METHODS``.
         sample: number of files to look at in each folder.
         nproc: number of processes that count the classes.
@@ -54,6 +57,8 @@ class Wishes:
     labels: str | None = None
     classes: Sequence[str] | None = None
     network: str = "daformer"
+    backbone: str | None = None
+    weights: str | None = None
     method: str = "sepico"
     sample: int = 200
     nproc: int = 4
@@ -103,6 +108,7 @@ def inspect(wishes: Wishes) -> Findings:
     scales = fit_scales(*sizes, is_hrda=wishes.network.startswith("hrda"))
     task = Task(
         wishes.network,
+        TimmBackbone.find(wishes.backbone, wishes.weights) if wishes.backbone else None,
         wishes.method,
         source,
         target,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import METHODS, NETWORKS
+from experiments import METHODS
 
 from .inspect import Findings
 from .labels import Meaning
@@ -29,9 +29,8 @@ def page(found: Findings, path: Path, notes: Sequence[str]) -> str:
         f"scores   {task.val.describe() if task.val else 'none'}",
         f"classes  {len(task.meaning.classes)}, their names: {task.meaning.names_from}",
         *_class_lines(found),
-        f"training {METHODS[task.method].title} with {NETWORKS[task.network].decoder} on "
-        f"{NETWORKS[task.network].encoder}: {task.iterations} iterations on crops of "
-        f"{task.scales.crop}x{task.scales.crop}",
+        f"training {METHODS[task.method].title} with {task.network_title}: {task.iterations} "
+        f"iterations on crops of {task.scales.crop}x{task.scales.crop}",
     ]
     remarks = [f"unsure: {doubt}" for doubt in found.doubts] + [f"note: {note}" for note in notes]
     lines += ["", *remarks] if remarks else []

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from experiments import BASES, METHODS, NETWORKS
 from tools.convert_datasets.label_folders import Folders
 
+from .backbones import TimmBackbone
 from .labels import Meaning
 from .settings import Scales
 
@@ -34,6 +35,7 @@ class Task:
 
     Attributes:
         network: key of ``NETWORKS``.
+        backbone: backbone that replaces the network's; None: that one.
         method: key of ``METHODS``.
         source: images and label maps of the source.
         target: images of the target.
@@ -49,6 +51,7 @@ class Task:
     """
 
     network: str
+    backbone: TimmBackbone | None
     method: str
     source: Folders
     target: Folders
@@ -71,6 +74,13 @@ class Task:
         is_hrda = self.network.startswith("hrda")
         return self.method.startswith("sepico") and self.is_uniform and not is_hrda
 
+    @property
+    def network_title(self) -> str:
+        """Name the decoder and the backbone."""
+        network = NETWORKS[self.network]
+        backbone = self.backbone.config["model_name"] if self.backbone else network.encoder
+        return f"{network.decoder} on {backbone}"
+
 
 def config_text(task: Task, folder: Path) -> str:
     """Write the text of a config.
@@ -85,6 +95,7 @@ def config_text(task: Task, folder: Path) -> str:
     metainfo: dict[str, Any] = {"classes": task.meaning.classes}
     if task.meaning.palette:
         metainfo["palette"] = task.meaning.palette
+    normalisation = task.backbone.normalisation if task.backbone else {}
     scales = {"source_scale": task.scales.source, "target_scale": task.scales.target}
     parts = [
         ("", {"_base_": names, "metainfo": metainfo}),
@@ -96,12 +107,12 @@ def config_text(task: Task, folder: Path) -> str:
         ("", {"test_pipeline": _test_pipeline(labelled=task.val is not None)}),
         ("", {"train_dataloader": {"dataset": _train_data(task)}}),
         *_evaluation(task),
-        ("", {"data_preprocessor": {"size": _SIZE}}),
+        ("", {"data_preprocessor": {"size": _SIZE, **normalisation}}),
         ("", _network(task)),
         ("", _schedule(task)),
     ]
     head = (
-        f"# {method.title} with {network.decoder} on {network.encoder}, from\n"
+        f"# {method.title} with {task.network_title}, from\n"
         f"# {task.source.describe()} to {task.target.describe()}.\n"
         "# Written by tools.new_task. The schedule follows the iterations as in the paper.\n"
     )
@@ -196,13 +207,15 @@ def _network(task: Task) -> dict:
     """Write the numbers of classes and the sizes of networks and methods."""
     base = Config.fromfile(BASES / "models" / f"{NETWORKS[task.network].model}.py").to_dict()
     method = Config.fromfile(BASES / "uda" / f"{METHODS[task.method].config}.py").to_dict()
-    segmentor = _with_classes(base["segmentor"])
+    segmentor = _fitted(base["segmentor"], task.backbone)
+    if task.backbone:
+        segmentor["backbone"] = task.backbone.settings
     if "detail_size" in base["segmentor"]:
         half = Code("tuple(side // 2 for side in crop_size)")
         segmentor["detail_size"] = half
         if base["segmentor"]["test_cfg"]["mode"] == "slide":
             segmentor["test_cfg"] = {"crop_size": _SIZE, "stride": half}
-    model = _with_classes(method["model"])
+    model = _fitted(method["model"])
     terms = method["model"].get("terms", {})
     if "feature_distance" in terms:  # the classes of the base are those of Cityscapes
         model.setdefault("terms", {})["feature_distance"] = {"classes": None}
@@ -217,13 +230,15 @@ def _network(task: Task) -> dict:
     return {"segmentor": segmentor} | ({"model": model} if model else {})
 
 
-def _with_classes(part: Mapping[str, Any]) -> dict:
-    """Copy the parts of a config that have a number of classes, with this one."""
+def _fitted(part: Mapping[str, Any], backbone: TimmBackbone | None = None) -> dict:
+    """Copy what a config says of the number of classes, and of the backbone's channels, adapted."""
     copied: dict = {}
     for key, value in part.items():
         if key == "num_classes":
             copied[key] = _NUM
-        elif isinstance(value, dict) and (inner := _with_classes(value)):
+        elif key == "in_channels" and backbone:
+            copied[key] = backbone.channels_for(part["in_index"])
+        elif isinstance(value, dict) and (inner := _fitted(value, backbone)):
             copied[key] = inner
     return copied
 
