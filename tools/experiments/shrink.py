@@ -15,6 +15,8 @@ CROP = 128
 SCALE = (2 * CROP, 9 * CROP // 8)
 CHANNELS = 64
 MIT_B0_CHANNELS = (32, 64, 160, 256)
+#: Arguments of a ViT of any family, with one block for each of the usual four strides.
+SMALL_VIT = {"depth": 4, "embed_dim": 96, "num_heads": 4}
 RESNET18_CHANNELS = 512  # of its last stage
 VALIDATION_IMAGES = 8
 # Pixels of a rare class in a source image, in proportion to 3000 for the paper's crop.
@@ -71,15 +73,18 @@ def _small_model(model: Any) -> Any:
     segmentor = model.segmentor
     parts = {name: part for name, part in segmentor.items() if name != "backbone"}
     heads = _with_key(parts, "in_channels")
-    if segmentor.backbone.type.startswith("mit_b"):
-        segmentor.backbone.type = "mit_b0"
+    backbone = segmentor.backbone
+    if backbone.type.startswith("mit_b"):
+        backbone.type = "mit_b0"
         for head in heads:
-            head.in_channels = MIT_B0_CHANNELS
-            head.channels = CHANNELS
-            if "embed_dims" in head:
-                head.embed_dims = CHANNELS
-    elif segmentor.backbone.type == "ResNetV1c":
-        segmentor.backbone.depth = 18
+            _small_head(head, MIT_B0_CHANNELS)
+    elif backbone.type == "TIMMViT":
+        backbone.options = {**(backbone.get("options") or {}), **SMALL_VIT}
+        backbone.update(taps=None, freeze=min(backbone.get("freeze", 0), SMALL_VIT["depth"]))
+        for head in heads:
+            _small_head(head, (SMALL_VIT["embed_dim"],) * len(head.in_channels))
+    elif backbone.type == "ResNetV1c":
+        backbone.depth = 18
         for head in heads:
             if isinstance(head.in_channels, int):
                 head.in_channels = RESNET18_CHANNELS
@@ -88,6 +93,13 @@ def _small_model(model: Any) -> Any:
     method.set_crop_size(model, CROP)
     method.shrink(model, CHANNELS, ITERATIONS)
     return model
+
+
+def _small_head(head: Any, in_channels: tuple[int, ...]) -> None:
+    head.in_channels = in_channels
+    head.channels = CHANNELS
+    if "embed_dims" in head:
+        head.embed_dims = CHANNELS
 
 
 def _small_dataset(dataset: Any, toy_root: Path) -> None:

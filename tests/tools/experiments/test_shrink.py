@@ -58,6 +58,26 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "freeze", "frozen"),
+    [("vit_base_patch14_dinov2", 3, 3), ("eva02_base_patch14_448", 9, 4)],
+)
+def test_a_vit_becomes_a_tiny_one_of_its_family(name, freeze, frozen, tmp_path):
+    cfg = load_config(written(generate_experiment_cfgs(4)[-1], tmp_path))
+    vit = {"type": "TIMMViT", "model_name": name, "taps": (3, 5, 7, 11), "freeze": freeze}
+    cfg.model.segmentor.backbone = vit
+    for head in (cfg.model.segmentor.decode_head, cfg.model.segmentor.auxiliary_head):
+        head.in_channels = (768,) * 4
+    shrink(cfg, tmp_path)
+    check_config(cfg)
+    with torch.device("meta"):
+        segmentor = MODELS.build(cfg.model).model
+        assert segmentor.logits(torch.zeros(2, 3, 128, 128)).shape == (2, 19, 32, 32)
+    parameters = segmentor.backbone.timm_model.blocks[:frozen].parameters()
+    assert not any(parameter.requires_grad for parameter in parameters)
+    assert sum(p.numel() for p in segmentor.parameters()) < 2e6
+
+
+@pytest.mark.parametrize(
     ("exp", "source", "target"),
     [(29, "cityscapes", "acdc"), (25, "cityscapes", "dark_zurich"), (32, "synthia", "cityscapes")],
 )
