@@ -61,6 +61,7 @@ def convert_file(source: str | os.PathLike, target: str | os.PathLike) -> Conver
         raise InputError(f"{target} is the file to read: name another to write")
     check_writable(target.parent, "OUT")
     weights = read_tensors(source)
+    backbone: nn.Module
     if layout := timm_layout(weights):
         name, backbone, conversion = identify_vision_model(weights, layout, source)
     else:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from timm.layers import RotaryEmbeddingDinoV3
@@ -18,6 +19,8 @@ class DINOv3Rope(nn.Module):
         periods: (D / 4,) periods of the angles, with D channels of an attention head.
     """
 
+    periods: Tensor
+
     def __init__(self, periods: Tensor) -> None:
         super().__init__()
         self.register_buffer("periods", periods, persistent=False)
@@ -33,7 +36,7 @@ class DINOv3Rope(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def replace_rope(model: nn.Module) -> None:
+def replace_rope(model: Any) -> None:
     """Replace the rotary embedding of timm's model in place if it is that of DINOv3."""
     rope = getattr(model, "rope", None)
     if (
@@ -42,4 +45,5 @@ def replace_rope(model: nn.Module) -> None:
         and rope.rotate_half
         and rope.grid_offset == 0
     ):
-        model.rope = DINOv3Rope(rope.periods)
+        periods: Any = rope.periods  # a buffer
+        model.rope = DINOv3Rope(periods)

@@ -176,7 +176,8 @@ def _checked(
     import timm
 
     with torch.device("meta"):
-        model = timm.create_model(model_name, **({"num_classes": 0} if features_only else {}))
+        options: dict[str, Any] = {"num_classes": 0} if features_only else {}
+        model: Any = timm.create_model(model_name, **options)
     weights = readable_by_timm(weights, model, source)
     found = filtered(weights, model, source)
     if features_only:

@@ -121,28 +121,29 @@ class TIMMViT(Backbone):
         """Compute (B, 3, H, W) -> one map (B, C, H // s, W // s), not empty, for each stride s."""
         height, width = inputs.shape[2:]
         down, right = self.timm_model.patch_embed.patch_size
-        size = (
-            _multiple(height, down, self.image_scale),
-            _multiple(width, right, self.image_scale),
-        )
+        rows = _number_of_patches(height, down, self.image_scale)
+        columns = _number_of_patches(width, right, self.image_scale)
         # Resized even if the size is right, which copies, as an exported graph has no branches.
-        maps = self.timm_model.forward_intermediates(
-            _resize(inputs, size), indices=self.taps, norm=True, intermediates_only=True
+        image = _resize(inputs, (rows * down, columns * right))
+        taps = self.timm_model.forward_intermediates(
+            image, indices=self.taps, norm=True, output_fmt="NLC", intermediates_only=True
         )
+        # Views in channels-last format, as decoders need it.
+        maps = [tokens.unflatten(1, (rows, columns)).permute(0, 3, 1, 2) for tokens in taps]
         return [
             _resize(each, (max(height // stride, 1), max(width // stride, 1)))
             for each, stride in zip(maps, self.strides, strict=True)
         ]
 
 
-def _create(model_name: str, options: Mapping[str, Any]) -> nn.Module:
+def _create(model_name: str, options: Mapping[str, Any]) -> Any:
     """Create a ViT without classifier that takes images of any size.
 
     Raises:
         InputError: if timm has no such model, or it does not take these options.
     """
     check_is_model(model_name)
-    import timm
+    import timm  # takes two seconds
 
     from .dinov3_rope import replace_rope
 
@@ -164,11 +165,11 @@ def _create(model_name: str, options: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def _multiple(side: int, patch: int, scale: Fraction) -> int:
-    """Scale a side of the image, and round it up to a multiple of the patch."""
+def _number_of_patches(side: int, patch: int, scale: Fraction) -> int:
+    """Count the patches that cover a side of the scaled image."""
     # Positive integers only: exported graphs round other numbers in another way, or not at all.
     divisor = scale.denominator * patch
-    return (side * scale.numerator + divisor - 1) // divisor * patch
+    return (side * scale.numerator + divisor - 1) // divisor
 
 
 def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
