@@ -57,6 +57,22 @@ def test_maps_are_normed_outputs_of_the_taps():
 
 
 @pytest.mark.parametrize(
+    ("name", "channels", "millions"),
+    [  # the sizes that their authors give, without a mask token
+        ("vit_base_patch14_dinov2", 768, 86.58),
+        ("vit_large_patch14_reg4_dinov2", 1024, 304.37),
+        ("vit_large_patch16_dinov3", 1024, 303.08),
+    ],
+)
+def test_published_sizes(name, channels, millions):
+    with torch.device("meta"):
+        backbone = TIMMViT(name)
+        assert backbone(torch.zeros(1, 3, 64, 64))[0].shape == (1, channels, 16, 16)
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    assert parameters / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize(
     ("depth", "taps"), [(4, (0, 1, 2, 3)), (12, (2, 5, 8, 11)), (24, (5, 11, 17, 23))]
 )
 def test_taps_are_even_quarters_by_default(depth, taps):
