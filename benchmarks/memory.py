@@ -194,7 +194,7 @@ class FakeStep(TrainingStep):
 def count_memory(step: TrainingStep, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
     """Count the memory that a training step takes on a GPU, by its phases.
 
-    Strong augmentation is left out, as kornia's cannot run on fake tensors.
+    Strong augmentation is left out: it handles images, before a loss keeps its activations.
 
     Args:
         step: a step on fake or real tensors of the CPU.
