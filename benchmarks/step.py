@@ -56,8 +56,7 @@ class TrainingStep:
             self.model = MODELS.build(without_pretrained(cfg.model))
             if device.type != "meta":
                 self.model.init_weights()
-        self.model.to(device)
-        performance.apply(self.model)
+        self.place(device, performance)
         optim_wrapper = performance.optim_wrapper(cfg.optim_wrapper)
         if settings.optimizer == "unfused":
             optimizer = {**optim_wrapper["optimizer"], "fused": False, "foreach": False}
@@ -66,6 +65,11 @@ class TrainingStep:
             self.optim_wrapper = build_optim_wrapper(self.model, optim_wrapper)
         self._maths_attention = settings.attention == "math"
         self.model.start_all_losses()
+
+    def place(self, device: torch.device, performance: Performance) -> None:
+        """Put the model on its device, and set it up."""
+        self.model.to(device)
+        performance.apply(self.model)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Train on one batch."""

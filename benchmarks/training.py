@@ -99,17 +99,16 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the training benchmark."""
-    defaults = Workload()
     add = parser.add_argument
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    add("--crop", type=int, default=defaults.crop, metavar="PX", help="side of the crops (640)")
-    add("--batch", type=int, default=defaults.batch, metavar="B", help="images of each domain (2)")
+    add("--crop", type=int, metavar="PX", help="side of the crops (640; --memory: the config's)")
+    add("--batch", type=int, metavar="B", help="images of each domain (2; --memory: the config's)")
     add("--iters", type=int, metavar="K", help="steps to measure (50, on a CPU 10)")
-    add("--warmup", type=int, default=defaults.warmup, metavar="K", help="warm-up steps (3)")
+    add("--warmup", type=int, default=Workload.warmup, metavar="K", help="warm-up steps (3)")
     add(
         "--start-contrast",
         type=int,
-        default=defaults.start_contrast,
+        default=Workload.start_contrast,
         metavar="T",
         help="first measured step with contrastive losses (0: all of them, as in most of training)",
     )
@@ -120,8 +119,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"compare the plain setting ({TrainingSettings(**PLAIN).describe()}) with that of "
         "--fast, each in a separate process; the options below change the fast one",
     )
+    add(
+        "--memory",
+        action="store_true",
+        help="count the GPU memory of a step instead, without a GPU, for any number of experiments",
+    )
     group = parser.add_argument_group("speed and memory (default: the config's)")
-    group.add_argument("--precision", choices=PRECISIONS, help="precision of the networks")
+    group.add_argument("--precision", "--amp", choices=PRECISIONS, help="precision of the networks")
     for switch, text in (
         ("compile", "compile with torch.compile"),
         ("channels-last", "use this memory format for convolutions"),
@@ -134,6 +138,11 @@ def main(args: argparse.Namespace) -> None:
     """Measure, print, and write what ``--json`` asks for."""
     if args.json:
         check_writable(Path(args.json).parent, "--json")
+    if args.memory:
+        from .cards import main as count_memory  # late, to keep --help fast
+
+        count_memory(args)
+        return
     from mmseg.apis.init_model import select_device  # late, to keep --help fast
     from mmseg.engine.performance import Performance
     from tools.common.options import fast_switches
@@ -143,7 +152,9 @@ def main(args: argparse.Namespace) -> None:
 
     device = select_device(args.device)
     iters = ITERATIONS[device.type] if args.iters is None else args.iters
-    workload = Workload(args.crop, args.batch, args.start_contrast, iters, args.warmup)
+    crop = Workload.crop if args.crop is None else args.crop
+    batch = Workload.batch if args.batch is None else args.batch
+    workload = Workload(crop, batch, args.start_contrast, iters, args.warmup)
     check_trainable(args.cfg)
     Performance.of(args.cfg)  # refuses unknown settings
     if args.compare:

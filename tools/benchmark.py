@@ -1,5 +1,6 @@
 """Measure speed and memory of training steps: ``python -m tools.benchmark --exp N``.
 
+``--memory`` counts the GPU memory of a step without a GPU, for cards of 12, 24, 48 and 80 GB.
 ``python -m tools.benchmark data ...`` measures the data loader, ``... inference ...`` evaluation.
 """
 
@@ -8,13 +9,14 @@ import sys
 from importlib import import_module
 
 from experiments import experiment, experiment_config
+from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config, override
 from tools.common.options import add_cfg_options
 from tools.common.parser import Parser
 
 # Part -> module of benchmarks that measures it, with ``add_arguments(parser)`` and ``main(args)``,
-# where ``args.cfg`` is the config.
+# where ``args.cfg`` is the config, and ``args.cfgs`` all of them.
 PARTS = {"training": "training", "data": "data", "inference": "inference"}
 
 
@@ -29,13 +31,26 @@ def main(argv: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--exp", type=experiment, metavar="N", help="experiment to measure")
+    what.add_argument(
+        "--exp",
+        type=experiment,
+        nargs="+",
+        metavar="N",
+        help="experiment to measure; several with --memory",
+    )
     what.add_argument("--config", metavar="FILE", help="config to measure instead")
     part.add_arguments(parser)
     add_cfg_options(parser, "train_dataloader.num_workers=4")
     args = parser.parse_args(argv[1:] if name else argv)
-    args.cfg = load_config(args.config) if args.config else experiment_config(args.exp)
-    override(args.cfg, args.cfg_options)
+    if args.config:
+        args.cfgs = [load_config(args.config)]
+    else:
+        args.cfgs = [experiment_config(each) for each in args.exp]
+    if len(args.cfgs) > 1 and not vars(args).get("memory"):
+        raise InputError("--exp takes several experiments only with --memory: name one")
+    for cfg in args.cfgs:
+        override(cfg, args.cfg_options)
+    args.cfg = args.cfgs[0]
     part.main(args)
 
 

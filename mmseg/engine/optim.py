@@ -1,8 +1,8 @@
-"""Optimizer steps with several backward passes, and parameter groups of the student."""
+"""Optimizer steps with several backward passes, and the optimizer of the student."""
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
@@ -11,15 +11,15 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
-from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
-from typing_extensions import TypedDict
 
 from mmseg.models.uda import UDADecorator
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.utils.memory import give_back_freed_memory
+
+from .parameter_groups import ParamwiseSettings, parameter_groups
 
 
 class _Pass(nn.Module):
@@ -176,33 +176,6 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
         super().load_state_dict(state)
 
 
-def parameter_groups(
-    module: nn.Module, lr: float, weight_decay: float, custom_keys: Mapping[str, "GroupFactors"]
-) -> list[dict]:
-    """Group parameters by learning rate and weight decay, into one optimizer group per pair.
-
-    Args:
-        module: module with the parameters; those without gradients are left out.
-        lr: learning rate of parameters without a key.
-        weight_decay: weight decay of parameters without a key.
-        custom_keys: ``key -> dict(lr_mult=, decay_mult=)`` for parameters whose name contains the
-            key. If several match, the longest counts, then the first by alphabet, as in mmengine.
-    """
-    keys = sorted(sorted(custom_keys), key=len, reverse=True)
-    groups: dict[tuple[float, float], dict] = {}
-    for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        factors = next((custom_keys[key] for key in keys if key in name), GroupFactors())
-        setting = (
-            lr * factors.get("lr_mult", 1.0),
-            weight_decay * factors.get("decay_mult", 1.0),
-        )
-        empty = {"params": [], "lr": setting[0], "weight_decay": setting[1]}
-        groups.setdefault(setting, empty)["params"].append(parameter)
-    return list(groups.values())
-
-
 def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool | None]) -> None:
     """Adapt a loaded state to this run, whose speed switches may differ from the saved run's.
 
@@ -226,19 +199,6 @@ def fit_state_to_parameters(optimizer: torch.optim.Optimizer, fused: list[bool |
                     state[key] = torch.empty_like(parameter).copy_(value)
 
 
-class GroupFactors(TypedDict, total=False):
-    """Factors of learning rate and weight decay for some parameters."""
-
-    lr_mult: NonNegativeFloat
-    decay_mult: NonNegativeFloat
-
-
-class ParamwiseSettings(TypedDict, total=False):
-    """Type of ``paramwise_cfg``."""
-
-    custom_keys: Mapping[str, GroupFactors]
-
-
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor:
     """Build the optimizer of the student (the attribute ``model``) with as few groups as possible.
@@ -249,7 +209,7 @@ class StudentOptimWrapperConstructor:
     Args:
         optim_wrapper_cfg: config of the wrapper, with its ``optimizer``. Adam and AdamW are fused
             (one kernel for all parameters of a group, on CPUs too) unless it has ``fused``.
-        paramwise_cfg: ``dict(custom_keys=...)``, see :func:`parameter_groups`.
+        paramwise_cfg: ``dict(custom_keys=..., layer_decay=...)``, see :func:`parameter_groups`.
     """
 
     def __init__(
@@ -261,7 +221,7 @@ class StudentOptimWrapperConstructor:
         self.optimizer_cfg = self.wrapper_cfg.pop("optimizer")
         if self.optimizer_cfg.get("type") in ("Adam", "AdamW"):
             self.optimizer_cfg = {"fused": True, **self.optimizer_cfg}
-        self.custom_keys = (paramwise_cfg or {}).get("custom_keys", {})
+        self.paramwise: ParamwiseSettings = paramwise_cfg or {}
 
     def __call__(self, model: UDADecorator) -> OptimWrapper:
         """Build optimizer and wrapper for ``model.model``."""
@@ -269,7 +229,8 @@ class StudentOptimWrapperConstructor:
             model.model,
             self.optimizer_cfg["lr"],
             self.optimizer_cfg.get("weight_decay", 0.0),
-            self.custom_keys,
+            self.paramwise.get("custom_keys", {}),
+            self.paramwise.get("layer_decay"),
         )
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": params})
         fused = [group.get("fused") for group in optimizer.param_groups]

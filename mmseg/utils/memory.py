@@ -13,7 +13,10 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Bytes of freed blocks that are worth returning: the toy network frees less, and would spend a
 #: tenth of a step on getting their pages back.
@@ -23,6 +26,24 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 # Values that glibc reaches by itself in a program that frees large blocks (mallopt(3)).
 _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
 _KEEP_ALL = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
+# Not a ContextVar, which torch.compile cannot read.
+_stands_for_gpu = False
+
+
+def on_cpu(tensor: "Tensor") -> bool:
+    """Tell whether code that is only for CPUs should handle a tensor."""
+    return tensor.device.type == "cpu" and not _stands_for_gpu
+
+
+@contextmanager
+def cpu_stands_for_gpu() -> Iterator[None]:
+    """Make tensors on the CPU take the code for GPUs within the context, to count its memory."""
+    global _stands_for_gpu
+    _stands_for_gpu = True
+    try:
+        yield
+    finally:
+        _stands_for_gpu = False
 
 
 @functools.cache

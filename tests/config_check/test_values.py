@@ -122,6 +122,9 @@ WRONG = [
     ("optim_wrapper.optimizer.betas", (0.9, 1), "(a number >= 0 and < 1, a number >= 0 and < 1)"),
     ("optim_wrapper.optimizer.weight_decay", -0.1, "a number >= 0"),
     ("optim_wrapper.paramwise_cfg.custom_keys", {"head": {"lr_mult": -1.0}}, "a dict"),
+    ("optim_wrapper.paramwise_cfg.layer_decay", 0.9, "a dict or None"),
+    ("optim_wrapper.paramwise_cfg.layer_decay", {"rate": 1.5}, "a number > 0 and <= 1"),
+    ("optim_wrapper.paramwise_cfg.layer_decay", {"prefix": 3}, "a string"),
     ("train_cfg", 3, "a dict or None"),
     ("train_cfg.max_iters", 0, COUNT),
     ("train_cfg.max_iters", 1.5, COUNT),
@@ -233,6 +236,8 @@ def test_unknown_paramwise_options_are_named(config):
     path = "optim_wrapper.paramwise_cfg"
     with pytest.raises(InputError, match=f"{path} has no setting 'bias_lr_mult'"):
         check_config(changed(config, path, {"bias_lr_mult": 2.0}))
+    with pytest.raises(InputError, match=f"{path}.layer_decay has no setting 'rat': did you"):
+        check_config(changed(config, path, {"layer_decay": {"rat": 0.9}}))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Check the student's parameter groups, and that several backward passes count as one step."""
+"""Check the student's optimizer, and that several backward passes count as one step."""
 
 import copy
 
@@ -6,58 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg.engine.optim import (
-    StudentOptimWrapper,
-    StudentOptimWrapperConstructor,
-    parameter_groups,
-)
+from mmseg.engine.optim import StudentOptimWrapper, StudentOptimWrapperConstructor
 from tests.models.uda.small_methods import sepico
 
 KEYS = {"head": {"lr_mult": 10.0}, "norm": {"decay_mult": 0.0}}
-
-
-class Student(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 1, 1)
-        self.norm = nn.BatchNorm2d(1)
-        self.decode_head = nn.ModuleDict({"conv": nn.Conv2d(1, 1, 1), "norm": nn.BatchNorm2d(1)})
-        self.frozen = nn.Conv2d(1, 1, 1).requires_grad_(False)
-
-
-def names_by_setting(module: nn.Module, groups: list[dict]) -> dict[tuple, set[str]]:
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
-    return {
-        (group["lr"], group["weight_decay"]): {names[id(p)] for p in group["params"]}
-        for group in groups
-    }
-
-
-def test_groups_by_learning_rate_and_decay():
-    module = Student()
-    groups = parameter_groups(module, 0.1, 0.01, KEYS)
-    assert len(groups) == 3
-    # "head" and "norm" are equally long: the alphabetically first one applies to the head's norm.
-    head = {
-        f"decode_head.{part}.{name}" for part in ("conv", "norm") for name in ("weight", "bias")
-    }
-    assert names_by_setting(module, groups) == {
-        (0.1, 0.01): {"conv.weight", "conv.bias"},
-        (0.1, 0.0): {"norm.weight", "norm.bias"},
-        (1.0, 0.01): head,
-    }
-
-
-def test_the_longest_key_counts():
-    keys = {"head": {"lr_mult": 10.0}, "decode_head.norm": {"lr_mult": 2.0}}
-    module = Student()
-    groups = names_by_setting(module, parameter_groups(module, 0.1, 0.0, keys))
-    assert groups[(0.2, 0.0)] == {"decode_head.norm.weight", "decode_head.norm.bias"}
-
-
-def test_without_keys_there_is_one_group():
-    (group,) = parameter_groups(Student(), 0.1, 0.01, {})
-    assert len(group["params"]) == 8
 
 
 def test_the_teacher_is_not_optimized():

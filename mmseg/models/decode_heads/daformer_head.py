@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.models.utils.checkpointing import run
 from mmseg.registry import MODELS
+from mmseg.utils.memory import on_cpu
 from mmseg.utils.setting_types import (
     Fraction,
     InitConfig,
@@ -46,7 +47,7 @@ class DilatedConv2d(nn.Conv2d):
         """Convolve (B, C_in, H, W) -> (B, C, H', W')."""
         padding = self.padding
         if (
-            inputs.device.type != "cpu"
+            not on_cpu(inputs)
             or torch.is_grad_enabled()
             or isinstance(padding, str)
             or not any(padding)
@@ -101,7 +102,7 @@ class SeparableASPP(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, C_in, h, w) -> (B, C, h, w)."""
-        if features.device.type == "cpu" and torch.is_grad_enabled():
+        if on_cpu(features) and torch.is_grad_enabled():
             # Its depth-wise convolutions train twice as fast on a CPU then (benchmarks/RESULTS.md).
             features = features.contiguous()
         branches = [run(module, features, with_cp=self.with_cp) for module in self.aspp_modules]

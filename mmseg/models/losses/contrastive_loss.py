@@ -19,6 +19,7 @@ from mmseg.models.utils.label_downscale import downscale_label
 from mmseg.models.utils.proto_estimator import ProtoEstimator
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
+from mmseg.utils.memory import on_cpu
 from mmseg.utils.setting_types import Fraction, LabelValue
 
 from ..utils.precision import without_autocast
@@ -144,8 +145,8 @@ def class_blocks(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, int]
     blocks_end = ((count + block - 1) // block).cumsum(0)
     blocks_start = F.pad(blocks_end, (1, 0))[:-1]
     # The largest possible number; on a CPU, which needs no synchronisation, the actual number.
-    on_cpu = labels.device.type == "cpu"
-    num_blocks = int(blocks_end[-1]) if on_cpu else num_pixels // block + num_classes
+    most_blocks = num_pixels // block + num_classes
+    num_blocks = int(blocks_end[-1]) if on_cpu(labels) else most_blocks
     # A pixel's row: its class's first block, then its rank in the class.
     order = labels.argsort(stable=True)
     sorted_labels = labels[order]

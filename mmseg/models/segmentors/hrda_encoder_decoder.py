@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
+from mmseg.utils.memory import on_cpu
 from mmseg.utils.setting_types import Size2d
 
 from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box, stride_of
@@ -119,7 +120,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         if self.training:
             at_once = len(windows)
         else:
-            at_once = 1 if inputs.device.type == "cpu" else max(1, WINDOWS // len(inputs))
+            at_once = 1 if on_cpu(inputs) else max(1, WINDOWS // len(inputs))
         for start in range(0, len(missing), at_once):
             group = missing[start : start + at_once]
             logits = self.decode_head.head(self.extract_detail(inputs, [box for _, box in group]))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.registry import MODELS
 from mmseg.utils.distributed import sum_over_ranks
+from mmseg.utils.memory import on_cpu
 
 from .precision import without_autocast
 
@@ -40,7 +41,7 @@ def class_moments(
     divisor = count.clamp(min=1)
     mean = total / divisor
     variance = torch.zeros_like(mean)
-    chunk = _CPU_CHUNK if features.device.type == "cpu" else _CHUNK
+    chunk = _CPU_CHUNK if on_cpu(features) else _CHUNK
     for rows, weight in zip(features.split(chunk), one_hot.split(chunk), strict=True):
         # Ignored pixels are centred on zero and have no weight.
         variance += weight.t() @ (rows - weight @ mean).square_()
