@@ -70,8 +70,7 @@ class Performance:
     def set_backends(self) -> None:
         """Allow or forbid TensorFloat-32 in this process, and take numbers below 1e-38 for 0.
 
-        On a CPU arithmetic with such (denormal) numbers is many times slower, and there are more of
-        them the better a network has learned.
+        Arithmetic with such (denormal) numbers is slow on a CPU (benchmarks/RESULTS.md).
         """
         # What autocast leaves in float32 (losses, contrast, statistics) is meant to be exact.
         torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
