@@ -68,14 +68,10 @@ class Performance:
         return {**cfg, "type": "MixedPrecisionOptimWrapper", "precision": self.precision}
 
     def set_backends(self) -> None:
-        """Allow or forbid TensorFloat-32 in this process, and take numbers below 1e-38 for 0.
-
-        Arithmetic with such (denormal) numbers is slow on a CPU (benchmarks/RESULTS.md).
-        """
+        """Allow or forbid TensorFloat-32 in this process."""
         # What autocast leaves in float32 (losses, contrast, statistics) is meant to be exact.
         torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
         torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
-        torch.set_flush_denormal(True)  # false, without effect, if a processor cannot
 
     def apply(self, model: nn.Module) -> None:
         """Set up, in place, the segmentors in ``model``, which is on its device.
