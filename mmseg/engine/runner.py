@@ -36,17 +36,17 @@ from .performance import Performance
 
 # Entries next to the weights that a checkpoint needs for a run to resume from it.
 RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
-# Numbers of the parts that mmengine keeps for the life of the process.
-_PARTS = count()
+# For names of the parts that mmengine keeps as long as the process runs.
+_NUMBERS = count()
 
 
 class TrainRunner(Runner):
     """A Runner that loads checkpoints without running code from them, and only if they fit.
 
     mmengine falls back to unrestricted unpickling and skips weights that do not fit. Errors in
-    building parts from the config become an ``InputError``. mmengine finds loggers, message hubs
-    and visualizers by their name, which has the time in seconds; here each has a name of its own,
-    so that runs that start in one second of one process share nothing.
+    building parts from the config become an ``InputError``. mmengine looks up loggers, message
+    hubs and visualizers by name, and names them by the second in which a run starts. Here names are
+    unique, so two runs that start in the same second of one process do not share them.
     """
 
     def dump_config(self) -> None:
@@ -54,23 +54,23 @@ class TrainRunner(Runner):
 
     def build_logger(self, *args: Any, **options: Any) -> MMLogger:
         """Build a logger that writes to the log file; see :func:`show_only_warnings`."""
-        logger = super().build_logger(*args, **options | self._own_name())
+        logger = super().build_logger(*args, **options | self._unique_name())
         show_only_warnings(logger)
         return logger
 
     def build_message_hub(self, message_hub: dict | None = None) -> MessageHub:
-        """Build the message hub of this run alone."""
-        return super().build_message_hub({**(message_hub or {}), **self._own_name()})
+        """Build the message hub."""
+        return super().build_message_hub({**(message_hub or {}), **self._unique_name()})
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
-        """Build the visualizer of this run alone."""
+        """Build the visualizer; by default it writes to the log folder only."""
         if not isinstance(visualizer, Visualizer):
             default = {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
-            visualizer = {**(visualizer or default), **self._own_name()}
+            visualizer = {**(visualizer or default), **self._unique_name()}
         return super().build_visualizer(visualizer)
 
-    def _own_name(self) -> dict[str, str]:
-        return {"name": f"{self.experiment_name}_{next(_PARTS)}"}
+    def _unique_name(self) -> dict[str, str]:
+        return {"name": f"{self.experiment_name}_{next(_NUMBERS)}"}
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model."""

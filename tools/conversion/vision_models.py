@@ -49,14 +49,15 @@ def identify_vision_model(
         those of the first one that is as deep and wide.
 
     Raises:
-        InputError: if no model is as deep and wide.
+        InputError: if no model is as deep and wide, or none of these can take the weights.
     """
     depth, width = _depth_and_width(weights)
-    nearest = None
+    nearest = refusal = None
     for name, backbone in _candidates(depth, width):
         try:
             conversion = backbone.convert_weights(weights, source)
-        except InputError:  # biases that only a variant of the model has
+        except InputError as error:  # biases that only a variant of the model has
+            refusal = error
             continue
         found = name, backbone, conversion
         own = backbone.state_dict()
@@ -64,7 +65,7 @@ def identify_vision_model(
             return found
         nearest = nearest or found
     if nearest is None:
-        raise InputError(
+        raise refusal or InputError(
             f"{source} ({layout.title}) has {depth} blocks of {width} channels: no DINOv2, DINOv3 "
             "or EVA-02 that timm knows has these"
         )

@@ -9,8 +9,6 @@ from mmseg.utils import InputError
 
 #: Number of maps that heads read.
 _LEVELS = 4
-_COLORS = 255
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class TimmBackbone:
             InputError: if timm has no such network, or it has no four maps.
         """
         import timm
+        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
         config: dict[str, Any] = {"type": "TIMMBackbone", "model_name": model_name}
         network: TIMMBackbone | TIMMViT = TIMMBackbone(model_name)
@@ -53,16 +52,12 @@ class TimmBackbone:
                 f"--backbone {model_name} has maps with strides {strides}, but the decoders need "
                 f"{_LEVELS}: choose another one"
             )
-        trained_on = timm.get_pretrained_cfg(model_name)
-        mean, std = (trained_on.mean, trained_on.std) if trained_on else (None, None)
-        usual = (mean, std) in ((None, None), (_IMAGENET_MEAN, _IMAGENET_STD))
-        colors = {"mean": mean, "std": std} if not usual else {}
-        return cls(
-            config,
-            weights,
-            channels,
-            {key: tuple(round(_COLORS * v, 3) for v in value) for key, value in colors.items()},
-        )
+        trained = timm.get_pretrained_cfg(model_name)
+        colors = {} if trained is None else {"mean": trained.mean, "std": trained.std}
+        if colors == {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}:
+            colors = {}  # as in the bases
+        scaled = {key: tuple(round(255 * v, 3) for v in value) for key, value in colors.items()}
+        return cls(config, weights, channels, scaled)
 
     @property
     def settings(self) -> dict[str, Any]:

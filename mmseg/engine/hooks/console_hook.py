@@ -221,9 +221,5 @@ def _start(runner: Runner) -> str:
         return f"goes on from {Path(cfg.load_from).name} after {runner.iter} iterations"
     if cfg.get("load_from"):
         return f"student of {cfg.load_from}"
-    backbone = cfg.model.segmentor.backbone
-    init = backbone.get("init_cfg") or {}
-    learned_on = "pretrained" if backbone.type.startswith("TIMM") else "ImageNet"
-    return (
-        f"{learned_on} weights {init['checkpoint']}" if "checkpoint" in init else "random weights"
-    )
+    init = cfg.model.segmentor.backbone.get("init_cfg") or {}
+    return f"pretrained weights {init['checkpoint']}" if "checkpoint" in init else "random weights"

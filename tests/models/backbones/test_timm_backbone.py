@@ -7,6 +7,7 @@ import torch
 from mmseg.models.backbones import TIMMBackbone
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
+from tests.models.recomputing import kept_by_recomputing
 
 
 def test_all_levels_of_the_pyramid_are_returned():
@@ -105,19 +106,8 @@ def test_recomputed_activations_give_the_same_gradients(name):
     recomputed = copy.deepcopy(plain)
     recomputed.with_cp = True
     assert recomputed.with_cp and not plain.with_cp
-    image, kept = torch.rand(2, 3, 160, 160), []
-    for network in (plain, recomputed):
-        torch.manual_seed(1)  # for DropPath
-        saved = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda tensor, saved=saved: saved.append(tensor.numel()) or tensor, lambda x: x
-        ):
-            loss = sum(feat.square().mean() for feat in network(image))
-        loss.backward()
-        kept.append(sum(saved))
-    for one, other in zip(plain.parameters(), recomputed.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
-    assert kept[1] < 0.7 * kept[0]
+    image = torch.rand(2, 3, 160, 160)
+    assert kept_by_recomputing(plain, recomputed, image) < 0.7
 
 
 def test_batch_norm_is_not_recomputed():
