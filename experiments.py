@@ -210,7 +210,6 @@ TASKS = {
         "motorway photos",
         "val, 6 classes",
         video="data/motorway/drive.mp4",
-        settings={"default_hooks": {"checkpoint": {"save_best": "mIoU_gt"}}},
         **_DEMO,
     ),
 }

@@ -228,8 +228,11 @@ def test_the_photo_demo_ends_with_a_video(place, capsys, quick_start):
     root = Path(run_experiments.__file__).parent
     (place / "data" / "motorway").symlink_to(root / "data" / "motorway")
     one = {"save_interval": 1, "iterations": 1}
-    launch("--exp", "photo-demo", "--methods", "sepico", "--no-validate", **one)
+    launch("--exp", "photo-demo", "--methods", "sepico", **one)
     out = capsys.readouterr().out
+    number = r"\d+\.\d\d"
+    scores = ", ".join(rf"{mean} {number} \(teacher {number}\)" for mean in ("mIoU", "mIoU_gt"))
+    assert re.search(f"evaluation at iteration 1: {scores}, the best so far\n", out)
     assert "validation images, which show 6 of 19 classes (mIoU_gt)." in out
     (run,) = Path("work_dirs/local-expphoto-demo").glob("*_sepico_*")
     table = (run / "comparison.txt").read_text().splitlines()

@@ -166,9 +166,14 @@ def shown_values(runner: Runner) -> list[str]:
 
 
 def scores_text(name: str, scores: Mapping[str, float]) -> str:
-    """Format the main score of the student and, if there is one, of the teacher."""
-    teacher = scores.get(f"teacher/{name}")
-    return f"{name} {scores[name]:.2f}" + ("" if teacher is None else f" (teacher {teacher:.2f})")
+    """Format the main score and mIoU_gt, if there is one, of the student and of a teacher."""
+    parts = []
+    for each in dict.fromkeys([name, "mIoU_gt"]):
+        if each in scores:
+            teacher = scores.get(f"teacher/{each}")
+            of_teacher = "" if teacher is None else f" (teacher {teacher:.2f})"
+            parts.append(f"{each} {scores[each]:.2f}{of_teacher}")
+    return ", ".join(parts)
 
 
 def _main_score(runner: Runner, scores: Mapping[str, float]) -> str:
