@@ -11,7 +11,15 @@ from mmengine.optim import LinearLR, PolyLR
 from torch.optim import SGD
 
 import experiments
-from experiments import EXPERIMENTS, METHODS, describe, generate_experiment_cfgs, load
+from experiments import (
+    EXPERIMENTS,
+    METHODS,
+    describe,
+    experiment_config,
+    generate_experiment_cfgs,
+    load,
+)
+from mmseg.apis.dry_run import check_together
 from mmseg.config_check import check_config
 from mmseg.registry import DATASETS
 from mmseg.utils import InputError
@@ -220,3 +228,9 @@ def test_the_seed_is_in_name_and_settings():
     config = generate_experiment_cfgs(4, seed=5)[0]
     assert config["randomness"] == {"seed": 5}
     assert config["experiment_name"].endswith("_seed5")
+
+
+@pytest.mark.parametrize("exp", [exp for exp, row in EXPERIMENTS.items() if row.stages])
+def test_parts_of_demos_fit_together(exp):
+    for stage in range(3):
+        check_together(experiment_config(exp, stage))
