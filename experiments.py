@@ -10,7 +10,8 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,42 @@ TASKS = {
         "test",
         settings=_EVERY_4000,
     ),
+    # Full resolution in crops for a GPU of 24 GB.
+    "gtaHR2csHR_640x640": Task(
+        "uda_gtaHR_to_cityscapesHR_640x640", "GTA", "Cityscapes", "val", settings=_EVERY_4000
+    ),
+    "synHR2csHR_640x640": Task(
+        "uda_synthiaHR_to_cityscapesHR_640x640",
+        "SYNTHIA",
+        "Cityscapes",
+        "val, 16 classes",
+        settings=_EVERY_4000 | _BEST_OF_16,
+    ),
+    "csHR2acdcHR_640x640": Task(
+        "uda_cityscapesHR_to_acdcHR_640x640", "Cityscapes", "ACDC", "test", settings=_EVERY_4000
+    ),
+    "csHR2dzurHR_640x640": Task(
+        "uda_cityscapesHR_to_dark_zurichHR_640x640",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        settings=_EVERY_4000,
+    ),
+    # With day images and class weights.
+    "csHR2dzHR_640x640": Task(
+        "uda_cityscapesHR_to_dark_zurichHR_pairs_640x640",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        settings=_EVERY_4000 | _CLASS_WEIGHTS,
+    ),
+    "csHR2dzHR_1024x1024": Task(
+        "uda_cityscapesHR_to_dark_zurichHR_pairs_1024x1024",
+        "Cityscapes",
+        "Dark Zurich",
+        "test",
+        settings=_EVERY_4000 | _CLASS_WEIGHTS,
+    ),
     "toy2city": Task(
         "uda_toy_gta_to_toy_cityscapes_128x128", "toy GTA", "toy Cityscapes", "val", **_DEMO
     ),
@@ -233,6 +270,81 @@ NETWORKS = {
         "hrda_daformer_sepaspp_proj_mitb5", "hrda1-512-0.1_daformer_sepaspp_proj", "mitb5", _MIT
     ),
 }
+
+
+@dataclass(frozen=True)
+class FoundationModel:
+    """A backbone that was trained without labels on many images.
+
+    Attributes:
+        name: name of the model in timm; its weights are ``pretrained/<name>.pth``.
+        channels: channels of its four maps.
+        lr: learning rate of its last block; that of the heads is ten times as high.
+        settings: other differences.
+    """
+
+    name: str
+    channels: tuple[int, int, int, int]
+    lr: float = 7e-6
+    settings: Settings = field(default_factory=dict)
+
+    def network(self, model: str, decoder: str, encoder: str) -> Network:
+        """Make a network of a file in ``configs/_base_/models`` with this backbone."""
+        weights = f"pretrained/{self.name}.pth"
+        backbone = {
+            "type": "TIMMBackbone" if self.name.startswith("convnext") else "TIMMViT",
+            "model_name": self.name,
+            "init_cfg": {"type": "Pretrained", "checkpoint": weights},
+        }
+        segmentor = {"backbone": backbone, "decode_head": {"in_channels": self.channels}}
+        if decoder.endswith("_proj"):
+            segmentor["auxiliary_head"] = {"in_channels": self.channels}
+        optimizer = {
+            "optimizer": {"lr": self.lr},
+            "paramwise_cfg": {
+                # The longest key counts.
+                "custom_keys": {
+                    **{key: {"decay_mult": 0.0} for key in _NO_DECAY},
+                    "decode_head": {"lr_mult": 10.0},
+                    "auxiliary_head": {"lr_mult": 10.0},
+                },
+                "layer_decay": {"rate": 0.9, "prefix": "backbone"},
+            },
+        }
+        performance = {"precision": "bf16"}
+        ours = {"segmentor": segmentor, "optim_wrapper": optimizer, "performance": performance}
+        return Network(model, decoder, encoder, ours | self.settings)
+
+
+# Norms, also those of a ConvNeXt without the word in their names, positions, tokens and scales.
+_NO_DECAY = (
+    "norm",
+    "stem_1",
+    "downsample.0",
+    "pos_embed",
+    "cls_token",
+    "reg_token",
+    "gamma",
+    "bias",
+)
+_LARGE = 3e-6
+# Mean and standard deviation of CLIP, times 255.
+_CLIP_COLOURS = {
+    "data_preprocessor": {"mean": (122.77, 116.75, 104.09), "std": (68.50, 66.63, 70.32)}
+}
+FOUNDATION_MODELS = {
+    "dinov2-b": FoundationModel("vit_base_patch14_dinov2", (768,) * 4),
+    "dinov2-l": FoundationModel("vit_large_patch14_dinov2", (1024,) * 4, _LARGE),
+    "dinov3-b": FoundationModel("vit_base_patch16_dinov3", (768,) * 4),
+    "dinov3-l": FoundationModel("vit_large_patch16_dinov3", (1024,) * 4, _LARGE),
+    "eva02-l": FoundationModel("eva02_large_patch14_224", (1024,) * 4, _LARGE, _CLIP_COLOURS),
+    "dinov3-convnext-b": FoundationModel("convnext_base", (128, 256, 512, 1024)),
+}
+for _key, _model in FOUNDATION_MODELS.items():
+    NETWORKS[f"{_key}_proj"] = _model.network(
+        "daformer_sepaspp_proj_timm", "daformer_sepaspp_proj", _key
+    )
+    NETWORKS[_key] = _model.network("daformer_sepaspp_timm", "daformer_sepaspp", _key)
 
 VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
 
@@ -332,6 +444,7 @@ _DACS = {
     }
 }
 _CROPPED_TARGET = {"train_dataloader": {"dataset": {"target": from_base("cropped_target")}}}
+_SLOW_TEACHER = {"model": {"alpha": 0.999}}
 _DACS_DEMO = {"model": _DEMO_TEACHER} | _CROPPED_TARGET
 _DACS_MIC_DEMO = {"model": _DEMO_TEACHER | _DEMO_MIC} | _CROPPED_TARGET
 METHODS = {
@@ -351,6 +464,17 @@ METHODS = {
     "dacs+mic": Method("MIC(DACS)", "dacs_mic", _dacs_run_name, **_DACS, demo=_DACS_MIC_DEMO),
     "daformer": Method("DAFormer", "daformer", _dacs_run_name, demo=_DACS_DEMO),
     "mic": Method("MIC(DAFormer)", "daformer_mic", _dacs_run_name, demo=_DACS_MIC_DEMO),
+    # For backbones whose features are not those of ImageNet.
+    "daformer_nofd": Method(
+        "DAFormer without feature distance", "dacs", _dacs_run_name, _SLOW_TEACHER, demo=_DACS_DEMO
+    ),
+    "mic_nofd": Method(
+        "MIC(DAFormer) without feature distance",
+        "dacs_mic",
+        _dacs_run_name,
+        _SLOW_TEACHER,
+        demo=_DACS_MIC_DEMO,
+    ),
 }
 # For crops of 512 pixels, and for night and bad weather.
 _BLOCKS_OF_32 = {"model": {"terms": {"mic": {"block_size": 32}}}}
@@ -430,15 +554,77 @@ EXPERIMENTS: dict[int | str, Experiment] = {
     ),
 }
 
+# Rows with names such as sepico-dinov2-l-gta2cs: a method, a backbone and a task at full
+# resolution, in crops of 640 pixels or, with "-1024" at the end, of 1024.
+_NAMED_METHODS = {
+    "sepico": Experiment("", "{}_proj", "sepico", "dist", settings=_WHOLE_CROPS),
+    "daformer": Experiment("", "{}", "daformer_nofd"),
+    "mic": Experiment("", "{}", "mic_nofd"),
+}
+_NAMED_TASKS = {
+    "gta2cs": "gtaHR2csHR",
+    "syn2cs": "synHR2csHR",
+    "cs2acdc": "csHR2acdcHR",
+    "cs2dz": "csHR2dzurHR",
+}
+_CROPS = {"": 640, "-1024": 1024}
+NAMED = {
+    f"{method}-{backbone}-{task}{suffix}": (method, backbone, task, crop)
+    for method in _NAMED_METHODS
+    for backbone in FOUNDATION_MODELS
+    for task in _NAMED_TASKS
+    for suffix, crop in _CROPS.items()
+}
+
+
+def find_row(exp: int | str) -> Experiment:
+    """Find the row of an experiment.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if exp in EXPERIMENTS:
+        return EXPERIMENTS[exp]
+    if exp in NAMED:
+        return _named_row(*NAMED[str(exp)])
+    known = ", ".join(map(str, EXPERIMENTS))
+    close = get_close_matches(str(exp), NAMED, 3)
+    near = f" (such as {', '.join(close)})" if close else ""
+    raise InputError(
+        f"there is no experiment {exp}{near}: choose from {known}, or METHOD-BACKBONE-TASK; "
+        "--help describes them"
+    )
+
+
+def _named_row(method: str, backbone: str, task: str, crop: int) -> Experiment:
+    row = _NAMED_METHODS[method]
+    name = _NAMED_TASKS[task]
+    key = row.method
+    if method == "sepico" and task == "cs2dz":
+        name, key = "csHR2dzHR", "sepico_dark"
+    settings: Settings = ConfigDict(row.settings)
+    test_cfg = {"mode": "slide", "crop_size": (crop, crop), "stride": (crop // 2, crop // 2)}
+    settings.merge(ConfigDict({"segmentor": {"test_cfg": test_cfg}}))
+    if method == "mic":
+        mode = "separate" if task in ("cs2acdc", "cs2dz") else "separatetrgaug"
+        mic = {"block_size": crop // 16, "mask_mode": mode}
+        settings.merge(ConfigDict({"model": {"terms": {"mic": mic}}}))
+    if method == "sepico":
+        settings.merge(ConfigDict({"model": {"crop_size": (crop, crop)}}))
+    network = row.network.format(backbone)
+    return replace(
+        row, task=f"{name}_{crop}x{crop}", network=network, method=key, settings=settings
+    )
+
 
 def experiment(name: str) -> int | str:
-    """Parse the key of an experiment: a number, or the name of a demo."""
+    """Parse the key of an experiment: a number or a name."""
     return int(name) if name.lstrip("-").isdigit() else name
 
 
 def describe(exp: int | str) -> str:
     """Describe an experiment in one line."""
-    row = EXPERIMENTS[exp]
+    row = find_row(exp)
     task, network = TASKS[row.task], NETWORKS[row.network]
     method = short_title(exp, _title(row, row.method))
     published = ""
@@ -457,7 +643,7 @@ def describe(exp: int | str) -> str:
 
 def short_title(exp: int | str, title: str) -> str:
     """Name the variant in the title of an experiment's method: DistCL, BankCL + MIC."""
-    variant = EXPERIMENTS[exp].variant
+    variant = find_row(exp).variant
     return title.replace("SePiCo", VARIANT_NAMES[variant]) if variant else title
 
 
@@ -473,7 +659,7 @@ def generate_experiment_cfgs(
     """Make the configs of an experiment, in the order of their training.
 
     Args:
-        exp: key of ``EXPERIMENTS``.
+        exp: key of ``EXPERIMENTS`` or of ``NAMED``.
         seed: replaces the seed of the config.
         methods: keys of ``METHODS`` to compare in a demo; None: those of its row.
 
@@ -485,12 +671,7 @@ def generate_experiment_cfgs(
     Raises:
         InputError: if there is no such experiment, or it does not compare these methods.
     """
-    if exp not in EXPERIMENTS:
-        known = ", ".join(map(str, EXPERIMENTS))
-        raise InputError(
-            f"there is no experiment {exp}: choose from {known}; --help describes them"
-        )
-    row = EXPERIMENTS[exp]
+    row = find_row(exp)
     stages = row.stages or (row.method,)
     if methods is not None:
         _check_methods(exp, methods)
@@ -511,7 +692,7 @@ def _check_methods(exp: int | str, methods: Sequence[str]) -> None:
 
     SePiCo by day does not use the day images of a night demo, and SePiCo by night needs them.
     """
-    row = EXPERIMENTS[exp]
+    row = find_row(exp)
     if not row.stages:
         demos = ", ".join(str(exp) for exp, row in EXPERIMENTS.items() if row.stages)
         raise InputError(f"only demos compare methods, not experiment {exp}: choose from {demos}")

@@ -15,11 +15,13 @@ from mmengine.config import Config
 from experiments import (
     BASES,
     EXPERIMENTS,
+    FOUNDATION_MODELS,
     METHODS,
     TASKS,
     config_text,
     describe,
     experiment,
+    find_row,
     generate_experiment_cfgs,
     short_title,
 )
@@ -46,7 +48,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         description=__doc__,
         epilog=f"experiments:\n{listing}\n\n0, synthia-demo, night-demo and photo-demo "
-        f"train on drawn streets, in minutes on a CPU. Their methods: {', '.join(METHODS)}.",
+        f"train on drawn streets, in minutes on a CPU. Their methods: {', '.join(METHODS)}.\n\n"
+        "METHOD-BACKBONE-TASK, such as sepico-dinov2-l-gta2cs, trains a foundation model at full "
+        "resolution:\n"
+        "  METHOD    sepico, daformer, mic (without feature distance)\n"
+        f"  BACKBONE  {', '.join(FOUNDATION_MODELS)}\n"
+        "  TASK      gta2cs, syn2cs, cs2acdc, cs2dz\n"
+        "in crops of 640 pixels, for 24 GB or, with -1024 at the end, of 1024, for 80 GB.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
@@ -138,7 +146,7 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
         for exp in args.exp
         for seed in args.seeds or [args.seed]
     ]
-    demos = [exp for exp in args.exp if EXPERIMENTS[exp].stages]
+    demos = [exp for exp in args.exp if find_row(exp).stages]
     if args.source_only and demos:
         raise InputError(f"--source-only: --exp {demos[0]} trains on the source only by itself")
     variant = suffix(args)
@@ -168,7 +176,7 @@ def planned_runs(args: argparse.Namespace) -> tuple[list[Run], Path]:
             run.seed = seed if args.seeds else None
             if config.get("start_from") is not None:
                 run.start_from = chain[config["start_from"]]
-            task = TASKS[EXPERIMENTS[exp].task]
+            task = TASKS[find_row(exp).task]
             run.task = f"{task.source} to {task.target}"
             run.video = None if title == METHODS["source_only"].title else task.video
             if len(args.exp) > 1:
