@@ -1,11 +1,13 @@
 """Test the configs of the experiments and compare them with those of the authors' release."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from mmengine.optim import LinearLR, PolyLR
 from torch.optim import SGD
@@ -13,15 +15,19 @@ from torch.optim import SGD
 import experiments
 from experiments import (
     EXPERIMENTS,
+    FOUNDATION_MODELS,
     METHODS,
+    NAMED,
     describe,
     experiment_config,
     generate_experiment_cfgs,
     load,
 )
 from mmseg.apis.dry_run import check_together
+from mmseg.apis.init_model import without_pretrained
 from mmseg.config_check import check_config
-from mmseg.registry import DATASETS
+from mmseg.engine.parameter_groups import parameter_groups
+from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import InputError
 from mmseg.utils.config import load_config
 from mmseg.utils.legacy_config import translate
@@ -174,8 +180,98 @@ def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
 
 
 def test_an_unknown_experiment_lists_the_known_ones():
-    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, photo-demo;"):
+    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, photo-demo, or"):
         generate_experiment_cfgs(99)
+    near = "no experiment sepico-dino-l-gta2cs .such as sepico-dinov3-l-gta2cs, "
+    with pytest.raises(InputError, match=near):
+        generate_experiment_cfgs("sepico-dino-l-gta2cs")
+
+
+# Each method, backbone and task with each crop at least once.
+FOUNDATION_ROWS = list(NAMED)[::7]
+
+
+def test_there_is_a_row_for_each_of_its_parts():
+    assert len(NAMED) == 3 * 6 * 4 * 2
+    found = [set(names) for names in zip(*(NAMED[exp] for exp in FOUNDATION_ROWS), strict=True)]
+    assert [len(names) for names in found] == [3, 6, 4, 2]
+
+
+@pytest.mark.parametrize("exp", FOUNDATION_ROWS)
+def test_rows_of_foundation_models(exp, tmp_path):
+    method, backbone, task, crop = NAMED[exp]
+    (config,) = generate_experiment_cfgs(exp)
+    cfg = load_config(written(config, tmp_path))
+    check_config(cfg)
+    check_together(cfg)
+    assert backbone in config["experiment_name"]
+    night = method == "sepico" and task == "cs2dz"
+    types = {"sepico": "SePiCoDark" if night else "SePiCo", "daformer": "DACS", "mic": "DACS"}
+    assert cfg.model.type == types[method]
+    assert cfg.model.alpha == 0.999
+    terms = cfg.model.get("terms", {})
+    assert "feature_distance" not in terms
+    mode = "separatetrgaug" if task in ("gta2cs", "syn2cs") else "separate"
+    assert [(term.block_size, term.mask_mode) for term in terms.values()] == (
+        [(crop // 16, mode)] if method == "mic" else []
+    )
+    segmentor = cfg.model.segmentor
+    model_name = FOUNDATION_MODELS[backbone].name
+    assert segmentor.backbone.model_name == model_name
+    assert segmentor.backbone.init_cfg.checkpoint == f"pretrained/{model_name}.pth"
+    with torch.device("meta"):
+        model = timm.create_model(model_name, features_only=True, out_indices=(0, 1, 2, 3))
+    assert list(segmentor.decode_head.in_channels) == model.feature_info.channels()
+    assert ("auxiliary_head" in segmentor) == (method == "sepico")
+    assert segmentor.test_cfg.crop_size == (crop, crop)
+    assert segmentor.test_cfg.stride == (crop // 2, crop // 2)
+    data = cfg.train_dataloader.dataset
+    for domain in (data.source, data.target):
+        (crops,) = [step.crop_size for step in domain.pipeline if step.type == "RandomCrop"]
+        assert crops == (crop, crop)
+        (scale,) = [step.scale for step in domain.pipeline if step.type == "Resize"]
+        assert min(scale) >= 1024
+    assert bool(data.target.get("corresp")) == night
+    # The share of the crop that 6000 pixels are of 1024x1024.
+    pixels = data.rare_class_sampling.min_pixels * data.rare_class_sampling.min_crop_ratio
+    assert pixels == pytest.approx({640: 2400, 1024: 6000}[crop])
+    assert cfg.performance.precision == "bf16"
+    assert cfg.optim_wrapper.optimizer.lr == (3e-6 if backbone.endswith("-l") else 7e-6)
+    mean = 122.77 if backbone.startswith("eva02") else 123.675
+    assert cfg.model.data_preprocessor.mean[0] == mean
+
+
+@pytest.mark.parametrize(
+    ("exp", "last", "embedding"),
+    [
+        ("sepico-dinov2-b-gta2cs", "timm_model.blocks.11.", "timm_model.patch_embed."),
+        ("sepico-dinov3-convnext-b-gta2cs", "timm_model.stages_3.blocks.2.", "timm_model.stem_0."),
+    ],
+)
+def test_learning_rates_of_foundation_models(exp, last, embedding, tmp_path):
+    cfg = load_config(written(generate_experiment_cfgs(exp)[0], tmp_path))
+    with torch.device("meta"):
+        student = MODELS.build(without_pretrained(cfg.model)).model
+    settings = cfg.optim_wrapper.paramwise_cfg
+    groups = parameter_groups(student, 7e-6, 0.01, settings.custom_keys, settings.layer_decay)
+    ids = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in groups
+        for parameter in group["params"]
+    }
+    found = {name: ids[id(parameter)] for name, parameter in student.named_parameters()}
+    blocks = {re.match(r".*blocks\.\d+\.", name)[0] for name in found if ".blocks." in name}
+    for name, (lr, decay) in found.items():
+        if "_head." in name:
+            assert (lr, decay) == (pytest.approx(7e-5), 0.01), name
+            continue
+        short = name.removeprefix("backbone.")
+        matrix = student.get_parameter(name).ndim > 1 and not short.endswith(("embed", "token"))
+        assert decay == (0.01 if matrix else 0.0), name
+        if short.startswith(last):
+            assert lr == pytest.approx(7e-6 * 0.9)
+        elif short.startswith(embedding):
+            assert lr == pytest.approx(7e-6 * 0.9 ** (len(blocks) + 1))
 
 
 @pytest.mark.parametrize(

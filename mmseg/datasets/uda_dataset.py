@@ -36,7 +36,7 @@ class UDADataset(Dataset):
     size (GTA has some) are never drawn; a warning says how many there are.
 
     If samples of the target have a ``day_img_path`` (:class:`~mmseg.datasets.DarkZurichDataset`),
-    that image is added as ``target_day``, resized and flipped like the target.
+    that image is added as ``target_day``, resized, cropped and flipped like the target.
 
     Args:
         source: the labelled data set, or its config.
@@ -100,7 +100,7 @@ class UDADataset(Dataset):
             paths["target_day"] = info["day_img_path"]
         views = {}
         for name, path in paths.items():
-            # Use the same random numbers for both, so that both are flipped or neither.
+            # The same random numbers for both: both are flipped or neither, and crops are the same.
             with _seeded(stream):
                 views[name] = target.pipeline({**info, "img_path": path})
         sizes = {tuple(view["inputs"].shape[-2:]) for view in views.values()}

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
@@ -233,13 +234,20 @@ class NightDataset(GTADataset):
         return info | {"day_img_path": self.DAY or info["img_path"]}
 
 
-def _with_days(root, kind: type[GTADataset] = NightDataset) -> UDADataset:
+def _with_days(
+    root, kind: type[GTADataset] = NightDataset, pipeline: Sequence[dict] = TARGET_PIPELINE
+) -> UDADataset:
     prefix = {"img_path": "images"}
-    return _dataset(root, target=kind(str(root / "target"), prefix, pipeline=TARGET_PIPELINE))
+    return _dataset(root, target=kind(str(root / "target"), prefix, pipeline=list(pipeline)))
 
 
-def test_the_day_image_is_flipped_and_resized_like_the_night(root):
-    dataset = _with_days(root)
+CROP = {"type": "RandomCrop", "crop_size": (16, 16), "cat_max_ratio": 1.0}
+
+
+@pytest.mark.parametrize("crops", [[], [CROP]])
+def test_the_day_image_changes_like_the_night(crops, root):
+    *steps, last = TARGET_PIPELINE
+    dataset = _with_days(root, pipeline=[*steps, *crops, last])
     flips = set()
     for position in range(12):
         sample = dataset[5, position]

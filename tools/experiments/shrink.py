@@ -17,6 +17,8 @@ CHANNELS = 64
 MIT_B0_CHANNELS = (32, 64, 160, 256)
 #: Arguments of a ViT of any family, with one block for each of the usual four strides.
 SMALL_VIT = {"depth": 4, "embed_dim": 96, "num_heads": 4}
+#: The smallest ConvNeXt of timm.
+SMALL_CONVNEXT, CONVNEXT_CHANNELS = "convnext_atto", (40, 80, 160, 320)
 RESNET18_CHANNELS = 512  # of its last stage
 VALIDATION_IMAGES = 8
 # Pixels of a rare class in a source image, in proportion to 3000 for the paper's crop.
@@ -83,6 +85,10 @@ def _small_model(model: Any) -> Any:
         backbone.update(taps=None, freeze=min(backbone.get("freeze", 0), SMALL_VIT["depth"]))
         for head in heads:
             _small_head(head, (SMALL_VIT["embed_dim"],) * len(head.in_channels))
+    elif backbone.type == "TIMMBackbone" and backbone.model_name.startswith("convnext"):
+        backbone.model_name = SMALL_CONVNEXT
+        for head in heads:
+            _small_head(head, CONVNEXT_CHANNELS)
     elif backbone.type == "ResNetV1c":
         backbone.depth = 18
         for head in heads:

@@ -58,6 +58,31 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("exp", "terms", "features"),
+    [
+        ("sepico-dinov2-b-gta2cs", [], True),
+        ("sepico-dinov3-convnext-b-cs2dz-1024", [], True),
+        ("daformer-dinov3-l-syn2cs", [], False),
+        ("mic-eva02-l-cs2acdc-1024", ["mic"], False),
+    ],
+)
+def test_foundation_models_of_each_family_become_tiny(exp, terms, features, tmp_path):
+    cfg = shrunk_config(exp, tmp_path, tmp_path)
+    check_config(cfg)
+    with torch.device("meta"):
+        model = MODELS.build(cfg.model)
+        segmentor, image = model.model, torch.zeros(2, 3, 128, 128)
+        assert segmentor.logits(image).shape == (2, 19, 32, 32)
+        if features:
+            assert segmentor.project(segmentor.extract_feat(image)).shape == (2, 64, 32, 32)
+    assert sum(p.numel() for p in segmentor.parameters()) < 5e6
+    assert list(cfg.model.get("terms", {})) == terms
+    assert not terms or cfg.model.terms.mic.block_size == 8
+    windows = cfg.model.segmentor.test_cfg
+    assert (windows.mode, windows.crop_size, windows.stride) == ("slide", (128, 128), (64, 64))
+
+
+@pytest.mark.parametrize(
     ("name", "freeze", "frozen"),
     [("vit_base_patch14_dinov2", 3, 3), ("eva02_base_patch14_448", 9, 4)],
 )
