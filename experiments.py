@@ -487,6 +487,16 @@ _BY_WINDOWS = {
 }
 # The data crops the target at random.
 _WHOLE_CROPS = {"model": {"pseudo_crop": False}}
+# 80x80 patches of 14 pixels; 5e-5 times the root of the batch size, a tenth of it in the backbone.
+_VFM_UDA = {
+    "segmentor": {"backbone": {"image_scale": 1.09375}},
+    "model": {"mirror_teacher": True},
+    "train_dataloader": {"dataset": {"rare_class_sampling": {"class_temp": 0.05}}},
+    "optim_wrapper": {
+        "optimizer": {"lr": 7.07e-6},
+        "paramwise_cfg": {"layer_decay": None},
+    },
+}
 EXPERIMENTS: dict[int | str, Experiment] = {
     0: Experiment(
         "toy2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
@@ -539,6 +549,10 @@ EXPERIMENTS: dict[int | str, Experiment] = {
         "gtaHR2csHR_1024x1024", "hrda_proj", "sepico+mic", "dist", settings=_WHOLE_CROPS
     ),
     43: Experiment("cs2dz", "daformer", "sepico_dark+mic", "dist", settings=_BLOCKS_OF_40_SEPARATE),
+    # As near to VFM-UDA as our parts are (docs/foundation-models.md lists the differences).
+    "vfm-uda": Experiment(
+        "gtaHR2csHR_1024x1024", "dinov2-l", "mic_nofd", published_miou=78.4, settings=_VFM_UDA
+    ),
     "synthia-demo": Experiment(
         "toysyn2city", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
     ),

@@ -111,6 +111,8 @@ class SelfTraining(UDADecorator):
         pseudo_threshold: smallest probability of a confident pseudo-label.
         enable_self_training: whether the decoder learns from mixed images.
         augment_mixed: whether the mixed images are jittered and blurred.
+        mirror_teacher: whether the teacher's probabilities are the mean of those of the image and
+            of its mirror image (VFM-UDA), for two forward passes in place of one.
         terms: configs of :class:`LossTerm` by a name of your choice.
         augmentation: other arguments of :class:`UDADecorator`.
 
@@ -133,6 +135,7 @@ class SelfTraining(UDADecorator):
         pseudo_threshold: Fraction = 0.968,
         enable_self_training: bool = True,
         augment_mixed: bool = True,
+        mirror_teacher: bool = False,
         terms: Mapping[str, PartConfig] | None = None,
         **augmentation: Any,
     ) -> None:
@@ -146,6 +149,7 @@ class SelfTraining(UDADecorator):
         self.pseudo_threshold = pseudo_threshold
         self.enable_self_training = enable_self_training
         self.augment_mixed = augment_mixed
+        self.mirror_teacher = mirror_teacher
         self.iteration = 0
         self.train()
 
@@ -207,7 +211,15 @@ class SelfTraining(UDADecorator):
 
     def pseudo_label(self, views: list[Tensor]) -> PseudoLabel:
         """Take the teacher's arg-max, confident at or above the threshold."""
-        return self.confident_label(self.ema_model.encode_decode(views[0]).softmax(1))
+        return self.confident_label(self.teacher_probability(views[0]))
+
+    def teacher_probability(self, image: Tensor) -> Tensor:
+        """Return the teacher's class probabilities (B, C, H, W) of images (B, 3, H, W)."""
+        probability = self.ema_model.encode_decode(image).softmax(1)
+        if not self.mirror_teacher:
+            return probability
+        mirrored = self.ema_model.encode_decode(image.flip(-1)).softmax(1)
+        return (probability + mirrored.flip(-1)) / 2
 
     def confident_label(self, probability: Tensor) -> PseudoLabel:
         """Take the arg-max of class scores (B, C, H, W), confident at or above the threshold."""

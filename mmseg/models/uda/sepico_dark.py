@@ -107,7 +107,7 @@ class SePiCoDark(SePiCo):
                 "SePiCoDark needs the day image of each target image: set corresp of the target's "
                 "DarkZurichDataset to the folder of its csv files"
             )
-        night, day = (self.ema_model.encode_decode(view).softmax(1) for view in views)
+        night, day = (self.teacher_probability(view) for view in views)
         mixed = mix_day_and_night(
             day, night, self.day_ratio, self.shift_insensitive, self.class_weight
         )

@@ -143,6 +143,26 @@ def test_pseudo_label_and_confidence():
     assert pseudo.confidence() == 0.75
 
 
+def test_the_mean_of_an_image_and_its_mirror_image_is_the_pseudo_label():
+    """Left (0.6 + 0.9) / 2 for class 0, right (0.4 + 0.9) / 2 for class 1."""
+    model = sepico(mirror_teacher=True, pseudo_threshold=0.7)
+    image = torch.tensor([0.6, 0.4, 1e-9, 1e-9, 1e-9]).view(1, 5, 1, 1).repeat(1, 1, 32, 32)
+    mirrored = torch.empty_like(image)
+    mirrored[..., :16] = torch.tensor([0.1, 0.9, 1e-9, 1e-9, 1e-9]).view(1, 5, 1, 1)
+    mirrored[..., 16:] = torch.tensor([0.9, 0.1, 1e-9, 1e-9, 1e-9]).view(1, 5, 1, 1)
+    let_teacher_predict(model, image.log(), mirrored.log())
+    probability = model.teacher_probability(torch.zeros(1, 3, 32, 32))
+    assert probability[0, :2, 0, [0, 31]].tolist() == [
+        pytest.approx([0.75, 0.35]),
+        pytest.approx([0.25, 0.65]),
+    ]
+    let_teacher_predict(model, image.log(), mirrored.log())
+    pseudo = model.pseudo_label([torch.zeros(1, 3, 32, 32)])
+    assert pseudo.label[0, :, :16].unique().tolist() == [0]
+    assert pseudo.label[0, :, 16:].unique().tolist() == [1]
+    assert pseudo.confidence() == 0.5
+
+
 def test_contrast_starts_later_than_the_prototypes():
     torch.manual_seed(0)
     model = sepico(start_contrast_iter=1)

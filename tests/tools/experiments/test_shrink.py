@@ -17,6 +17,7 @@ TERMS = {
     "sepico_dark+mic": ["mic"],
     "daformer": ["feature_distance"],
     "mic": ["feature_distance", "mic"],
+    "mic_nofd": ["mic"],
 }
 
 
@@ -54,7 +55,8 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
     tested = {name: cfg.model.segmentor.test_cfg.get(name) for name in by_windows}
     assert tested in (by_windows, {"mode": "whole", "crop_size": None, "stride": None})
     # HRDA's release tests the whole image with DeepLab-v2, MIC's by windows.
-    assert ("hrda" in EXPERIMENTS[exp].network and exp != 28) == (tested == by_windows)
+    windows = ("hrda" in EXPERIMENTS[exp].network and exp != 28) or exp == "vfm-uda"
+    assert windows == (tested == by_windows)
 
 
 @pytest.mark.parametrize(
