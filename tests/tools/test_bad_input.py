@@ -137,7 +137,7 @@ def experiment_error(tmp_path, monkeypatch):
 def test_experiments(experiment_error):
     message = experiment_error("--exp", "77")
     assert message.startswith("there is no experiment 77: choose from 0, 1, 2, ")
-    assert message.endswith("night-demo, photo-demo; --help describes them")
+    assert message.endswith("photo-demo, or METHOD-BACKBONE-TASK; --help describes them")
     assert experiment_error("--exp", "1", "--resume").startswith(
         "nothing to resume: no run in work_dirs/"
     )
