@@ -8,13 +8,11 @@ from typing import Any
 # If this file is run, Python searches its folder for modules instead of the root of the project.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import EXPERIMENTS, experiment, generate_experiment_cfgs
+from experiments import EXPERIMENTS, NETWORKS, experiment, experiment_config
 from mmseg.utils import InputError
 from mmseg.utils.cli import run_main
 from mmseg.utils.config import load_config
 from tools.common.parser import Parser
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     elif args.config:
         models = {args.config: load_config(args.config).get("model")}
     else:
-        models = {str(args.exp): load_config(network_file(args.exp)).segmentor}
+        models = {str(args.exp): network_of(args.exp)}
     if not all(isinstance(model, dict) for model in models.values()):
         raise InputError(f"{args.config} has no model")
     from tools.analysis.complexity import (  # late, to keep --help and bad configs fast
@@ -59,22 +57,20 @@ def main(argv: list[str] | None = None) -> None:
     print(cost_comparison(costs, size) if args.all else cost_table(*costs.values(), size))
 
 
-def network_file(exp: int | str) -> Path:
-    """Return the file of ``configs/_base_/models`` that an experiment trains."""
-    bases = generate_experiment_cfgs(exp)[-1]["_base_"]
-    (model,) = (base for base in bases if "/models/" in base)
-    return (CONFIGS / "generated" / model).resolve()
-
-
 def networks_of_experiments() -> dict[str, Any]:
     """Return the networks of all experiments, by their names and numbers of experiments."""
-    users: dict[Path, list[str]] = {}
-    for exp in EXPERIMENTS:
-        users.setdefault(network_file(exp), []).append(str(exp))
+    users: dict[str, list[int | str]] = {}
+    for exp, row in EXPERIMENTS.items():
+        users.setdefault(row.network, []).append(exp)
     return {
-        f"{path.stem} ({', '.join(exps)})": load_config(path).segmentor
-        for path, exps in users.items()
+        f"{NETWORKS[key].model} ({', '.join(map(str, exps))})": network_of(exps[0])
+        for key, exps in users.items()
     }
+
+
+def network_of(exp: int | str) -> Any:
+    """Return the config of the segmentor that an experiment trains."""
+    return experiment_config(exp).model.segmentor
 
 
 if __name__ == "__main__":

@@ -152,6 +152,15 @@ def test_a_network_of_timm_gets_heads_that_fit(task, tmp_path, capsys):
         assert part.in_channels == (192,) * 4
     assert vit.model.data_preprocessor.mean == (122.771, 116.746, 104.094)
 
+    own = task(colors, "--network", "eva02-l_proj", name="own")
+    segmentor = own.model.segmentor
+    assert segmentor.backbone.model_name == "eva02_large_patch14_224"
+    assert segmentor.decode_head.num_classes == len(cfg.metainfo.classes)
+    assert segmentor.decode_head.in_channels == (1024,) * 4
+    assert segmentor.test_cfg.crop_size == own.model.data_preprocessor.size
+    assert own.model.data_preprocessor.mean == (122.77, 116.75, 104.09)
+    assert own.optim_wrapper.optimizer.lr == 3e-6
+
     names = ["src", "tgt", "--name", "other", "--backbone"]
     assert error_of(main, *names, "nonet") == f"timm {timm.__version__} has no model named 'nonet'"
     assert "has maps with strides [16, 32, 64]" in error_of(main, *names, "levit_128s")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from experiments import BASES, METHODS, NETWORKS
 from tools.convert_datasets.label_folders import Folders
@@ -95,7 +95,6 @@ def config_text(task: Task, folder: Path) -> str:
     metainfo: dict[str, Any] = {"classes": task.meaning.classes}
     if task.meaning.palette:
         metainfo["palette"] = task.meaning.palette
-    normalisation = task.backbone.normalisation if task.backbone else {}
     scales = {"source_scale": task.scales.source, "target_scale": task.scales.target}
     parts = [
         ("", {"_base_": names, "metainfo": metainfo}),
@@ -107,8 +106,7 @@ def config_text(task: Task, folder: Path) -> str:
         ("", {"test_pipeline": _test_pipeline(labelled=task.val is not None)}),
         ("", {"train_dataloader": {"dataset": _train_data(task)}}),
         *_evaluation(task),
-        ("", {"data_preprocessor": {"size": _SIZE, **normalisation}}),
-        ("", _network(task)),
+        ("", _model(task)),
         ("", _schedule(task)),
     ]
     head = (
@@ -203,6 +201,18 @@ def _evaluation(task: Task) -> list[tuple[str, dict]]:
     return [("No labels to validate with: these images can only be predicted.", loaders)]
 
 
+def _model(task: Task) -> dict:
+    """Write what differs from the bases in network, method, normalisation and optimizer."""
+    merged = ConfigDict(NETWORKS[task.network].settings)
+    if task.backbone:  # it replaces the network's own, with its channels and normalisation
+        for part in ("segmentor", "data_preprocessor"):
+            merged.pop(part, None)
+    normalisation = task.backbone.normalisation if task.backbone else {}
+    preprocessor = {"size": _SIZE, **normalisation}
+    merged.merge(ConfigDict({"data_preprocessor": preprocessor, **_network(task)}))
+    return merged.to_dict()
+
+
 def _network(task: Task) -> dict:
     """Write the numbers of classes and the sizes of networks and methods."""
     base = Config.fromfile(BASES / "models" / f"{NETWORKS[task.network].model}.py").to_dict()
@@ -210,11 +220,11 @@ def _network(task: Task) -> dict:
     segmentor = _fitted(base["segmentor"], task.backbone)
     if task.backbone:
         segmentor["backbone"] = task.backbone.settings
+    half = Code("tuple(side // 2 for side in crop_size)")
     if "detail_size" in base["segmentor"]:
-        half = Code("tuple(side // 2 for side in crop_size)")
         segmentor["detail_size"] = half
-        if base["segmentor"]["test_cfg"]["mode"] == "slide":
-            segmentor["test_cfg"] = {"crop_size": _SIZE, "stride": half}
+    if base["segmentor"]["test_cfg"]["mode"] == "slide":
+        segmentor["test_cfg"] = {"crop_size": _SIZE, "stride": half}
     model = _fitted(method["model"])
     terms = method["model"].get("terms", {})
     if "feature_distance" in terms:  # the classes of the base are those of Cityscapes
@@ -252,7 +262,6 @@ def _schedule(task: Task) -> dict:
     schedules[1]["end"] = Code("iterations * 3 // 80 + 1")
     interval = {"interval": Code("interval")}
     return {
-        **NETWORKS[task.network].settings,
         "param_scheduler": schedules,
         "train_cfg": {"max_iters": Code("iterations"), "val_interval": Code("interval")},
         "default_hooks": {"checkpoint": interval, "panels": interval},
