@@ -9,116 +9,17 @@ experiment, add a row.
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from mmseg.utils import InputError
+from tools.rows.foundation import FOUNDATION_MODELS, foundation_networks
+from tools.rows.parts import Experiment, Method, Network, Settings, Task, from_base
 
 BASES = Path(__file__).parent / "configs" / "_base_"
-# Differences from the values of base files: nested dicts as in a config.
-Settings = dict[str, Any]
-
-
-def from_base(name: str) -> str:
-    """Refer to a value of the bases, in a form that :func:`config_text` writes for mmengine."""
-    return "{{_base_." + name + "}}"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A pair of domains.
-
-    Attributes:
-        dataset: file in ``configs/_base_/datasets``.
-        source: name of the source in messages.
-        target: name of the target in messages.
-        split: name of the split of published results.
-        schedule: file in ``configs/_base_/schedules``.
-        runtime: file in ``configs/_base_``.
-        video: video of the target that adapted networks predict after a comparison.
-        settings: other differences.
-    """
-
-    dataset: str
-    source: str
-    target: str
-    split: str
-    schedule: str = "adamw"
-    runtime: str = "default_runtime"
-    video: str | None = None
-    settings: Settings = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A segmentor.
-
-    Attributes:
-        model: file in ``configs/_base_/models``.
-        decoder: name of the decoder in names of runs.
-        encoder: name of the backbone in names of runs.
-        settings: other differences.
-    """
-
-    model: str
-    decoder: str
-    encoder: str
-    settings: Settings = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A training method.
-
-    Attributes:
-        title: name in messages.
-        config: file in ``configs/_base_/uda``.
-        run_name: function from row and whole config to the name of a run.
-        settings: differences from that file and others.
-        variants: name of a variant -> further differences.
-        demo: differences in a demo.
-    """
-
-    title: str
-    config: str
-    run_name: Callable[["Experiment", Config], str]
-    settings: Settings = field(default_factory=dict)
-    variants: dict[str, Settings] = field(default_factory=dict)
-    demo: Settings = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One row.
-
-    Attributes:
-        task: key of ``TASKS``.
-        network: key of ``NETWORKS``.
-        method: key of ``METHODS``.
-        variant: name of a variant of the method.
-        published_miou: published result in percent.
-        release: release whose experiment this is, and its number there.
-        settings: other differences.
-        stages: methods of its runs, if there are several: the first is a pretraining, and the
-            others start from its last weights. ``methods`` of :func:`generate_experiment_cfgs`
-            replaces these others.
-    """
-
-    task: str
-    network: str
-    method: str
-    variant: str | None = None
-    published_miou: float | None = None
-    release: str | None = None
-    settings: Settings = field(default_factory=dict)
-    stages: tuple[str, ...] = ()
-
-
 _CLASS_WEIGHTS = {
     "segmentor": {
         "decode_head": {"loss_decode": {"class_weight": from_base("train_class_weight")}},
@@ -270,81 +171,7 @@ NETWORKS = {
         "hrda_daformer_sepaspp_proj_mitb5", "hrda1-512-0.1_daformer_sepaspp_proj", "mitb5", _MIT
     ),
 }
-
-
-@dataclass(frozen=True)
-class FoundationModel:
-    """A backbone that was trained without labels on many images.
-
-    Attributes:
-        name: name of the model in timm; its weights are ``pretrained/<name>.pth``.
-        channels: channels of its four maps.
-        lr: learning rate of its last block; that of the heads is ten times as high.
-        settings: other differences.
-    """
-
-    name: str
-    channels: tuple[int, int, int, int]
-    lr: float = 7e-6
-    settings: Settings = field(default_factory=dict)
-
-    def network(self, model: str, decoder: str, encoder: str) -> Network:
-        """Make a network of a file in ``configs/_base_/models`` with this backbone."""
-        weights = f"pretrained/{self.name}.pth"
-        backbone = {
-            "type": "TIMMBackbone" if self.name.startswith("convnext") else "TIMMViT",
-            "model_name": self.name,
-            "init_cfg": {"type": "Pretrained", "checkpoint": weights},
-        }
-        segmentor = {"backbone": backbone, "decode_head": {"in_channels": self.channels}}
-        if decoder.endswith("_proj"):
-            segmentor["auxiliary_head"] = {"in_channels": self.channels}
-        optimizer = {
-            "optimizer": {"lr": self.lr},
-            "paramwise_cfg": {
-                # The longest key counts.
-                "custom_keys": {
-                    **{key: {"decay_mult": 0.0} for key in _NO_DECAY},
-                    "decode_head": {"lr_mult": 10.0},
-                    "auxiliary_head": {"lr_mult": 10.0},
-                },
-                "layer_decay": {"rate": 0.9, "prefix": "backbone"},
-            },
-        }
-        performance = {"precision": "bf16"}
-        ours = {"segmentor": segmentor, "optim_wrapper": optimizer, "performance": performance}
-        return Network(model, decoder, encoder, ours | self.settings)
-
-
-# Norms, also those of a ConvNeXt without the word in their names, positions, tokens and scales.
-_NO_DECAY = (
-    "norm",
-    "stem_1",
-    "downsample.0",
-    "pos_embed",
-    "cls_token",
-    "reg_token",
-    "gamma",
-    "bias",
-)
-_LARGE = 3e-6
-# Mean and standard deviation of CLIP, times 255.
-_CLIP_COLOURS = {
-    "data_preprocessor": {"mean": (122.77, 116.75, 104.09), "std": (68.50, 66.63, 70.32)}
-}
-FOUNDATION_MODELS = {
-    "dinov2-b": FoundationModel("vit_base_patch14_dinov2", (768,) * 4),
-    "dinov2-l": FoundationModel("vit_large_patch14_dinov2", (1024,) * 4, _LARGE),
-    "dinov3-b": FoundationModel("vit_base_patch16_dinov3", (768,) * 4),
-    "dinov3-l": FoundationModel("vit_large_patch16_dinov3", (1024,) * 4, _LARGE),
-    "eva02-l": FoundationModel("eva02_large_patch14_224", (1024,) * 4, _LARGE, _CLIP_COLOURS),
-    "dinov3-convnext-b": FoundationModel("convnext_base", (128, 256, 512, 1024)),
-}
-for _key, _model in FOUNDATION_MODELS.items():
-    NETWORKS[f"{_key}_proj"] = _model.network(
-        "daformer_sepaspp_proj_timm", "daformer_sepaspp_proj", _key
-    )
-    NETWORKS[_key] = _model.network("daformer_sepaspp_timm", "daformer_sepaspp", _key)
+NETWORKS |= foundation_networks()
 
 VARIANT_NAMES = {"dist": "DistCL", "bank": "BankCL", "proto": "ProtoCL"}
 
@@ -570,24 +397,18 @@ EXPERIMENTS: dict[int | str, Experiment] = {
 
 # Rows with names such as sepico-dinov2-l-gta2cs: a method, a backbone and a task at full
 # resolution, in crops of 640 pixels or, with "-1024" at the end, of 1024.
-_NAMED_METHODS = {
-    "sepico": Experiment("", "{}_proj", "sepico", "dist", settings=_WHOLE_CROPS),
-    "daformer": Experiment("", "{}", "daformer_nofd"),
-    "mic": Experiment("", "{}", "mic_nofd"),
-}
 _NAMED_TASKS = {
     "gta2cs": "gtaHR2csHR",
     "syn2cs": "synHR2csHR",
     "cs2acdc": "csHR2acdcHR",
     "cs2dz": "csHR2dzurHR",
 }
-_CROPS = {"": 640, "-1024": 1024}
 NAMED = {
     f"{method}-{backbone}-{task}{suffix}": (method, backbone, task, crop)
-    for method in _NAMED_METHODS
+    for method in ("sepico", "daformer", "mic")
     for backbone in FOUNDATION_MODELS
     for task in _NAMED_TASKS
-    for suffix, crop in _CROPS.items()
+    for suffix, crop in {"": 640, "-1024": 1024}.items()
 }
 
 
@@ -611,24 +432,18 @@ def find_row(exp: int | str) -> Experiment:
 
 
 def _named_row(method: str, backbone: str, task: str, crop: int) -> Experiment:
-    row = _NAMED_METHODS[method]
-    name = _NAMED_TASKS[task]
-    key = row.method
-    if method == "sepico" and task == "cs2dz":
-        name, key = "csHR2dzHR", "sepico_dark"
-    settings: Settings = ConfigDict(row.settings)
-    test_cfg = {"mode": "slide", "crop_size": (crop, crop), "stride": (crop // 2, crop // 2)}
-    settings.merge(ConfigDict({"segmentor": {"test_cfg": test_cfg}}))
+    windows = {"mode": "slide", "crop_size": (crop, crop), "stride": (crop // 2, crop // 2)}
+    settings: Settings = {"segmentor": {"test_cfg": windows}}
+    data = f"{_NAMED_TASKS[task]}_{crop}x{crop}"
+    if method == "sepico":
+        settings |= _WHOLE_CROPS
+        if task == "cs2dz":
+            method, data = "sepico_dark", f"csHR2dzHR_{crop}x{crop}"
+        return Experiment(data, f"{backbone}_proj", method, "dist", settings=settings)
     if method == "mic":
         mode = "separate" if task in ("cs2acdc", "cs2dz") else "separatetrgaug"
-        mic = {"block_size": crop // 16, "mask_mode": mode}
-        settings.merge(ConfigDict({"model": {"terms": {"mic": mic}}}))
-    if method == "sepico":
-        settings.merge(ConfigDict({"model": {"crop_size": (crop, crop)}}))
-    network = row.network.format(backbone)
-    return replace(
-        row, task=f"{name}_{crop}x{crop}", network=network, method=key, settings=settings
-    )
+        settings["model"] = {"terms": {"mic": {"block_size": crop // 16, "mask_mode": mode}}}
+    return Experiment(data, backbone, f"{method}_nofd", settings=settings)
 
 
 def experiment(name: str) -> int | str:

@@ -54,7 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  METHOD    sepico, daformer, mic (without feature distance)\n"
         f"  BACKBONE  {', '.join(FOUNDATION_MODELS)}\n"
         "  TASK      gta2cs, syn2cs, cs2acdc, cs2dz\n"
-        "in crops of 640 pixels, for 24 GB or, with -1024 at the end, of 1024, for 80 GB.",
+        "in crops of 640 pixels (24 GB) or, with -1024 at the end, of 1024 pixels (80 GB).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)

@@ -15,7 +15,6 @@ from torch.optim import SGD
 import experiments
 from experiments import (
     EXPERIMENTS,
-    FOUNDATION_MODELS,
     METHODS,
     NAMED,
     describe,
@@ -35,6 +34,7 @@ from run_experiments import without_variables
 from tests.golden import DATA, load_golden
 from tests.old_configs import BASELINE_INDEX, baseline_config, old_config
 from tests.training import written
+from tools.rows.foundation import FOUNDATION_MODELS
 
 #: Row -> the release whose experiment it is, and its number there.
 RELEASES = {exp: row.release.split() for exp, row in EXPERIMENTS.items() if row.release}

@@ -31,8 +31,9 @@ LAYERS = {
     "tools.prediction": PACKAGE,
     "tools.reporting": PACKAGE | {"experiments", "tools.analysis"},
     "tools.tasks": PACKAGE | {"experiments", "tools.convert_datasets"},
+    "tools.rows": set(),
     "demo": PACKAGE | {"tools.common", "tools.convert_datasets"},
-    "experiments": BASIC,
+    "experiments": BASIC | {"tools.rows"},
     "run_experiments": PACKAGE
     | {"demo", "experiments", "tools.common", "tools.experiments"}
     | {"tools.reporting"},

@@ -14,7 +14,7 @@ from PIL import Image
 
 import experiments
 import run_experiments
-from experiments import EXPERIMENTS, Experiment, Method
+from experiments import EXPERIMENTS
 from mmseg.apis.train import finished, train
 from mmseg.models.uda import SelfTraining
 from mmseg.registry import MODELS
@@ -27,6 +27,7 @@ from tests.training import small_config
 from tools import benchmark
 from tools.analysis.logs import read_run
 from tools.prediction.videos import open_video
+from tools.rows.parts import Experiment, Method
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Every mistake of a user gives one line on stderr and status 1, and leaves nothing behind."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -124,11 +125,12 @@ def test_device_work_dir_and_nothing_to_resume(config, tmp_path, monkeypatch):
 def experiment_error(tmp_path, monkeypatch):
     """Return a function for errors of ``run_experiments.py``, run in a folder that stays empty."""
     monkeypatch.chdir(tmp_path)
+    seed = os.getpid()  # tests of another process write configs to the same folder
 
     def error(*arguments: str | Path) -> str:
-        message = error_of(run_experiments.main, *arguments, "--seed", "99001", "--device", "cpu")
+        message = error_of(run_experiments.main, *arguments, "--seed", seed, "--device", "cpu")
         assert list(tmp_path.iterdir()) == []
-        assert list(run_experiments.GENERATED.glob("*seed99001*")) == []
+        assert list(run_experiments.GENERATED.glob(f"*seed{seed}_*")) == []
         return message
 
     return error
