@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-# MKL reads it at its first product. On processors with AVX-512 and AMX its products round otherwise;
-# five iterations of one recorded training amplify that to 1.2 % of a gradient norm (allowed: 1 %).
+# MKL reads it at its first product. With AVX-512 and AMX its products round otherwise, and
+# iterations of one recorded training amplify that to 1.2 % of a gradient norm (allowed: 1 %).
 os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
 
 
