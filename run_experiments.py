@@ -4,11 +4,8 @@ import argparse
 import os
 import re
 import secrets
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
@@ -30,12 +27,10 @@ from mmseg.utils.cli import run_main
 from tools.common.grid_options import add_grid_options, check_grid_options
 from tools.common.options import add_training_options, check_options
 from tools.common.parser import Parser
-from tools.experiments.grid import Failures, compared_runs, train_grid
-from tools.experiments.runs import RESUME, Run, resolve, train, write_report
+from tools.experiments.grid import train_grid
+from tools.experiments.runs import Run, resolve, train, write_report
+from tools.experiments.summary import compare_tasks, name_failures
 from tools.experiments.variants import share_of_run, suffix
-
-if TYPE_CHECKING:
-    from tools.experiments.compare import Scored
 
 GENERATED = Path(__file__).parent / "configs" / "generated"
 #: Folder of the tables of several runs that were started together.
@@ -294,75 +289,12 @@ def train_all(runs: list[Run], folder: Path, args: argparse.Namespace) -> int:
     with locked(folder, "--work-dir", ".chain.lock"):
         failures = train_grid(runs, folder, args)
         try:
-            report(runs, failures, folder, args.device)
+            compare_tasks(runs, failures, folder, METHODS["source_only"].title, args.device)
             if trained := [run for run in runs if run not in failures]:
                 write_report(trained, folder / "comparison.html")
         finally:
             name_failures(failures, len(runs))
     return int(bool(failures))
-
-
-def report(runs: list[Run], failures: Failures, folder: Path, device: str) -> None:
-    """Compare the last weights of the runs of each task in tables and pictures."""
-    from tools.experiments.compare import Scored, compare, score
-    from tools.experiments.video import predict_video
-
-    tasks: dict[str, dict[str, dict[str, Scored]]] = {}
-    for run in compared_runs(runs):
-        if run not in failures:
-            scored = score(run.resolved, device)
-            seed = f"seed {scored.cfg.randomness.seed}"
-            tasks.setdefault(run.task, {}).setdefault(seed, {})[run.title] = scored
-    one_task = len({run.task for run in runs}) == 1
-    source_only = METHODS["source_only"].title
-    for task, seeds in tasks.items():
-        name = "comparison" if one_task else re.sub(r"\W+", "_", task)
-        found = compare(seeds, folder, name, source_only)
-        of_task = [run for run in runs if run.task == task]
-        print(f"\n{heading(of_task, seeds)}\n\n{found.table}\n")
-        print("\n".join(f"{what}: {path}" for path, what in found.files.items()), flush=True)
-    for run in compared_runs(runs):
-        if run.video and run not in failures:
-            for path in predict_video(run.resolved, run.video, device):
-                print(f"video of {run.label}: {path}", flush=True)
-
-
-def name_failures(failures: Failures, count: int) -> None:
-    """Name the runs that have failed, out of ``count``, and their logs on stderr."""
-    if not failures:
-        return
-    print(f"\n{len(failures)} of {count} runs failed:", file=sys.stderr)
-    for run, failure in failures.items():
-        log = f"; log: {failure.log}" if failure.log else ""
-        print(f"  {run.label}: {failure.reason}{log}", file=sys.stderr)
-    print(RESUME, file=sys.stderr)
-
-
-def heading(runs: list[Run], seeds: "Mapping[str, Mapping[str, Scored]]") -> str:
-    """Say what a table shows.
-
-    Args:
-        runs: all runs of a task.
-        seeds: heading of a seed -> title -> those that are in the table.
-    """
-    from tools.experiments.compare import labelled_classes
-
-    methods = next(iter(seeds.values()))
-    scored = next(iter(methods.values()))
-    text = f"{runs[0].task}: IoU in percent on the target's validation images"
-    labelled, classes = len(labelled_classes(scored)), len(scored.result["per_class"])
-    text += (
-        f", which show {labelled} of {classes} classes (mIoU_gt)." if labelled < classes else "."
-    )
-    if len(seeds) > 1:
-        text += f" Mean ± standard deviation of {len(seeds)} seeds."
-    if pretraining := runs[-1].start_from:
-        iterations = scored.cfg.train_cfg.max_iters
-        text += (
-            f" {'Both' if len(methods) == 2 else 'All'} started from the same weights, trained on "
-            f"the source ({pretraining.title}), and trained {iterations} more iterations."
-        )
-    return text
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ class ValidationPanelHook(Hook):
     """Store a few images spread over the validation data, for reports of a run.
 
     The next validation replaces them. They are reduced to at most 768 pixels: ``image/<name>.jpg``,
-    and ``label/<name>.png`` and ``prediction/<name>.png`` with the colours of the classes. Nothing
-    is predicted or read for them.
+    and ``label/<name>.png`` and ``prediction/<name>.png`` with the colours of the classes. Of two
+    images of one name, the second has its place in the data set behind it. Nothing is predicted or
+    read for them.
 
     Args:
         out_dir: folder below the work dir.
@@ -37,10 +38,12 @@ class ValidationPanelHook(Hook):
         self.out_dir = out_dir
         self.max_images = max_images
         self._seen = 0
+        self._names: set[str] = set()
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Count images from the start."""
         self._seen = 0
+        self._names.clear()
 
     def after_val_iter(
         self,
@@ -59,23 +62,32 @@ class ValidationPanelHook(Hook):
         is_bgr = getattr(runner.model.data_preprocessor, "bgr_to_rgb", True)
         for i, sample in enumerate(outputs, self._seen):
             if i in chosen:
+                name = Path(sample.img_path).stem
+                name += f"_{i}" * (name in self._names)
+                self._names.add(name)
                 image = data_batch["inputs"][i - self._seen]
-                self._store(Path(runner.work_dir, self.out_dir), image, sample, palette, is_bgr)
+                folder = Path(runner.work_dir, self.out_dir)
+                self._store(folder, name, image, sample, palette, is_bgr)
         self._seen += len(outputs)
 
     def _store(
-        self, folder: Path, image: Tensor, sample: SegDataSample, palette: Any, is_bgr: bool
+        self,
+        folder: Path,
+        name: str,
+        image: Tensor,
+        sample: SegDataSample,
+        palette: Any,
+        is_bgr: bool,
     ) -> None:
         picture = image.cpu().numpy().transpose(1, 2, 0)[..., :: -1 if is_bgr else 1]
-        save_image(folder / "image" / f"{Path(sample.img_path).stem}.jpg", _reduced(picture))
+        save_image(folder / "image" / f"{name}.jpg", _reduced(picture))
         maps = {"label": "gt_sem_seg", "prediction": "pred_sem_seg"}
         for kind, field in maps.items():
             if field in sample:
                 classes = sample.get(field).data[0]
                 step = -(-max(classes.shape) // MAX_SIDE)
-                PredictionWriter(folder / kind, palette).write(
-                    classes[::step, ::step], sample.img_path
-                )
+                writer = PredictionWriter(folder / kind, palette)
+                writer.write(classes[::step, ::step], f"{name}.png")
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:

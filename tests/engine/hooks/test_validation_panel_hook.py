@@ -25,7 +25,7 @@ class Images:
         return self.count
 
 
-def validate(tmp_path, dataset, batch_size=2, images=None, **options):
+def validate(tmp_path, dataset, batch_size=2, images=None, name="a/img.{}.jpg", **options):
     """Call the hook as the loop of a validation does; the left half of each image is class 1."""
     hook = ValidationPanelHook(**options)
     run = SimpleNamespace(
@@ -37,7 +37,7 @@ def validate(tmp_path, dataset, batch_size=2, images=None, **options):
     for first in range(0, images or len(dataset), batch_size):
         inputs, samples = [], []
         for i in range(first, first + batch_size):
-            sample = SegDataSample(metainfo={"img_path": f"a/img.{i}.jpg"})
+            sample = SegDataSample(metainfo={"img_path": name.format(i)})
             classes = torch.zeros(1, 20, 1600, dtype=torch.uint8)
             classes[..., :800] = 1
             sample.pred_sem_seg = PixelData(data=classes)
@@ -64,6 +64,14 @@ def test_images_spread_over_the_data_are_stored_reduced(tmp_path):
     assert prediction.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
     label = Image.open(tmp_path / "validation" / "label" / "img.4.png")
     assert set(np.asarray(label).ravel()) == {255}
+
+
+def test_images_of_one_name_in_several_folders_are_kept(tmp_path):
+    for _ in range(2):
+        validate(tmp_path, Images(4, palette=PALETTE), name="{}/img.jpg")
+    for kind in ("image", "label", "prediction"):
+        names = sorted(path.stem for path in (tmp_path / "validation" / kind).iterdir())
+        assert names == ["img", "img_1", "img_2", "img_3"]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(1, 1), (3, 3)])
