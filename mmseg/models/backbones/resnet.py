@@ -16,7 +16,6 @@ from .pretrained import Backbone
 
 Depth = Literal[18, 34, 50, 101]
 Style = Literal["pytorch", "caffe"]
-BASE_CHANNELS = 64
 
 
 def _norm(norm_cfg: dict, channels: int) -> nn.Module:
@@ -131,6 +130,8 @@ class ResNetV1c(Backbone):
     Args:
         depth: 18, 34, 50 or 101.
         in_channels: number of channels of the image.
+        base_channels: width of the stem's output and of the first stage's blocks, even; each stage
+            doubles it. 64 is ResNet's.
         num_stages: number of stages to build, 1..4.
         strides: stride of each stage.
         dilations: dilation of each stage.
@@ -148,6 +149,7 @@ class ResNetV1c(Backbone):
         self,
         depth: Depth,
         in_channels: PositiveInt = 3,
+        base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64,
         num_stages: Annotated[int, Field(ge=1, le=4)] = 4,
         strides: PositiveInts = (1, 2, 2, 2),
         dilations: PositiveInts = (1, 1, 1, 1),
@@ -173,11 +175,11 @@ class ResNetV1c(Backbone):
         self.out_indices = tuple(out_indices)
         self.norm_eval = norm_eval
         self.with_cp = with_cp
-        self.stem = _make_stem(in_channels, norm_cfg)
+        self.stem = _make_stem(in_channels, base_channels, norm_cfg)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
         block, depths = ARCHITECTURES[depth]
-        width = BASE_CHANNELS
+        width = base_channels
         self.stages = [f"layer{stage + 1}" for stage in range(num_stages)]
         for stage, name in enumerate(self.stages):
             dilation = dilations[stage]
@@ -185,13 +187,13 @@ class ResNetV1c(Backbone):
             layer = _make_stage(
                 block,
                 width,
-                BASE_CHANNELS * 2**stage,
+                base_channels * 2**stage,
                 strides[stage],
                 [contracted] + [dilation] * (depths[stage] - 1),
                 style,
                 norm_cfg,
             )
-            width = BASE_CHANNELS * 2**stage * block.expansion
+            width = base_channels * 2**stage * block.expansion
             self.add_module(name, layer)
         self.reset_parameters()
 
@@ -252,10 +254,10 @@ def _make_stage(
     return layer
 
 
-def _make_stem(in_channels: int, norm_cfg: dict) -> nn.Sequential:
+def _make_stem(in_channels: int, channels: int, norm_cfg: dict) -> nn.Sequential:
     """Build the stem: three 3x3 convolutions, the first of stride 2, with the keys 0..8."""
-    half = BASE_CHANNELS // 2
-    widths = [(in_channels, half, 2), (half, half, 1), (half, BASE_CHANNELS, 1)]
+    half = channels // 2
+    widths = [(in_channels, half, 2), (half, half, 1), (half, channels, 1)]
     layers: list[nn.Module] = []
     for inputs, outputs, stride in widths:
         layers += [

@@ -24,6 +24,15 @@ def test_shapes_and_sizes(depth, channels, millions):
     assert parameters / 1e6 == pytest.approx(millions, abs=0.01)
 
 
+def test_a_narrower_one_halves_all_widths():
+    with torch.device("meta"):
+        narrow, plain = ResNetV1c(18, base_channels=32), ResNetV1c(18)
+    for small, large in zip(narrow.parameters(), plain.parameters(), strict=True):
+        sides = [2 if n > 3 else 1 for n in large.shape[:2]]
+        expected = [n // side for n, side in zip(large.shape, sides, strict=False)]
+        assert list(small.shape) == [*expected, *large.shape[2:]]
+
+
 def test_dilations_replace_strides_and_contract():
     with torch.device("meta"):
         backbone = ResNetV1c(
