@@ -160,6 +160,12 @@ _MIT = {
 }
 NETWORKS = {
     "toy": Network("daformer_sepaspp_proj_r18v1c_toy", "daformer_sepaspp_proj", "r18v1c"),
+    "toy_vit": Network(
+        "daformer_sepaspp_proj_vit_toy",
+        "daformer_sepaspp_proj",
+        "vit",
+        {"optim_wrapper": {"optimizer": {"lr": 1e-3}}},
+    ),
     "dlv2": Network("dlv2_proj_r101v1c", "dlv2_proj", "r101v1c"),
     "daformer": Network("daformer_sepaspp_proj_mitb5", "daformer_sepaspp_proj", "mitb5", _MIT),
     # Without a projection.
@@ -393,6 +399,9 @@ EXPERIMENTS: dict[int | str, Experiment] = {
     "photo-demo": Experiment(
         "toy2motorway", "toy", "sepico", "dist", stages=("source_only", "source_only", "sepico")
     ),
+    "vit-demo": Experiment(
+        "toy2city", "toy_vit", "sepico", "dist", stages=("source_only", "source_only", "sepico")
+    ),
 }
 
 # Rows with names such as sepico-dinov2-l-gta2cs: a method, a backbone and a task at full
@@ -507,7 +516,10 @@ def generate_experiment_cfgs(
         stages = (row.stages[0], *methods)
     configs = []
     for stage, method in enumerate(stages):
-        config = _build(exp, row, method, seed)
+        schedule = TASKS[row.task].schedule
+        if row.stages and stage == 0:
+            schedule += "_pretraining"
+        config = _build(exp, row, method, schedule, seed)
         config["title"] = _title(row, method)
         if row.stages:
             config["experiment_name"] += "_continued" if stage else "_pretraining"
@@ -540,7 +552,9 @@ def _check_methods(exp: int | str, methods: Sequence[str]) -> None:
             raise InputError(f"the method {name!r} is given twice")
 
 
-def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) -> dict:
+def _build(
+    exp: int | str, row: Experiment, method_name: str, schedule: str, seed: int | None
+) -> dict:
     """Make the config of one run."""
     task, network, method = TASKS[row.task], NETWORKS[row.network], METHODS[method_name]
     bases = (
@@ -548,7 +562,7 @@ def _build(exp: int | str, row: Experiment, method_name: str, seed: int | None) 
         BASES / "models" / network.model,
         BASES / "datasets" / task.dataset,
         BASES / "uda" / method.config,
-        BASES / "schedules" / task.schedule,
+        BASES / "schedules" / schedule,
     )
     config = ConfigDict({"_base_": [f"{base}.py" for base in bases], "exp": exp})
     differences = [task.settings, network.settings, method.settings]

@@ -51,7 +51,7 @@ def config(toy_root, tmp_path_factory) -> Path:
     segmentor = cfg.model.segmentor
     segmentor.backbone.update(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
     for head in (segmentor.decode_head, segmentor.auxiliary_head):
-        head.update(in_channels=(64, 128), in_index=(0, 1), channels=16)
+        head.update(in_channels=(32, 64), in_index=(0, 1), channels=16)
     segmentor.decode_head.embed_dims = cfg.model.prototypes.feature_dim = 16
     cfg.dump(folder / "config.json")
     return folder / "config.json"

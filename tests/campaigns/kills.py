@@ -22,7 +22,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from demo.toy import ToySettings, make_toy_data
-from experiments import describe
+from experiments import describe, experiment
 from mmseg.apis.train import FINISHED, train
 from mmseg.registry import MODELS
 from mmseg.utils.checkpoint import load_checkpoint
@@ -37,12 +37,14 @@ CLOCK = ("time", "data_time", "memory", "eta")
 OF_A_START = ("last_ckpt", "best_ckpt", "cfg", "experiment_name")
 
 
-def fastest_config(toy_root: Path, folder: Path, exp: int = 0) -> Config:
+def fastest_config(toy_root: Path, folder: Path, exp: int | str = 0) -> Config:
     """Return a tiny config of an experiment with checkpoints and scores every few iterations."""
     cfg = small_config(toy_root, folder, exp=exp)
-    cfg.model.segmentor = tiny_segmentor(cfg.model.segmentor)
-    if "prototypes" in cfg.model:
-        cfg.model.prototypes.feature_dim = 8
+    # Backbones of timm are tiny already.
+    if not cfg.model.segmentor.backbone.type.startswith("TIMM"):
+        cfg.model.segmentor = tiny_segmentor(cfg.model.segmentor)
+        if "prototypes" in cfg.model:
+            cfg.model.prototypes.feature_dim = 8
     if "feature_distance" in cfg.model.get("terms", {}):
         # The frozen weights come from this file in each start.
         backbone = cfg.model.segmentor.backbone
@@ -195,7 +197,7 @@ def differences(found: Any, expected: Any, path: str = "") -> list[str]:
     return [name for key, a, b in pairs for name in differences(a, b, key)]
 
 
-def campaign(folder: Path, runs: int, seed: int, exp: int = 0) -> tuple[int, list[str]]:
+def campaign(folder: Path, runs: int, seed: int, exp: int | str = 0) -> tuple[int, list[str]]:
     """Compare disturbed runs with an undisturbed one; print a row for each run.
 
     Args:
@@ -231,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=50, help="number of disturbed runs (50)")
     parser.add_argument("--seed", type=int, default=0, help="seed for the moments of the kills (0)")
     which = "experiments from GTA to Cityscapes, in tiny (0)"
-    parser.add_argument("--exp", type=int, nargs="+", default=[0], metavar="N", help=which)
+    parser.add_argument("--exp", type=experiment, nargs="+", default=[0], metavar="N", help=which)
     args = parser.parse_args(argv)
     differ = False
     for exp in args.exp:

@@ -18,7 +18,7 @@ def test_config(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("exp", "millions"), [("4", 81.44), ("night-demo", 11.20), ("sepico-dinov3-l-cs2dz", 303.08)]
+    ("exp", "millions"), [("4", 81.44), ("night-demo", 2.80), ("sepico-dinov3-l-cs2dz", 303.08)]
 )
 def test_experiment(capsys, exp, millions):
     get_param_count.main(["--exp", exp, "--shape", "64", "64"])
@@ -35,9 +35,9 @@ def test_experiment(capsys, exp, millions):
 def test_all_experiments_in_one_table(capsys):
     get_param_count.main(["--all", "--shape", "64", "64"])
     lines = capsys.readouterr().out.splitlines()
-    found = {line.split()[0]: float(line.split()[-2]) for line in lines[2:11]}
+    found = {line.split()[0]: float(line.split()[-2]) for line in lines[2:12]}
     assert found == {
-        "daformer_sepaspp_proj_r18v1c_toy": 11.73,
+        "daformer_sepaspp_proj_r18v1c_toy": 2.94,
         "dlv2_proj_r101v1c": 49.17,
         "daformer_sepaspp_proj_mitb5": 85.55,
         "dlv2red_r101v1c": 43.22,
@@ -46,6 +46,7 @@ def test_all_experiments_in_one_table(capsys):
         "hrda_dlv2red_r101v1c": 43.92,
         "hrda_daformer_sepaspp_proj_mitb5": 86.08,
         "daformer_sepaspp_timm": 308.87,
+        "daformer_sepaspp_proj_vit_toy": 1.76,
     }
     assert lines[3].startswith("dlv2_proj_r101v1c (1, 2, 3, 7, 9, 10, 11, 15, 16)  ")
 

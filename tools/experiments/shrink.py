@@ -19,7 +19,6 @@ MIT_B0_CHANNELS = (32, 64, 160, 256)
 SMALL_VIT = {"depth": 4, "embed_dim": 96, "num_heads": 4}
 #: The smallest ConvNeXt of timm.
 SMALL_CONVNEXT, CONVNEXT_CHANNELS = "convnext_atto", (40, 80, 160, 320)
-RESNET18_CHANNELS = 512  # of its last stage
 VALIDATION_IMAGES = 8
 # Pixels of a rare class in a source image, in proportion to 3000 for the paper's crop.
 MIN_PIXELS = 120
@@ -93,7 +92,7 @@ def _small_model(model: Any) -> Any:
         backbone.depth = 18
         for head in heads:
             if isinstance(head.in_channels, int):
-                head.in_channels = RESNET18_CHANNELS
+                head.in_channels = 8 * backbone.get("base_channels", 64)  # of the last stage
     if "auxiliary_head" in segmentor:
         segmentor.auxiliary_head.channels = CHANNELS
     method.set_crop_size(model, CROP)

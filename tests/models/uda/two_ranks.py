@@ -1,5 +1,6 @@
 """Train on two images of each domain: in one process, or with one on each of two ranks."""
 
+import copy
 import weakref
 from unittest import mock
 
@@ -12,6 +13,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from mmseg.engine.optim import StudentOptimWrapperConstructor
 from mmseg.engine.performance import Performance
 from mmseg.models.uda import SelfTraining, SePiCo
+from tests.models.networks import TINY_VIT
 from tests.models.uda.small_methods import (
     batch,
     labelled,
@@ -22,16 +24,17 @@ from tests.models.uda.small_methods import (
 )
 
 ITERATIONS = 5
-VARIANTS = ("dist", "bank", "mic", "hrda")
+VARIANTS = ("dist", "bank", "mic", "hrda", "vit")
 GROUP_NORM = {"type": "GN", "num_groups": 4}
 Record = dict[str, Tensor]
 
 
-def network(norm_cfg: dict) -> dict:
-    """Return the config of the tiny segmentor with another normalisation and no dropout."""
-    config = projector()
+def network(norm_cfg: dict, vit: bool = False) -> dict:
+    """Return the config of a tiny segmentor with another normalisation and no dropout."""
+    config = copy.deepcopy(TINY_VIT) if vit else projector()
     config["decode_head"]["dropout_ratio"] = 0.0
-    config["backbone"]["norm_cfg"] = config["auxiliary_head"]["norm_cfg"] = norm_cfg
+    config["decode_head" if vit else "backbone"]["norm_cfg"] = norm_cfg
+    config["auxiliary_head"]["norm_cfg"] = norm_cfg
     return config
 
 
@@ -97,19 +100,20 @@ def trajectory(
     In half precision contrast begins late: at first no gradient reaches the projection head.
 
     Args:
-        variant: "dist" or "bank" of SePiCo; "mic": DACS with feature distance and masked
-            consistency; "hrda": the same on two scales.
+        variant: "dist" or "bank" of SePiCo; "vit": "dist" on a DINOv2; "mic": DACS with feature
+            distance and masked consistency; "hrda": the same on two scales.
         norm_cfg: normalisation of the network.
         device: where to train.
         precision: see :class:`Performance`.
     """
     torch.manual_seed(0)
-    settings = {"segmentor": network(norm_cfg), "alpha": 0.9, "pseudo_threshold": 0.4}
+    segmentor = network(norm_cfg, vit=variant == "vit")
+    settings = {"segmentor": segmentor, "alpha": 0.9, "pseudo_threshold": 0.4}
     if variant in ("mic", "hrda"):
         model = baseline(two_scales=variant == "hrda", **settings).to(device)
     else:
         model = sepico(
-            variant=variant,
+            variant="bank" if variant == "bank" else "dist",
             memory_length=3 if variant == "bank" else 0,
             start_contrast_iter=0 if precision == "fp32" else 2,
             **settings,
