@@ -190,7 +190,8 @@ def _shows_colors(pixels: Pixels, shades: Mapping[int, Entry]) -> bool:
         return True
     if pixels.single or not pixels.colors:
         return False
-    if pixels.is_grey and (max(pixels.reds) < MOST_VALUES or {*pixels.reds} == {0, 255}):
+    # A mask of 0 and 255 too: 255 is of no class, or the other class.
+    if pixels.is_grey and max({0, *pixels.reds} - {255}) < MOST_VALUES:
         return False
     if len(pixels.colors) <= MOST_VALUES:
         return True

@@ -92,6 +92,17 @@ def test_a_palette_in_the_order_of_the_list_is_read_as_indices(tmp_path, order, 
     assert coding.read(str(tmp_path / "a.png")).tolist() == [list(order)]
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_255_in_the_red_channel_is_of_no_class(tmp_path, copies):
+    values = [0, 1, 2, 255]
+    pixels = [[(value, *[value if copies == 3 else 0] * 2) for value in values]]
+    meaning = found(tmp_path, pixels)
+    assert (len(meaning.classes), meaning.coding) == (3, {"labels": "red"})
+    Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / "a.png")
+    coding = LabelCoding(meaning.classes, meaning.palette, **meaning.coding)
+    assert coding.read(str(tmp_path / "a.png")).tolist() == [values]
+
+
 def test_many_colours_with_few_reds_are_red(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (20, 20, 3))
     pixels[..., 0] = 4
