@@ -1,6 +1,7 @@
 """Build loaders for a config's test data, with or without labels, scales and flips."""
 
 import copy
+import os
 from typing import Any
 
 from mmengine.config import Config
@@ -54,6 +55,8 @@ def test_loader(
     if loader.sampler.get("type") == "DefaultSampler":
         loader.sampler |= {"round_up": False, "seed": 0}  # without a seed, ranks would agree on one
     loader.persistent_workers = False  # the data are read once
+    # torch warns of more; without random transforms their number changes nothing.
+    loader.num_workers = min(loader.get("num_workers", 0), _available_cores())
     loader.pin_memory = device == "cuda"
     if batch_size is not None:
         loader.pop("batch_sampler", None)
@@ -64,6 +67,12 @@ def test_loader(
         _drop_labels(dataset)
     with built_from_config("test_dataloader"):
         return build_dataloader(loader)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _no_labels(dataset: dict[str, Any]) -> str:

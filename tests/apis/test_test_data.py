@@ -1,5 +1,9 @@
-import pytest
+import os
 
+import pytest
+from mmengine.registry import init_default_scope
+
+from mmseg.apis.test_data import test_loader as make_loader
 from mmseg.apis.test_data import tta_pipeline
 from mmseg.utils import InputError
 
@@ -37,3 +41,13 @@ def test_without_a_resize_scales_are_those_of_the_image():
 def test_an_unusual_pipeline_needs_a_tta_pipeline():
     with pytest.raises(InputError, match="tta_pipeline"):
         tta_pipeline([LOAD])
+
+
+def test_no_more_workers_than_cores(toy_config, recwarn):
+    init_default_scope("mmseg")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for wanted, workers in ((0, 0), (1, 1), (cores + 3, cores)):
+        toy_config.test_dataloader.num_workers = wanted
+        assert make_loader(toy_config, labelled=True).num_workers == workers
+    assert toy_config.test_dataloader.num_workers == cores + 3
+    assert not [str(each.message) for each in recwarn if "worker" in str(each.message)]

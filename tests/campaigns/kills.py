@@ -1,11 +1,12 @@
 """Kill training at random moments, resume it, and compare it with an undisturbed run.
 
 Run ``python -m tests.campaigns.kills --runs 50 --seed 3``. Each start is a fork of this process,
-which has already imported torch, and is killed by SIGKILL.
+which has already imported torch and other large packages, and is killed by SIGKILL.
 """
 
 import argparse
 import copy
+import gc
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ from tests.models.networks import TINY_TRANSFORMER
 from tests.training import small_config, start_quickly
 from tools.analysis.logs import read_run
 
+# Packages that training imports late.
+IMPORTED_ONCE = ("timm", "matplotlib.pyplot")
 ITERATIONS, INTERVAL = 12, 2
 KILLS = 3
 CLOCK = ("time", "data_time", "memory", "eta")
@@ -210,6 +214,9 @@ def campaign(folder: Path, runs: int, seed: int, exp: int | str = 0) -> tuple[in
         The number of kills, and what differs.
     """
     torch.set_num_threads(1)
+    for name in IMPORTED_ONCE:
+        import_module(name)
+    gc.freeze()
     make_toy_data(folder / "toy", ToySettings(6, 4, 2, 2), nproc=1, sets=("gta", "cityscapes"))
     cfg = fastest_config(folder / "toy", folder, exp)
     before = time.monotonic()
