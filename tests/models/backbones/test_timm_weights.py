@@ -239,8 +239,9 @@ def meta_convnext(network: nn.Module) -> dict[str, Tensor]:
     """Give transformers' weights the names that Meta's files of DINOv3's ConvNeXt have."""
     weights = {}
     for name, value in network.state_dict().items():
-        name = re.sub(r"model.stages.(\d).downsample_layers.", r"downsample_layers.\1.", name)
-        name = re.sub(r"model.stages.(\d).layers.", r"stages.\1.", name)
+        name = name.removeprefix("model.")  # of newer versions
+        name = re.sub(r"^stages.(\d).downsample_layers.", r"downsample_layers.\1.", name)
+        name = re.sub(r"^stages.(\d).layers.", r"stages.\1.", name)
         name = name.replace("depthwise_conv", "dwconv").replace("pointwise_conv", "pwconv")
         weights[name.replace("layer_norm", "norm")] = value
     assert "stages.2.3.pwconv1.weight" in weights and "downsample_layers.0.0.weight" in weights
