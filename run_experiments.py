@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     listing = "\n".join(f"  {describe(exp)}" for exp in EXPERIMENTS)
     parser = Parser(
         description=__doc__,
-        epilog=f"experiments:\n{listing}\n\n0, synthia-demo, night-demo and photo-demo "
+        epilog=f"experiments:\n{listing}\n\n0 and those with -demo in their name "
         f"train on drawn streets, in minutes on a CPU. Their methods: {', '.join(METHODS)}.\n\n"
         "METHOD-BACKBONE-TASK, such as sepico-dinov2-l-gta2cs, trains a foundation model at full "
         "resolution:\n"
