@@ -180,7 +180,7 @@ def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
 
 
 def test_an_unknown_experiment_lists_the_known_ones():
-    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, photo-demo, or"):
+    with pytest.raises(InputError, match="no experiment 99: choose from 0, 1, .*, vit-demo, or"):
         generate_experiment_cfgs(99)
     near = "no experiment sepico-dino-l-gta2cs .such as sepico-dinov3-l-gta2cs, "
     with pytest.raises(InputError, match=near):
