@@ -48,8 +48,8 @@ CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
         ("train_dataloader.sampler.type=InfiniteSampler", "takes 'UDASampler', which draws by the"),
         ("model.prototypes.num_classes=18", "the ProtoEstimator of the model has 18 classes"),
         (
-            "model.segmentor.decode_head.in_channels=(64,128,256,511)",
-            r"decode_head.in_channels is .*511\), but the backbone's maps .* 512\] channels",
+            "model.segmentor.decode_head.in_channels=(32,64,128,255)",
+            r"decode_head.in_channels is .*255\), but the backbone's maps .* 256\] channels",
         ),
         ("model.crop_size=(33,37)", "images of 33x37 .* do not go through the model"),
         ("val_dataloader.dataset.data_root=/nowhere", "data root /nowhere does not exist"),
@@ -139,7 +139,7 @@ def experiment_error(tmp_path, monkeypatch):
 def test_experiments(experiment_error):
     message = experiment_error("--exp", "77")
     assert message.startswith("there is no experiment 77: choose from 0, 1, 2, ")
-    assert message.endswith("photo-demo, or METHOD-BACKBONE-TASK; --help describes them")
+    assert message.endswith("vit-demo, or METHOD-BACKBONE-TASK; --help describes them")
     assert experiment_error("--exp", "1", "--resume").startswith(
         "nothing to resume: no run in work_dirs/"
     )

@@ -226,7 +226,7 @@ def assert_shows_a_resumed_run(out: str, cfg: Config, seed: int) -> None:
     threads = torch.get_num_threads()
     assert facts == {
         "method": "SePiCo (dist)",
-        "network": "DAFormerHead on ResNetV1c-18, 11.7 million parameters",
+        "network": "DAFormerHead on ResNetV1c-18, 2.9 million parameters",
         "source": f"GTADataset in {cfg.train_dataloader.dataset.source.data_root}, 12 images",
         "target": f"CityscapesDataset in {cfg.train_dataloader.dataset.target.data_root}, 8 images "
         "without labels",
