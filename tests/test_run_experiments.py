@@ -74,7 +74,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
     assert (sepico / "comparison.png").is_file()
     assert f"report: {(sepico / 'comparison.html').relative_to(place)}" in out
     rows = table(sepico / "comparison.html", "run-table")[1:]
-    names = ["source only · 800 pretraining", "source only · 400 continued", "SePiCo (DistCL)"]
+    names = ["source only · pretraining", "source only · continued", "SePiCo (DistCL)"]
     assert [row[0] for row in rows] == names
     table_lines = (sepico / "comparison.txt").read_text().splitlines()
     (means,) = (line.split() for line in table_lines if line.startswith("mIoU "))

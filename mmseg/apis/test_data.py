@@ -1,7 +1,6 @@
 """Build loaders for a config's test data, with or without labels, scales and flips."""
 
 import copy
-import os
 from typing import Any
 
 from mmengine.config import Config
@@ -10,6 +9,7 @@ from torch.utils.data import DataLoader
 from mmseg.datasets.evaluation_sets import TEST_SPLITS, is_labelled, name_of
 from mmseg.datasets.loader import build_dataloader
 from mmseg.utils import InputError, built_from_config
+from mmseg.utils.environment import available_cores
 
 TTA_RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
@@ -56,7 +56,7 @@ def test_loader(
         loader.sampler |= {"round_up": False, "seed": 0}  # without a seed, ranks would agree on one
     loader.persistent_workers = False  # the data are read once
     # torch warns of more; without random transforms their number changes nothing.
-    loader.num_workers = min(loader.get("num_workers", 0), _available_cores())
+    loader.num_workers = min(loader.get("num_workers", 0), available_cores())
     loader.pin_memory = device == "cuda"
     if batch_size is not None:
         loader.pop("batch_sampler", None)
@@ -67,12 +67,6 @@ def test_loader(
         _drop_labels(dataset)
     with built_from_config("test_dataloader"):
         return build_dataloader(loader)
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _no_labels(dataset: dict[str, Any]) -> str:

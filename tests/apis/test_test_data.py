@@ -43,11 +43,10 @@ def test_an_unusual_pipeline_needs_a_tta_pipeline():
         tta_pipeline([LOAD])
 
 
-def test_no_more_workers_than_cores(toy_config, recwarn):
+def test_no_more_workers_than_cores(toy_config, monkeypatch):
     init_default_scope("mmseg")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    for wanted, workers in ((0, 0), (1, 1), (cores + 3, cores)):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2), raising=False)
+    for wanted, workers in ((0, 0), (1, 1), (2, 2), (5, 2)):
         toy_config.test_dataloader.num_workers = wanted
         assert make_loader(toy_config, labelled=True).num_workers == workers
-    assert toy_config.test_dataloader.num_workers == cores + 3
-    assert not [str(each.message) for each in recwarn if "worker" in str(each.message)]
+    assert toy_config.test_dataloader.num_workers == 5

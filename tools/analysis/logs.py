@@ -233,11 +233,18 @@ def groups_of_seeds(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Shorten names to the parts, between underscores or hyphens, that distinguish them."""
-    for candidates in ([STAMP.sub("", name) for name in names], names):
+    """Shorten names to the parts, between underscores or hyphens, that distinguish them.
+
+    Numbers are left out where words suffice.
+    """
+    plain = [STAMP.sub("", name) for name in names]
+    for candidates, left_out in ((plain, str.isdigit), (plain, str.isspace), (names, str.isspace)):
         parts = [re.split(r"_|-(?=[A-Za-z])", candidate) for candidate in candidates]
         common = set(parts[0]).intersection(*parts)
-        short = [" ".join(part for part in own if part not in common) for own in parts]
+        short = [
+            " ".join(part for part in own if part not in common and not left_out(part))
+            for own in parts
+        ]
         if all(short) and len(set(short)) == len(short):
             return short
     return list(names)

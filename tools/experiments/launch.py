@@ -17,6 +17,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mmseg.utils import InputError, Interrupted
 from mmseg.utils.cli import run_main
+from mmseg.utils.environment import available_cores
 
 _HANDLED_BY_TORCH = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -60,7 +61,7 @@ def launch(function: Callable, *args: Any, processes: int, device: str) -> None:
     """
     check_processes(processes, device)
     on_cpu = device == "cpu" or not torch.cuda.is_available()
-    threads = max(1, (os.cpu_count() or 1) // processes) if on_cpu else 1
+    threads = max(1, available_cores() // processes) if on_cpu else 1
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

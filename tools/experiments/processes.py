@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from mmseg.utils import InputError
+from mmseg.utils.environment import available_cores
 from tools.common.processes import end_with_parent
 
 from .runs import Failure, Run, attempt, say, train_and_score
@@ -32,7 +33,7 @@ def slots_of(count: int, gpus: int, device: str) -> list[dict[str, str]]:
         InputError: if there are fewer GPUs.
     """
     if device == "cpu" or not torch.cuda.is_available():
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = max(1, available_cores() // count)
         return [{"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}] * count
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = torch.cuda.device_count()

@@ -24,7 +24,8 @@ class Task:
         source: name of the source in messages.
         target: name of the target in messages.
         split: name of the split of published results.
-        schedule: file in ``configs/_base_/schedules``.
+        schedule: file in ``configs/_base_/schedules``; a pretraining takes the file with
+            ``_pretraining`` at the end of its name.
         runtime: file in ``configs/_base_``.
         video: video of the target that adapted networks predict after a comparison.
         settings: other differences.

@@ -157,6 +157,8 @@ def test_short_names_show_how_runs_differ():
     again = NAME.format("261123_1100", "DistCL", 0, "0d528")
     assert short_names([dist, again]) == ["261122 1000 0d527", "261123 1100 0d528"]
     assert short_names([dist]) == [dist]
+    assert short_names(["a_800_first", "a_400_second"]) == ["first", "second"]
+    assert short_names(["a_800_first", "a_400_first"]) == ["800", "400"]
     assert short_names(["a_b", "a"]) == ["a_b", "a"]
 
 

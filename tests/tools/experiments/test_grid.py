@@ -26,7 +26,7 @@ def test_each_run_has_its_own_gpus(monkeypatch):
 
 
 def test_runs_on_a_cpu_share_its_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert slots_of(3, 1, "cpu") == [{"OMP_NUM_THREADS": "2"}] * 3
     assert slots_of(9, 1, "cpu") == [{"OMP_NUM_THREADS": "1"}] * 9
