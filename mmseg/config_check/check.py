@@ -324,6 +324,8 @@ def _with_limits(words: str, metadata: Collection[Any]) -> str:
         for limit in item.metadata if isinstance(item, FieldInfo) else [item]:
             if type(limit) in _SIGNS:
                 signs.append(f"{_SIGNS[type(limit)]} {astuple(limit)[0]:g}")
+            elif isinstance(limit, limits.MultipleOf):
+                signs.append(f"a multiple of {limit.multiple_of:g}")
             elif isinstance(limit, limits.MinLen):
                 signs.append(f"({limit.min_length} or more)")
     return f"{words} {' and '.join(signs)}".rstrip()

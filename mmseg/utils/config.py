@@ -16,6 +16,9 @@ from .data_config import check_data
 from .errors import InputError
 from .legacy_config import is_legacy, translate
 
+#: Parts of a method that a config may have at its top.
+_MOVED = ("segmentor", "data_preprocessor")
+
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a config and its ``_base_`` files.
@@ -48,7 +51,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any] | None = N
         if reasons:
             cfg.not_for_training = reasons
     model = cfg.get("model")
-    for part in ("segmentor", "data_preprocessor"):
+    for part in _MOVED:
         if part in cfg and isinstance(model, dict) and part not in model:
             model[part] = cfg.pop(part)
     segmentor = cfg.get("segmentor")
@@ -66,8 +69,14 @@ def override(cfg: Config, overrides: Mapping[str, Any]) -> None:
     """Set dotted keys of ``cfg`` in place, as of ``--cfg-options``.
 
     Raises:
-        InputError: if a key does not apply, or a data config then does more than hold data.
+        InputError: if a key does not apply or has no effect, or a data config then does more than
+            hold data.
     """
+    model = cfg.get("model")
+    for key in overrides:
+        part = key.partition(".")[0]
+        if part in _MOVED and isinstance(model, dict) and part in model:
+            raise InputError(f"--cfg-options {key} has no effect: set model.{key}")
     try:
         cfg.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:

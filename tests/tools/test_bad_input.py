@@ -34,6 +34,14 @@ CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
         ),
         ("model=3", "model is 3, but it takes a Module or a dict"),
         ("train_cfg.max_iters.x=3", "--cfg-options do not fit the config"),
+        (
+            "model.segmentor.backbone.base_channels=31",
+            "base_channels is 31, but it takes an integer >= 2 and a multiple of 2",
+        ),
+        (
+            "segmentor.backbone.depth=34",
+            "segmentor.backbone.depth has no effect: set model.segmentor.backbone.depth$",
+        ),
         ("param_scheduler.9.end=3", "--cfg-options do not fit the config: Index 9"),
         (
             "model.contrast.variant=foo",
