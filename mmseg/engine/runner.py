@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
@@ -40,6 +42,18 @@ RESUMED = ("meta", "optimizer", "param_schedulers", "message_hub")
 _NUMBERS = count()
 
 
+class _RunConfig(Config):
+    """A config that stays as it is, and is formatted as a program once: that takes 0.2 s.
+
+    mmengine writes this text to three logs, and to each checkpoint.
+    """
+
+    @cached_property
+    def pretty_text(self) -> str:
+        """Settings as lines of a Python program."""
+        return super().pretty_text
+
+
 class TrainRunner(Runner):
     """A Runner that loads checkpoints without running code from them, and only if they fit.
 
@@ -48,6 +62,13 @@ class TrainRunner(Runner):
     hubs and visualizers by name, and names them by the second in which a run starts. Here names are
     unique, so two runs that start in the same second of one process do not share them.
     """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "TrainRunner":
+        """Build a runner from a complete config."""
+        fixed = _RunConfig()
+        fixed.__setstate__(cfg.__getstate__())
+        return super().from_cfg(fixed)
 
     def dump_config(self) -> None:
         """Do nothing: ``mmseg.apis.train`` stores the config after the first result."""
