@@ -9,12 +9,14 @@ removed from it before its files are changed, and added when its last file is wr
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from mmseg.datasets.acdc import CONDITIONS
 from mmseg.utils import InputError, atomic_path
@@ -269,7 +271,7 @@ TOY_SETS = {
 """Name of a folder -> its set."""
 
 
-MARKER = "toy.json"
+MARKER, LOCK = "toy.json", ".lock"
 DEFAULT_SETS = ("gta", "cityscapes")
 """The sets of the first demo."""
 
@@ -289,7 +291,8 @@ def make_toy_data(
         sets: names in :data:`TOY_SETS`; other sets are left as they are.
 
     Returns:
-        False if nothing was done, because the sets were complete and of these settings.
+        False if nothing was done, because the sets were complete and of these settings, or another
+        process has just drawn them.
 
     Raises:
         InputError: if there is no such set, or the folder holds something else or cannot be
@@ -297,18 +300,21 @@ def make_toy_data(
     """
     root, settings = Path(root), settings or ToySettings()
     _check_names(sets)
-    todo = [name for name in sets if not _is_complete(root, name, settings)]
-    if not todo:
+    if all(_is_complete(root, name, settings) for name in sets):
         return False
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file: give a folder for the toy data")
     try:
-        _check_is_ours(root)
-        for name in todo:
-            _make_set(root, name, settings, nproc)
+        with _alone_in(root):
+            todo = [name for name in sets if not _is_complete(root, name, settings)]
+            _check_is_ours(root)
+            for name in todo:
+                _make_set(root, name, settings, nproc)
     except OSError as error:
         raise InputError(
             f"the toy data cannot be written: {error}: give a folder that can"
         ) from error
-    return True
+    return bool(todo)
 
 
 def has_toy_data(root: str | Path, sets: Sequence[str] = DEFAULT_SETS) -> bool:
@@ -325,11 +331,20 @@ def _check_names(sets: Sequence[str]) -> None:
             )
 
 
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Wait until no other process draws in ``root``; runs that start together need the same."""
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / LOCK):
+        try:
+            yield
+        finally:
+            (root / LOCK).unlink()  # a process that waits for this file makes a new one
+
+
 def _check_is_ours(root: Path) -> None:
     """Check that only toy data would be overwritten."""
-    if root.exists() and not root.is_dir():
-        raise InputError(f"{root} is a file: give a folder for the toy data")
-    if root.exists() and any(root.iterdir()) and _read_marker(root) is None:
+    if _read_marker(root) is None and any(path.name != LOCK for path in root.iterdir()):
         raise InputError(f"{root} holds other files than toy data: give a new or empty folder")
 
 

@@ -16,7 +16,9 @@ Cell = tuple[float | None, float | None]  # mean and standard deviation
 
 
 def class_table(overview: Overview, colors: Sequence[str]) -> dict[str, Any]:
-    """Return the IoU of each class and the mIoU, a column for each run or group of seeds.
+    """Return the IoU of each class and their mean, a column for each run or group of seeds.
+
+    Classes that the ground truth of all scores lacks are only counted, as ``absent``.
 
     Args:
         overview: the runs.
@@ -33,18 +35,28 @@ def class_table(overview: Overview, colors: Sequence[str]) -> dict[str, Any]:
         return difference(row[pair[1]][0], row[pair[0]][0]) if pair else None
 
     rows = []
-    for place, name in enumerate(class_names(overview.finals)):
+    names = class_names(overview.finals)
+    for place, name in enumerate(names):
+        if overview.metric == "mIoU_gt" and not _is_labelled(overview, name):
+            continue
         own = cells(lambda i, name=name: iou_of(overview.finals[i], name))
         color = colors[place] if colors else ""
         rows.append({"name": name, "color": color, "cells": own, "difference": gain(own)})
-    means = cells(overview.miou)
+    means = cells(overview.score)
     return {
         "columns": list(columns),
         "compared": pair is not None,
         "rows": rows,
+        "absent": len(names) - len(rows),
         "means": means,
         "difference": gain(means),
     }
+
+
+def _is_labelled(overview: Overview, name: str) -> bool:
+    """Tell whether a ground truth has pixels of a class."""
+    results = [final.result.get("per_class", {}) for final in overview.finals if final]
+    return any(result.get(name, {}).get("Acc") is not None for result in results)
 
 
 def _compared(overview: Overview, columns: dict[str, list[int]]) -> tuple[int, int] | None:

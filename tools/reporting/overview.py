@@ -22,6 +22,8 @@ class Overview:
         has_seeds: whether a group has several runs.
         colors: number of the colour of each run; the runs of a group share one.
         finals: last scores of each run.
+        metric: name of the mean that runs are compared by: mIoU or, if the ground truth of all
+            scores lacks classes, mIoU_gt. In mIoU a missing class has IoU 0 once it is predicted.
         methods: name of the method of each run.
         baselines: index of the source-only run that each adapted run is compared with.
     """
@@ -38,6 +40,9 @@ class Overview:
         self.colors = [list(dict.fromkeys(names)).index(name) for name in names]
         self.legend = dict(zip(names, self.colors, strict=True))
         self.finals = finals_of(runs)
+        summaries = [final.result["summary"] for final in self.finals if final]
+        lacking = summaries and all("mIoU_gt" in summary for summary in summaries)
+        self.metric = "mIoU_gt" if lacking else "mIoU"
         self.methods = [method_of(run.config) for run in runs]
         self.baselines = baselines_of(runs, self.methods, self.finals)
 
@@ -47,19 +52,23 @@ class Overview:
             return self.members
         return {label: [i] for i, label in enumerate(self.labels)}
 
-    def miou(self, i: int) -> float | None:
-        """Return the last mIoU of a run in percent, if it was evaluated."""
+    def score(self, i: int) -> float | None:
+        """Return the last :attr:`metric` of a run in percent, if it was evaluated."""
         final = self.finals[i]
-        return final.miou if final else None
+        return final.result["summary"].get(self.metric) if final else None
 
     def gain(self, i: int) -> float | None:
-        """Return the mIoU of a run minus that of source only, if there is one to compare with."""
+        """Return the score of a run minus that of source only, if there is one to compare with."""
         base = self.baselines[i]
-        return None if base is None else difference(self.miou(i), self.miou(base))
+        return None if base is None else difference(self.score(i), self.score(base))
 
     def best(self) -> int:
         """Return the run with the largest gain; without source only, with the best score."""
-        return max(range(len(self.runs)), key=lambda i: (self.gain(i) or 0, self.miou(i) or 0))
+        gains = [self.gain(i) for i in range(len(self.runs))]
+        return max(
+            range(len(self.runs)),
+            key=lambda i: (gains[i] is not None, gains[i] or 0, self.score(i) or 0),
+        )
 
 
 def headline_of(overview: Overview) -> dict[str, Any]:
@@ -69,6 +78,7 @@ def headline_of(overview: Overview) -> dict[str, Any]:
     return {
         "title": labels[0] if len(runs) == 1 else f"{len(runs)} training runs",
         "subtitle": "; ".join(data),
+        "metric": overview.metric,
         "stats": _numbers(overview),
     }
 
@@ -77,9 +87,9 @@ def _numbers(overview: Overview) -> list[dict[str, Any]]:
     if len(overview.runs) == 1:
         final = overview.finals[0]
         text = f"{final.data}, iteration {final.iteration}" if final else "not evaluated"
-        return [{"value": overview.miou(0), "sign": False, "kind": "", "text": text}]
+        return [{"value": overview.score(0), "sign": False, "kind": "", "text": text}]
     columns = overview.columns()
-    means = {n: mean_and_std([overview.miou(i) for i in own]) for n, own in columns.items()}
+    means = {n: mean_and_std([overview.score(i) for i in own]) for n, own in columns.items()}
     known = sorted(((mean[0], name) for name, mean in means.items() if mean), reverse=True)
     stats = [
         {"value": value, "sign": False, "kind": "", "text": name}
@@ -110,7 +120,8 @@ def run_row(overview: Overview, i: int) -> dict[str, Any]:
         "data": data_of(run.config),
         "device": run.environment.get("device", "-"),
         "scores": {
-            "mIoU": overview.miou(i),
+            "mIoU": summary.get("mIoU"),
+            overview.metric: overview.score(i),
             GAIN: overview.gain(i),
             BEST: best and best[0],
             "teacher": _teacher_of(run),
@@ -148,7 +159,7 @@ def group_rows(overview: Overview) -> list[dict[str, Any]]:
     """Return mean and standard deviation of groups of seeds; empty if no run has several."""
     rows = []
     for name, members in overview.members.items() if overview.has_seeds else ():
-        mean, std = mean_and_std([overview.miou(i) for i in members]) or (None, None)
+        mean, std = mean_and_std([overview.score(i) for i in members]) or (None, None)
         gain = mean_and_std([overview.gain(i) for i in members])
         rows.append(
             {

@@ -26,11 +26,6 @@ class Final:
     iteration: int
     data: str
 
-    @property
-    def miou(self) -> float | None:
-        """The mIoU in percent."""
-        return self.result["summary"].get("mIoU")
-
 
 def finals_of(runs: Sequence[Run]) -> list[Final | None]:
     """Find the last scores of each run, on the same data if they have been scored on the same.

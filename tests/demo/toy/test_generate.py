@@ -1,6 +1,7 @@
 """Toy sets are made unless they are complete, and foreign files are not touched."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,16 @@ def test_sets_of_an_older_marker_are_made_again(tmp_path: Path) -> None:
     assert not has_toy_data(tmp_path, ["gta"])
     assert make_toy_data(tmp_path, TINY, nproc=1, sets=["gta"])
     assert not (tmp_path / "gta/old.png").exists()
+
+
+def test_runs_that_start_together_draw_a_set_once(tmp_path: Path) -> None:
+    def draw(_: int) -> bool:
+        return make_toy_data(tmp_path / "toy", TINY, nproc=1, sets=["gta"])
+
+    with ThreadPoolExecutor(3) as threads:
+        assert sorted(threads.map(draw, range(3))) == [False, False, True]
+    assert has_toy_data(tmp_path / "toy", ["gta"])
+    assert {path.name for path in (tmp_path / "toy").iterdir()} == {"gta", "toy.json"}
 
 
 def test_a_failed_run_is_not_complete(tmp_path: Path) -> None:

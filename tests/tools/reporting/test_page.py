@@ -292,3 +292,29 @@ def test_means_over_some_classes_and_conditions_have_columns(tmp_path):
     header, values = table(report(tmp_path, run), "run-table")
     scores = dict(zip(header, values, strict=True))
     assert (scores["mIoU16"], scores["mIoU, fog"]) == ("61.25", SOURCE["text"])
+
+
+def test_classes_that_the_ground_truth_lacks_do_not_count(tmp_path):
+    """In mIoU the two pixels that are taken for cars cost source only a third of the mean."""
+    for name, model, confusion in [
+        ("source", SOURCE_ONLY, [[40, 30, 2], [10, 10, 0], [0, 0, 0]]),
+        ("adapted", SEPICO, [[40, 32, 0], [10, 10, 0], [0, 0, 0]]),
+    ]:
+        store_run(tmp_path / name, model, confusion)
+    page = report(tmp_path, tmp_path / "source", tmp_path / "adapted")
+    road, sky = 100 * 40 / 82, [100 * 10 / 50, 100 * 10 / 52]
+    before, after = (f"{(road + each) / 2:.2f}" for each in sky)
+    gain = f"{(sky[1] - sky[0]) / 2:+.2f}"
+    assert table(page, "class-table") == [
+        ["class", "source only", "SePiCo (DistCL)", "over source only"],
+        ["road", f"{road:.2f}", f"{road:.2f}", "+0.00"],
+        ["sky", f"{sky[0]:.2f}", f"{sky[1]:.2f}", f"{sky[1] - sky[0]:+.2f}"],
+        ["mIoU_gt", before, after, gain],
+    ]
+    header, source, adapted = table(page, "run-table")
+    assert header[1:4] == ["mIoU", "mIoU_gt", "over source only"]
+    assert source[1:4] == [f"{(road + sky[0]) / 3:.2f}", before, "-"]
+    assert adapted[1:4] == [after, after, gain]
+    text = page.read_text()
+    assert "Classes that the ground truth lacks are left out: 1." in text
+    assert f"{gain} <small>mIoU_gt</small>" in text
