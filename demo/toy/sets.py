@@ -9,18 +9,17 @@ removed from it before its files are changed, and added when its last file is wr
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from mmseg.datasets.acdc import CONDITIONS
 from mmseg.utils import InputError, atomic_path
 from mmseg.utils.jobs import with_progress
+from mmseg.utils.work_dir import LOCK, locked
 from tools.common.processes import map_in_processes
 from tools.convert_datasets.conversion import (
     ConversionReport,
@@ -271,7 +270,7 @@ TOY_SETS = {
 """Name of a folder -> its set."""
 
 
-MARKER, LOCK = "toy.json", ".lock"
+MARKER = "toy.json"
 DEFAULT_SETS = ("gta", "cityscapes")
 """The sets of the first demo."""
 
@@ -305,7 +304,8 @@ def make_toy_data(
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file: give a folder for the toy data")
     try:
-        with _alone_in(root):
+        # Runs that start together need the same sets.
+        with locked(root, "python tools/make_toy_data.py FOLDER", wait=True):
             todo = [name for name in sets if not _is_complete(root, name, settings)]
             _check_is_ours(root)
             for name in todo:
@@ -329,17 +329,6 @@ def _check_names(sets: Sequence[str]) -> None:
             raise InputError(
                 f"there is no toy data set {name!r}: choose from {', '.join(TOY_SETS)}"
             )
-
-
-@contextmanager
-def _alone_in(root: Path) -> Iterator[None]:
-    """Wait until no other process draws in ``root``; runs that start together need the same."""
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / LOCK):
-        try:
-            yield
-        finally:
-            (root / LOCK).unlink()  # a process that waits for this file makes a new one
 
 
 def _check_is_ours(root: Path) -> None:

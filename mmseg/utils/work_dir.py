@@ -72,7 +72,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: Path, option: str, name: str = LOCK) -> Iterator[None]:
+def locked(folder: Path, option: str, name: str = LOCK, wait: bool = False) -> Iterator[None]:
     """Lock a folder for the duration of the block; create it if it does not exist.
 
     The system releases the lock when this process ends in any way; forked processes do not hold it.
@@ -83,12 +83,13 @@ def locked(folder: Path, option: str, name: str = LOCK) -> Iterator[None]:
         folder: folder to work in.
         option: command line option that chooses the folder, for messages.
         name: name of the lock file. Locks of different names do not exclude each other.
+        wait: whether to wait until no other process holds the lock.
 
     Raises:
         InputError: if another process holds the lock, or the folder cannot be written.
     """
     path = folder / name
-    lock = FileLock(path, blocking=False)
+    lock = FileLock(path, blocking=wait)
     new = [parent for parent in path.absolute().parents if not parent.exists()]
     try:
         check_writable(folder, option)

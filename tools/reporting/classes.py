@@ -37,7 +37,7 @@ def class_table(overview: Overview, colors: Sequence[str]) -> dict[str, Any]:
     rows = []
     names = class_names(overview.finals)
     for place, name in enumerate(names):
-        if overview.metric == "mIoU_gt" and not _is_labelled(overview, name):
+        if not _is_compared(overview, name):
             continue
         own = cells(lambda i, name=name: iou_of(overview.finals[i], name))
         color = colors[place] if colors else ""
@@ -53,8 +53,10 @@ def class_table(overview: Overview, colors: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _is_labelled(overview: Overview, name: str) -> bool:
-    """Tell whether a ground truth has pixels of a class."""
+def _is_compared(overview: Overview, name: str) -> bool:
+    """Tell whether a class counts in the mean: in mIoU_gt, if a ground truth has pixels of it."""
+    if overview.metric == "mIoU":
+        return True
     results = [final.result.get("per_class", {}) for final in overview.finals if final]
     return any(result.get(name, {}).get("Acc") is not None for result in results)
 
@@ -80,7 +82,7 @@ def courses(overview: Overview) -> list[dict[str, Any]]:
         places = sorted({round(place) for place in np.linspace(0, count - 1, MOST_STEPS)})
         rows = [run.validations[place] for place in places]
         results = [row["results"]["student"]["per_class"] for row in rows]
-        names = list(results[-1])
+        names = [name for name in results[-1] if _is_compared(overview, name)]
         found.append(
             {
                 "label": label,
