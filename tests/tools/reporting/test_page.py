@@ -319,5 +319,5 @@ def test_classes_that_the_ground_truth_lacks_do_not_count(tmp_path):
     assert "Classes that the ground truth lacks are left out: 1." in text
     heat_maps = re.findall(r'<table class="grid">.*?</table>', text, re.S)
     rows = [re.findall(r"<tr><th>(\w+)</th>", each) for each in heat_maps]
-    assert rows[:2] == [["road", "sky"]] * 2
+    assert rows[:2] == [["class", "road", "sky"]] * 2
     assert f"{gain} <small>mIoU_gt</small>" in text
