@@ -112,6 +112,28 @@ def top_level_settings() -> dict[str, Any]:
     return known
 
 
+def check_override(key: str) -> None:
+    """Check that a dotted key of ``--cfg-options`` belongs to a setting.
+
+    Configs may have variables at the top too, but only reading a file uses them.
+
+    Raises:
+        InputError: if no setting has the first name of the key.
+    """
+    name = key.partition(".")[0]
+    known = {*top_level_settings(), "segmentor"}  # ``override`` tells where this one is now
+    if name not in known:
+        meant = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+        hint = (
+            f"did you mean {meant[0]!r}?"
+            if meant
+            else "`run_experiments.py --config CONFIG --dry-run --flat` prints all settings"
+        )
+        raise InputError(
+            f"--cfg-options {key} has no effect, as there is no setting {name!r}: {hint}"
+        )
+
+
 class _Walk:
     """Check a config from its top-level settings down."""
 

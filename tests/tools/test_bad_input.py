@@ -42,6 +42,11 @@ CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
             "segmentor.backbone.depth=34",
             "segmentor.backbone.depth has no effect: set model.segmentor.backbone.depth$",
         ),
+        (
+            "source_pipeline=3",
+            "source_pipeline has no effect, as there is no setting 'source_pipeline': .* prints",
+        ),
+        ("uda.alpha=0.9", "uda.alpha has no effect, as there is no setting 'uda'"),
         ("param_scheduler.9.end=3", "--cfg-options do not fit the config: Index 9"),
         (
             "model.contrast.variant=foo",

@@ -56,6 +56,28 @@ class KeyValues(DictAction):
             ) from error
 
 
+class Settings(KeyValues):
+    """Parse KEY=VALUE pairs whose keys are settings of a config."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Add the pairs to the option's dict.
+
+        Raises:
+            InputError: if a key begins with something else than a setting.
+        """
+        from mmseg.config_check import check_override  # late: --help is fast
+
+        super().__call__(parser, namespace, values, option_string)
+        for key in getattr(namespace, self.dest):
+            check_override(key)
+
+
 def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) -> None:
     """Add ``--cfg-options K=V ...``, for :func:`load_config` or :func:`override`.
 
@@ -68,7 +90,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str, *names: str) 
         "--cfg-options",
         *names,
         nargs="+",
-        action=KeyValues,
+        action=Settings,
         default={},
         metavar="K=V",
         help=f"override settings of the config, for instance {example}",
