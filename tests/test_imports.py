@@ -23,7 +23,7 @@ LAYERS = {
     "mmseg.engine": PARTS | {"mmseg.evaluation"},
     "mmseg.config_check": CHECKED,
     "mmseg.apis": PACKAGE,
-    "tools.common": BASIC,
+    "tools.common": BASIC | {"mmseg.config_check"},
     "tools.analysis": PACKAGE,
     "tools.convert_datasets": PACKAGE | {"tools.common"},
     "tools.experiments": PACKAGE | {"demo", "tools.common", "tools.prediction", "tools.reporting"},

@@ -109,8 +109,8 @@ def main(argv: list[str] | None = None) -> None:
     """Test the checkpoint, and print the scores."""
     args = parse_args(argv)
     with print_on_local_rank0(args.launcher):
-        outputs = _outputs(args)
         cfg = load_config(args.config, args.cfg_options)
+        outputs = _outputs(args)
         sets = evaluation_sets(cfg, args.dataset, dict(args.data_root), bool(args.eval))
         from mmseg.apis import evaluate_on, report  # late, to keep --help and bad configs fast
         from mmseg.engine.performance import Performance
