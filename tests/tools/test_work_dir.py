@@ -100,16 +100,13 @@ def test_a_refused_option_changes_no_file(run, option, message):
 
 @HOOKS.register_module()
 class Ending(Hook):
-    """Raise the built-in error of this name at a place of the run."""
+    """Raise the built-in error of this name when a method of hooks is called."""
 
     def __init__(self, place: str, error: str) -> None:
-        self.place, self.error = place, getattr(builtins, error)
+        self.error = getattr(builtins, error)
+        setattr(self, place, self.end)
 
-    def before_run(self, runner) -> None:
-        if self.place == "before_run":
-            raise self.error
-
-    def before_train(self, runner) -> None:
+    def end(self, *args, **kwargs) -> None:
         raise self.error
 
 
@@ -156,6 +153,25 @@ def test_scores_of_a_run_killed_in_evaluation_are_logged_once(run):
         2,
         4,
     ]
+
+
+def test_the_last_evaluation_of_a_killed_run_is_in_its_last_checkpoint(trained, tmp_path):
+    cfg = load_config(trained / "c.json")
+    cfg.work_dir = str(tmp_path / "run")
+    cfg.train_cfg.val_interval = 4
+    ending = {"type": "Ending", "place": "before_val", "error": "KeyboardInterrupt"}
+    killed = cfg.copy()
+    killed.custom_hooks = [*cfg.get("custom_hooks", ()), ending]
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, device="cpu")
+    before = load_checkpoint(tmp_path / "run" / "iter_4.pth")["message_hub"]
+    assert "val/mIoU" not in before["log_scalars"]
+    train(cfg, device="cpu", resume=True)
+    hub = load_checkpoint(tmp_path / "run" / "iter_4.pth")["message_hub"]
+    score = hub["runtime_info"]["best_score"]
+    assert hub["log_scalars"]["val/mIoU"].data[0].tolist() == [score]
+    assert hub["runtime_info"]["evaluated_iter"] == 4
+    assert (tmp_path / "run" / "best_mIoU_iter_4.pth").is_file()
 
 
 def test_a_run_that_starts_again_keeps_its_first_log(run):

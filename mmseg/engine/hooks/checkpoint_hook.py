@@ -37,12 +37,15 @@ class CheckpointHook(MMEngineCheckpointHook):
         super().__init__(interval, backend_args=ATOMIC, **options)
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder to save to, and remove outdated files there."""
+        """Find the folder and the last checkpoint of a resumed run, and remove outdated files."""
         hub = runner.message_hub
         for key, path in list(hub.runtime_info.items()):
             if key.startswith("best_ckpt") and self.out_dir is None:
                 hub.update_info(key, str(Path(runner.work_dir, Path(path).name)))
         super().before_train(runner)
+        if last := hub.runtime_info.get("last_ckpt"):
+            # mmengine saves this one again if an evaluation is the best so far.
+            self.last_ckpt = str(Path(self.out_dir, Path(last).name))
         for name in hub.runtime_info.get(OUTDATED, ()):
             self.file_backend.remove(Path(self.out_dir, Path(name).name))
 
