@@ -24,8 +24,9 @@ help:
 demo: $(STAMP)
 	$(BIN)/python run_experiments.py --exp 0
 
+# Programs that the tests start are compiled once, also where PYTHONDONTWRITEBYTECODE is set.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -rs
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -rs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """Provide fixtures for tests of the tools, such as toy scenes and a config to train on them."""
 
-import gc
 import logging
 import os
 from pathlib import Path
@@ -10,19 +9,29 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-# MKL reads it at its first product. With AVX-512 and AMX its products round otherwise, and
-# iterations of one recorded training amplify that to 1.2 % of a gradient norm (allowed: 1 %).
+# Read by MKL at its first product, and by PyTorch at its first operation. With AVX-512 and AMX they
+# round otherwise, and iterations of one recorded training amplify that to 1.2 % of a gradient norm
+# (allowed: 1 %).
 os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def little_garbage_collection():
-    """Exempt all that earlier modules of tests have imported and made from garbage collection.
+@pytest.fixture(autouse=True, scope="session")
+def quick_start():
+    """Start training as :func:`tests.training.start_quickly` does."""
+    from tests.training import start_quickly
 
-    Each data set starts one when it is built, which takes 0.2 s with all objects of the packages.
-    """
-    gc.collect()
-    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        start_quickly(patch)
+        yield
+
+
+@pytest.fixture
+def formatted(monkeypatch):
+    """Write configs as users see them, with lines of some length."""
+    from tests.training import PRETTY_TEXT
+
+    monkeypatch.setattr(Config, "pretty_text", PRETTY_TEXT)
 
 
 def pytest_collection_modifyitems(items):
@@ -112,11 +121,3 @@ def capture_only(monkeypatch):
     counters.clear()
     yield
     torch._dynamo.reset()
-
-
-@pytest.fixture
-def quick_start(monkeypatch):
-    """Start training as :func:`tests.training.start_quickly` does."""
-    from tests.training import start_quickly
-
-    start_quickly(monkeypatch)

@@ -57,7 +57,7 @@ def runs_of(place: Path, title: str) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, quick_start):
+def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
     launch("--exp", "0", "--seed", "1")
     out = capsys.readouterr().out
     assert "Both started from the same weights" in out
@@ -98,7 +98,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys, qui
 
 
 @pytest.mark.slow
-def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
+def test_methods_of_several_seeds_are_one_table(place, capsys):
     methods = ["--exp", "0", "--methods", "daformer", "--no-validate", "--seeds", "2"]
     launch(*methods, save_interval=1)
     (pretraining,) = runs_of(place, "pretraining")
@@ -128,9 +128,7 @@ def test_methods_of_several_seeds_are_one_table(place, capsys, quick_start):
 
 
 @pytest.mark.slow
-def test_a_grid_goes_on_after_a_failure_and_is_resumed(
-    place, toy_root, toy_synthia_root, capfd, quick_start
-):
+def test_a_grid_goes_on_after_a_failure_and_is_resumed(place, toy_root, toy_synthia_root, capfd):
     shutil.copytree(toy_synthia_root / "synthia", place / "data" / "toy" / "synthia")
     drawn = [json.loads((root / "toy.json").read_text()) for root in (toy_synthia_root, toy_root)]
     drawn[0]["sets"] |= drawn[1]["sets"]
@@ -167,7 +165,7 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(
 
 
 @pytest.mark.slow
-def test_a_job_evaluates_a_trained_run(place, capfd, quick_start):
+def test_a_job_evaluates_a_trained_run(place, capfd):
     run = ["--exp", "1", "--seeds", "3", "--no-validate", "--work-dir", "one"]
     fast = {"save_interval": 1, "iterations": 1}
     launch(*run, **fast)
@@ -212,9 +210,7 @@ def test_options_of_several_runs_that_contradict_others(place, options, message)
         ("synthia-demo", "toy_synthia_root", ["mIoU", "mIoU16", "mIoU13"]),
     ],
 )
-def test_the_other_demos_compare_on_labelled_target_images(
-    place, demo, toy, rows, request, quick_start
-):
+def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, rows, request):
     shutil.rmtree(place / "data" / "toy")
     shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy")
     launch("--exp", demo)
@@ -225,7 +221,7 @@ def test_the_other_demos_compare_on_labelled_target_images(
     assert (table.parent / "debug" / "iter_000001_0.png").is_file()
 
 
-def test_the_photo_demo_ends_with_a_video(place, capsys, quick_start):
+def test_the_photo_demo_ends_with_a_video(place, capsys):
     root = Path(run_experiments.__file__).parent
     (place / "data" / "motorway").symlink_to(root / "data" / "motorway")
     one = {"save_interval": 1, "iterations": 1}
@@ -256,7 +252,7 @@ def test_the_photo_demo_ends_with_a_video(place, capsys, quick_start):
         ("42", "toy_root", ["src", "tgt", "mix", "masked"]),  # SePiCo with MIC on HRDA
     ],
 )
-def test_a_debug_copy_on_hrda_has_all_losses(place, exp, toy, passes, request, quick_start):
+def test_a_debug_copy_on_hrda_has_all_losses(place, exp, toy, passes, request):
     shutil.copytree(request.getfixturevalue(toy), place / "data" / "toy", dirs_exist_ok=True)
     contrast = ["model.start_contrast_iter=1"] if "tgt" in passes else []
     run_experiments.main(
@@ -357,7 +353,7 @@ def printed(capsys, *options: str) -> Config:
     return load_config("printed.py")
 
 
-def test_dry_run_prints_configs_and_leaves_nothing(place, capsys):
+def test_dry_run_prints_configs_and_leaves_nothing(place, capsys, formatted):
     short = printed(capsys, "--exp", "4")
     assert len(Path("printed.py").read_text().splitlines()) < 20
     whole = printed(capsys, "--exp", "4", "--flat")
@@ -378,7 +374,7 @@ def test_dry_run_prints_configs_and_leaves_nothing(place, capsys):
     assert not (place / "work_dirs").exists()
 
 
-def test_dry_run_prints_an_old_config_translated(place, capsys):
+def test_dry_run_prints_an_old_config_translated(place, capsys, formatted):
     old = DATA / "original_configs" / "exp7.json"
     found = printed(capsys, "--config", str(old), "--cfg-options", "model.alpha=0.5").to_dict()
     expected = load_config(old).to_dict()

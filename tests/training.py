@@ -1,7 +1,11 @@
 """Build small training runs for tests."""
 
+import copy
+import functools
 import shutil
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -13,6 +17,7 @@ from tools.experiments.shrink import TOY_ROOTS, shrink
 
 ROOT = Path(__file__).parents[1]
 CROP = 64
+PRETTY_TEXT = Config.pretty_text
 
 
 def written(config: dict, folder: Path) -> Path:
@@ -27,8 +32,7 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1, exp: int = 0) ->
 
     The stages of experiment 0 are SePiCo (last) and source only (first).
     """
-    config = generate_experiment_cfgs(exp)[stage]
-    cfg = load_config(written(config, folder))
+    cfg = copy.deepcopy(_config(exp, stage))
     shrink(cfg, toy_root)
     datasets = [
         cfg.train_dataloader.dataset.source,
@@ -52,16 +56,27 @@ def small_config(toy_root: Path, folder: Path, stage: int = -1, exp: int = 0) ->
     return cfg
 
 
+@functools.cache
+def _config(exp: int | str, stage: int) -> Config:
+    with tempfile.TemporaryDirectory() as folder:
+        return load_config(written(generate_experiment_cfgs(exp)[stage], Path(folder)))
+
+
 def own_copy(toy_root: Path, folder: Path) -> Path:
     """Copy the toy set, so that a test may damage it."""
     return Path(shutil.copytree(toy_root, folder / "toy"))
 
 
 def start_quickly(patch: pytest.MonkeyPatch) -> None:
-    """Skip what takes mmengine seconds: asking compilers for versions, pretty-printing configs."""
+    """Skip what takes mmengine much of the time of a tiny training.
+
+    It asks compilers for versions, formats configs as programs, and collects garbage for each data
+    set.
+    """
 
     def plain_text(cfg: Config) -> str:
         return "\n".join(f"{key} = {value!r}" for key, value in cfg.to_dict().items())
 
     patch.setattr("mmengine.runner.runner.collect_env", dict)
     patch.setattr(Config, "pretty_text", property(plain_text))
+    patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: 0))

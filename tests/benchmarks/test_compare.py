@@ -23,12 +23,13 @@ def test_compare_refines_the_fast_setting(no_processes, tmp_path, capsys):
     small_config().dump(tmp_path / "c.json")
     options = ["--config", str(tmp_path / "c.json"), "--device", "cpu", "--compare"]
     options += ["--crop", str(SIDE), "--iters", "1", "--warmup", "0"]
-    options += ["--precision", "bf16", "--no-channels-last", "--json", str(tmp_path / "r.json")]
+    options += ["--precision", "fp32", "--no-channels-last", "--json", str(tmp_path / "r.json")]
     benchmark.main(options)
     compared = json.loads((tmp_path / "r.json").read_text())
     plain, fast = (TrainingSettings(**compared[name]["settings"]) for name in ("plain", "fast"))
     assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
-    assert (fast.precision, fast.channels_last) == ("bf16", False)
+    assert (fast.precision, fast.channels_last) == ("fp32", False)
+    assert fast != plain
     assert compared["ratios_of"] == ["plain", "fast"]
     assert compared["ratios"] == ratios(compared["plain"], compared["fast"])
     assert "plain / fast" in capsys.readouterr().out

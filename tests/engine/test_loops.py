@@ -15,7 +15,6 @@ from tests.tools.failing import error_of
 from tools import train as train_tool
 from tools.analysis.curves import plot_runs
 
-pytestmark = pytest.mark.usefixtures("quick_start")
 NAMES = ("aAcc", "mIoU", "mAcc")
 LOADED: list[str] = []
 

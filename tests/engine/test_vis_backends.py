@@ -70,7 +70,7 @@ def history(found: list[Any]) -> list[dict[str, Any]]:
     return [{"/".join(i.nested_key): json.loads(i.value_json) for i in row} for row in rows]
 
 
-def test_scores_panels_and_settings_arrive(toy_root, tmp_path, quick_start):
+def test_scores_panels_and_settings_arrive(toy_root, tmp_path):
     from mlflow import MlflowClient
 
     cfg = fastest_config(toy_root, tmp_path)
@@ -128,7 +128,7 @@ def test_scores_panels_and_settings_arrive(toy_root, tmp_path, quick_start):
     assert [row["iteration"] for row in rows if "panel_0/path" in row] == [1]
 
 
-def test_what_services_lack_is_one_line(toy_root, tmp_path, monkeypatch, quick_start):
+def test_what_services_lack_is_one_line(toy_root, tmp_path, monkeypatch):
     cfg = fastest_config(toy_root, tmp_path)
     cfg.pop("work_dir")
     cfg.dump(tmp_path / "c.json")

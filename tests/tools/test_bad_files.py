@@ -17,8 +17,6 @@ from tests.datasets.small_data import cut
 from tests.tools.failing import train_error
 from tests.training import ROOT, own_copy, small_config
 
-pytestmark = pytest.mark.usefixtures("quick_start")
-
 
 def rewrite(folder: Path, pattern: str, change) -> None:
     for path in folder.rglob(pattern):

@@ -15,7 +15,6 @@ from tests.tools.failing import error_of, train_error
 from tools import test as test_tool
 from tools import train as train_tool
 
-pytestmark = pytest.mark.usefixtures("quick_start")
 CROP = "train_dataloader.dataset.source.pipeline.3.crop_size"
 
 

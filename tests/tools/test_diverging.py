@@ -10,7 +10,7 @@ from tests.tools.failing import error_of
 from tools import train as train_tool
 
 
-def test_a_diverging_run_keeps_its_checkpoint_and_goes_on(toy_config, tmp_path, quick_start):
+def test_a_diverging_run_keeps_its_checkpoint_and_goes_on(toy_config, tmp_path):
     toy_config.pop("work_dir")
     toy_config.train_cfg.update(max_iters=1, val_interval=5)
     toy_config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best=None)

@@ -14,8 +14,6 @@ from tools.tasks.inspect import Wishes, inspect
 from tools.test import main as evaluate
 from tools.train import main as train
 
-pytestmark = pytest.mark.usefixtures("quick_start")
-
 COLORS = {"sky": (128, 128, 128), "road": (128, 64, 128), "tree": (128, 128, 0), "void": (0, 0, 0)}
 QUICK = [
     "train_cfg.max_iters=2",

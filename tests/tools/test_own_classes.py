@@ -17,8 +17,6 @@ from tests.datasets.small_data import write_label
 from tests.training import small_config
 from tools.class_stats import main as class_stats
 
-pytestmark = pytest.mark.usefixtures("quick_start")
-
 COLOURS = {
     "soil": (120, 80, 40),
     "crop": (30, 200, 40),

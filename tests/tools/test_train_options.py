@@ -19,7 +19,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()}
 
 
-def test_a_run_starts_from_another_and_never_validates(config, tmp_path, quick_start):
+def test_a_run_starts_from_another_and_never_validates(config, tmp_path):
     changes = ["--cfg-options", "train_cfg.val_interval=1", "default_hooks.checkpoint.interval=1"]
     changes += ["val_dataloader.dataset.data_root=nowhere"]
     options = [str(config), "--device", "cpu", "--no-validate", "--work-dir"]

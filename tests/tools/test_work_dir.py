@@ -28,7 +28,6 @@ from tools.analysis.logs import read_run
 from tools.conversion.files import save_checkpoint
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.usefixtures("quick_start")
 
 
 @pytest.fixture(scope="module")

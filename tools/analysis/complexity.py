@@ -86,7 +86,8 @@ def _count_flops(segmentor: EncoderDecoder, inputs: Tensor) -> dict[nn.Module, i
     flops = dict.fromkeys(segmentor.network_parts(), 0)
     # The counter supports the matrix products of attention, but not all of its fused kernels.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        feats = segmentor.extract_feat(inputs)
+        if segmentor.auxiliary_head is not None:
+            feats = segmentor.extract_feat(inputs)
 
         def begin(part: nn.Module, _: Any) -> None:
             flops[part] -= counter.get_total_flops()

@@ -170,7 +170,10 @@ def check_trajectory(
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_six_iterations_equal_the_release(name, monkeypatch):
-    check_trajectory(name, monkeypatch)
+    # The many convolutions of a ResNet amplify rounding, up to single pixels that become confident,
+    # and oneDNN rounds differently on each kind of processor. PyTorch's own convolutions do not.
+    with torch.backends.mkldnn.flags(enabled="r50" not in name or "hrda" in name):
+        check_trajectory(name, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,19 @@ def shrunk_config(exp: int, toy_root, tmp_path) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize("exp", list(EXPERIMENTS))
+# The first experiment with each network, method and variant.
+DIFFERENT = {
+    (row.network, row.method, row.variant): exp for exp, row in reversed(EXPERIMENTS.items())
+}
+
+
+@pytest.mark.parametrize("exp", sorted(DIFFERENT.values(), key=str))
 def test_it_keeps_the_method_and_builds(exp, tmp_path):
     cfg = shrunk_config(exp, tmp_path, tmp_path)
     check_config(cfg)
     assert max(scheduler.end for scheduler in cfg.param_scheduler) == 11
     assert cfg.train_cfg.max_iters == 10
-    with torch.device("meta"):
+    with torch.inference_mode():
         model = MODELS.build(cfg.model)
         segmentor, image = model.model, torch.zeros(2, 3, 128, 128)
         assert sum(p.numel() for p in segmentor.parameters()) < 15e6
@@ -71,7 +77,7 @@ def test_it_keeps_the_method_and_builds(exp, tmp_path):
 def test_foundation_models_of_each_family_become_tiny(exp, terms, features, tmp_path):
     cfg = shrunk_config(exp, tmp_path, tmp_path)
     check_config(cfg)
-    with torch.device("meta"):
+    with torch.inference_mode():
         model = MODELS.build(cfg.model)
         segmentor, image = model.model, torch.zeros(2, 3, 128, 128)
         assert segmentor.logits(image).shape == (2, 19, 32, 32)
@@ -96,7 +102,7 @@ def test_a_vit_becomes_a_tiny_one_of_its_family(name, freeze, frozen, tmp_path):
         head.in_channels = (768,) * 4
     shrink(cfg, tmp_path)
     check_config(cfg)
-    with torch.device("meta"):
+    with torch.inference_mode():
         segmentor = MODELS.build(cfg.model).model
         assert segmentor.logits(torch.zeros(2, 3, 128, 128)).shape == (2, 19, 32, 32)
     parameters = segmentor.backbone.timm_model.blocks[:frozen].parameters()

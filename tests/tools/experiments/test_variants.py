@@ -42,7 +42,7 @@ def test_a_tenth_of_an_experiment(tmp_path):
     assert (intervals["checkpoint"], intervals["panels"], intervals["logger"]) == (100, 100, 50)
 
 
-def test_options_change_the_printed_config_and_the_folder(capsys):
+def test_options_change_the_printed_config_and_the_folder(capsys, formatted):
     run_experiments.main(["--exp", "1", "--source-only", "--short", "0.05", "--dry-run"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].rpartition("_")[0].endswith("_seed76_source_only_short0.05")

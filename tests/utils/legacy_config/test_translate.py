@@ -323,7 +323,7 @@ def test_load_config_translates(exp, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_load_config_names_what_it_does_not_translate(tmp_path):
+def test_load_config_names_what_it_does_not_translate(tmp_path, formatted):
     old = old_config(2)
     old["uda"]["strange"] = old["mine"] = 1
     Config(old).dump(tmp_path / "old.py")
