@@ -66,10 +66,12 @@ def toy_night_root(tmp_path_factory) -> Path:
 
 
 def small_toy_data(tmp_path_factory, *sets: str) -> Path:
-    """Make a folder like ``data/toy`` that holds these sets."""
+    """Make a folder like ``data/toy`` that holds these sets, once for all test processes."""
     from demo.toy import ToySettings, make_toy_data
 
-    root = tmp_path_factory.mktemp("toy") / "toy"
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = shared / "_".join(sets) / "toy"
     make_toy_data(root, ToySettings(12, 8, 4, 3), nproc=1, sets=sets)
     return root
 

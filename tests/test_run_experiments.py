@@ -42,9 +42,9 @@ def place(toy_root, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def launch(*arguments: str, save_interval: int = 2, iterations: int = 2) -> int:
+def launch(*arguments: str, iterations: int = 1) -> int:
     options = [f"train_cfg.max_iters={iterations}", f"train_cfg.val_interval={iterations}"]
-    options += [f"default_hooks.checkpoint.interval={save_interval}"]
+    options += ["default_hooks.checkpoint.interval=1"]
     options += ["default_hooks.checkpoint.save_best=None", "val_dataloader.dataset.indices=1"]
     shared = ["--debug", "--device", "cpu", "--cfg-options", *options]
     return run_experiments.main([*arguments, *shared])
@@ -68,7 +68,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
     assert len({name[:11] for name in names}) == len({name[-5:] for name in names}) == 1
     for path in (source_only, sepico):
         cfg = load_config(path / f"{path.name}.json")
-        assert cfg.load_from == str((pretraining / "iter_2.pth").relative_to(place))
+        assert cfg.load_from == str((pretraining / "iter_1.pth").relative_to(place))
         assert cfg.randomness == {"seed": 1}
         assert finished(cfg)
     assert (sepico / "comparison.png").is_file()
@@ -100,7 +100,7 @@ def test_the_demo_is_a_chain_that_is_resumed_where_it_stopped(place, capsys):
 @pytest.mark.slow
 def test_methods_of_several_seeds_are_one_table(place, capsys):
     methods = ["--exp", "0", "--methods", "daformer", "--no-validate", "--seeds", "2"]
-    launch(*methods, save_interval=1)
+    launch(*methods, iterations=2)
     (pretraining,) = runs_of(place, "pretraining")
     (daformer,) = runs_of(place, "_fdthings_")
     whole = load_config(daformer / f"{daformer.name}.json")
@@ -114,7 +114,7 @@ def test_methods_of_several_seeds_are_one_table(place, capsys):
     for name, value in frozen.state_dict().items():
         torch.testing.assert_close(value, pretrained[f"model.backbone.{name}"], rtol=0, atol=0)
     capsys.readouterr()
-    assert launch(*methods, "1", "--resume") == 0
+    assert launch(*methods, "1", "--resume", iterations=2) == 0
     out = capsys.readouterr().out
     assert f"DAFormer, seed 2: already finished, in {daformer.relative_to(place)}" in out
     (grid,) = place.glob("work_dirs/grids/*")
@@ -137,8 +137,7 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(place, toy_root, toy_synt
     used.mkdir(parents=True)
     (used / "iter_1.pth").touch()
     grid = ["--exp", "9", "1", "--seeds", "3", "--no-validate", "--work-dir", "grid"]
-    fast = {"save_interval": 1, "iterations": 1}
-    assert launch(*grid, **fast) == 1
+    assert launch(*grid) == 1
     out, err = capfd.readouterr()
     assert "\nGTA to Cityscapes: IoU in percent" in out and "SYNTHIA to" not in out
     refused = "grid/exp 9/seed 3 holds the checkpoints of another run: --resume goes on with it"
@@ -150,7 +149,7 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(place, toy_root, toy_synt
     before = scores.stat().st_mtime_ns
 
     (used / "config.json").write_text("{}")
-    assert launch(*grid, "--resume", "--parallel", "2", **fast) == 1
+    assert launch(*grid, "--resume", "--parallel", "2") == 1
     out, err = capfd.readouterr()
     assert "DistCL (1), seed 3: already finished, in grid/exp 1/seed 3\n" in out
     log = "grid/output/DistCL_9_seed_3.log"
@@ -167,11 +166,10 @@ def test_a_grid_goes_on_after_a_failure_and_is_resumed(place, toy_root, toy_synt
 @pytest.mark.slow
 def test_a_job_evaluates_a_trained_run(place, capfd):
     run = ["--exp", "1", "--seeds", "3", "--no-validate", "--work-dir", "one"]
-    fast = {"save_interval": 1, "iterations": 1}
-    launch(*run, **fast)
+    launch(*run)
     assert list(Path("one/seed 3").glob("comparison*")) == []
     capfd.readouterr()
-    assert launch(*run, "--resume", "--submit", "local", **fast) == 0
+    assert launch(*run, "--resume", "--submit", "local") == 0
     out, err = capfd.readouterr()
     started, ended, *_ = out.splitlines()
     output = re.fullmatch(r"SePiCo, seed 3: job \d+, output in (.*/jobs/\d+_0_log.out)", started)
@@ -224,8 +222,7 @@ def test_the_other_demos_compare_on_labelled_target_images(place, demo, toy, row
 def test_the_photo_demo_ends_with_a_video(place, capsys):
     root = Path(run_experiments.__file__).parent
     (place / "data" / "motorway").symlink_to(root / "data" / "motorway")
-    one = {"save_interval": 1, "iterations": 1}
-    launch("--exp", "photo-demo", "--methods", "sepico", **one)
+    launch("--exp", "photo-demo", "--methods", "sepico")
     out = capsys.readouterr().out
     number = r"\d+\.\d\d"
     scores = ", ".join(rf"{mean} {number} \(teacher {number}\)" for mean in ("mIoU", "mIoU_gt"))
@@ -325,7 +322,7 @@ def third_method(place, monkeypatch) -> Path:
 
 @pytest.mark.slow
 def test_a_third_method_trains_and_is_named(third_method, capsys):
-    launch("--exp", "99")
+    launch("--exp", "99", iterations=2)
     (run,) = Path("work_dirs/local-exp99").iterdir()
     assert run.name[12:-6] == "dlv2_quiet0.9_gta2cs_debug"
     cfg = load_config(run / f"{run.name}.json")
