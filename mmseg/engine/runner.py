@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -50,8 +51,10 @@ class _RunConfig(Config):
 
     @cached_property
     def pretty_text(self) -> str:
-        """Settings as lines of a Python program."""
-        return super().pretty_text
+        """Settings as lines of a Python program; on ranks other than 0, which log nothing, empty."""
+        # yapf, which formats them, writes a cache when it is first imported in a new environment, and
+        # fails in a process that reads the unfinished file.
+        return super().pretty_text if is_main_process() else ""
 
 
 class TrainRunner(Runner):
