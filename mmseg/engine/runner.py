@@ -51,9 +51,9 @@ class _RunConfig(Config):
 
     @cached_property
     def pretty_text(self) -> str:
-        """Settings as lines of a Python program; on ranks other than 0, which log nothing, empty."""
-        # yapf, which formats them, writes a cache when it is first imported in a new environment, and
-        # fails in a process that reads the unfinished file.
+        """Settings as lines of a Python program; empty on ranks other than 0, which log nothing."""
+        # yapf, which formats them, writes a cache when it is first imported in a new environment,
+        # and fails in a process that reads the unfinished file.
         return super().pretty_text if is_main_process() else ""
 
 
