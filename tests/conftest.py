@@ -9,11 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-# Read by MKL at its first product, and by PyTorch at its first operation. With AVX-512 and AMX they
-# round otherwise, and iterations of one recorded training amplify that to 1.2 % of a gradient norm
-# (allowed: 1 %).
+# MKL reads it at its first product. With AVX-512 and AMX its products round otherwise, and
+# iterations of one recorded training amplify that to 1.2 % of a gradient norm (allowed: 1 %).
 os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
-os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -46,7 +46,7 @@ def plain(node: Any) -> Any:
     return [plain(value) for value in node] if isinstance(node, list | tuple) else node
 
 
-def resolved(exp: int | str, folder: Path, bases: Path = experiments.BASES) -> dict:
+def resolved(exp: int | str, folder: Path, bases: Path) -> dict:
     """Return the settings of an experiment's only run, with its bases in ``bases`` merged in."""
     (config,) = generate_experiment_cfgs(exp)
     config["_base_"] = [
@@ -174,8 +174,8 @@ def test_configs_pass_the_check_and_say_how_to_run_them(one_run):
     check_config(load_config(one_run.path))
 
 
-@pytest.mark.parametrize(("exp", "max_iters"), [(1, 40000), (7, 60000)])
-def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
+@pytest.mark.parametrize(("one_run", "max_iters"), [(1, 40000), (7, 60000)], indirect=["one_run"])
+def test_learning_rate_equals_the_release(one_run, max_iters):
     golden = load_golden("learning_rate.json")
     rows = {t: (base, head) for t, base, head in golden[str(max_iters)]}
     base = golden["base_lr"]
@@ -185,7 +185,7 @@ def test_learning_rate_equals_the_release(exp, max_iters, tmp_path):
     kinds = {"PolyLR": PolyLR, "LinearLR": LinearLR}
     schedulers = [
         kinds[config.pop("type")](optimizer, **config)
-        for config in resolved(exp, tmp_path)["param_scheduler"]
+        for config in copy.deepcopy(one_run.settings["param_scheduler"])
     ]
     optimizer.step()  # schedulers expect it before their first step
     for t in range(max_iters):

@@ -23,13 +23,14 @@ def test_compare_refines_the_fast_setting(no_processes, tmp_path, capsys):
     small_config().dump(tmp_path / "c.json")
     options = ["--config", str(tmp_path / "c.json"), "--device", "cpu", "--compare"]
     options += ["--crop", str(SIDE), "--iters", "1", "--warmup", "0"]
-    options += ["--precision", "fp32", "--no-channels-last", "--json", str(tmp_path / "r.json")]
+    options += ["--activation-checkpointing", "--no-channels-last"]
+    options += ["--precision", "fp32", "--json", str(tmp_path / "r.json")]
     benchmark.main(options)
     compared = json.loads((tmp_path / "r.json").read_text())
     plain, fast = (TrainingSettings(**compared[name]["settings"]) for name in ("plain", "fast"))
     assert plain.describe() == "fp32, eager, maths attention, unfused optimizer"
-    assert (fast.precision, fast.channels_last) == ("fp32", False)
-    assert fast != plain
+    chosen = (fast.precision, fast.channels_last, fast.activation_checkpointing)
+    assert chosen == ("fp32", False, True)
     assert compared["ratios_of"] == ["plain", "fast"]
     assert compared["ratios"] == ratios(compared["plain"], compared["fast"])
     assert "plain / fast" in capsys.readouterr().out

@@ -295,18 +295,18 @@ def test_debug_copy_of_an_experiment_then_evaluation(toy_root, tmp_path):
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / name).symlink_to(toy_root / name)
     run = [sys.executable, ROOT / "run_experiments.py", "--exp", "4", "--debug", "--device", "cpu"]
-    run += ["--cfg-options", "train_cfg.max_iters=2", "train_cfg.val_interval=2"]
+    run += ["--cfg-options", "train_cfg.max_iters=4", "train_cfg.val_interval=4"]
     shown = subprocess.run(run, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     assert len(shown.stdout.splitlines()) < 30 and shown.stderr == ""
     assert "start       random weights\n" in shown.stdout
     (work_dir,) = (tmp_path / "work_dirs" / "local-exp4").iterdir()
     config = work_dir / f"{work_dir.name}.json"
-    checkpoint = work_dir / "best_mIoU_iter_2.pth"
+    checkpoint = work_dir / "best_mIoU_iter_4.pth"
     test = [sys.executable, "-m", "tools.test", config, checkpoint, "--eval", "mIoU"]
     printed = subprocess.run(
         test, cwd=tmp_path, env=env, check=True, capture_output=True, text=True
     ).stdout
     assert "CityscapesDataset in data/cityscapes/, 4 images, student" in printed
-    scores = json.loads((work_dir / "best_mIoU_iter_2_cityscapes_eval.json").read_text())
+    scores = json.loads((work_dir / "best_mIoU_iter_4_cityscapes_eval.json").read_text())
     assert f"{scores['summary']['mIoU']:.2f}" in printed
     (ROOT / "configs" / "generated" / f"{work_dir.name}.py").unlink()

@@ -86,8 +86,8 @@ def _count_flops(segmentor: EncoderDecoder, inputs: Tensor) -> dict[nn.Module, i
     flops = dict.fromkeys(segmentor.network_parts(), 0)
     # The counter supports the matrix products of attention, but not all of its fused kernels.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        if segmentor.auxiliary_head is not None:
-            feats = segmentor.extract_feat(inputs)
+        projects = segmentor.auxiliary_head is not None
+        feats = segmentor.extract_feat(inputs) if projects else None
 
         def begin(part: nn.Module, _: Any) -> None:
             flops[part] -= counter.get_total_flops()
@@ -99,7 +99,7 @@ def _count_flops(segmentor: EncoderDecoder, inputs: Tensor) -> dict[nn.Module, i
             part.register_forward_pre_hook(begin)
             part.register_forward_hook(end)
         segmentor(inputs)
-        if segmentor.auxiliary_head is not None:
+        if projects:
             segmentor.auxiliary_head(feats)
     return flops
 

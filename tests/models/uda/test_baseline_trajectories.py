@@ -170,9 +170,11 @@ def check_trajectory(
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_six_iterations_equal_the_release(name, monkeypatch):
-    # The many convolutions of a ResNet amplify rounding, up to single pixels that become confident,
-    # and oneDNN rounds differently on each kind of processor. PyTorch's own convolutions do not.
-    with torch.backends.mkldnn.flags(enabled="r50" not in name or "hrda" in name):
+    # Fifty convolutions amplify rounding: with oneDNN's for AVX2, twelve pixels of daformer_r50
+    # become confident, 0.27 % (allowed: 0.2 %). With PyTorch's own they do not, in the same time.
+    has_avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    resnet_on_one_scale = "r50" in name and "hrda" not in name
+    with torch.backends.mkldnn.flags(enabled=has_avx512 or not resnet_on_one_scale):
         check_trajectory(name, monkeypatch)
 
 

@@ -1,4 +1,4 @@
-"""Whole training iterations of twelve variants against the recorded ones."""
+"""Six whole training iterations of twelve variants against the recorded ones."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from tools.common.options import cpu_multiplies_bf16
 
 GOLDEN = load_golden("trajectories.json")
 PLAIN = Performance()
-WITH_CONTRAST = 4  # iterations until contrast, which begins in the third, has changed the weights
 BN = {"type": "BN", "requires_grad": True}
 MIT_CHANNELS, MIT_LEVELS = (32, 64, 160, 256), (0, 1, 2, 3)
 NETWORKS = {
@@ -126,15 +125,14 @@ def check_trajectory(
     performance: Performance = PLAIN,
     rel: float = 2e-3,
     accuracy: float = 0.3,
-    iterations: int = 6,
 ) -> None:
-    """Iterations are the release's: within ``rel`` of each number, ``accuracy`` in percent."""
+    """Six iterations are the release's: within ``rel`` of each number, ``accuracy`` in percent."""
     network, variant, self_training = name.split("_")
     model = build(network, variant, self_training.endswith("1")).to(device)
     weights_by_name(model.model)
     performance.apply(model)
     optim_wrapper = optimizer_of(model, network, performance)
-    for t, expected in enumerate(GOLDEN[name][:iterations]):
+    for t, expected in enumerate(GOLDEN[name]):
         data, mask = iteration_data(t)
         monkeypatch.setattr(model, "mix_mask", lambda label, mask=mask: mask.to(label.device))
         values = {key: value.item() for key, value in model.train_step(data, optim_wrapper).items()}
@@ -153,7 +151,7 @@ def check_trajectory(
             assert values[key] == pytest.approx(value, **slack), f"{key} at iteration {t}"
         ours_alone = set(values) - set(expected)
         assert ours_alone == {"confidence", "gradient_norm", "ignored_pseudo_labels"}
-    assert model.iteration == iterations
+    assert model.iteration == 6
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -164,14 +162,12 @@ def test_six_iterations_equal_the_release(name, monkeypatch):
 @pytest.mark.parametrize("name", ["mitb0_bank_selftraining1", "r50_dist_selftraining1"])
 @pytest.mark.parametrize("switch", ["channels_last", "activation_checkpointing"])
 def test_the_same_with_switches_that_only_round(name, switch, monkeypatch):
-    performance = Performance(**{switch: True})
-    check_trajectory(name, "cpu", monkeypatch, performance, iterations=WITH_CONTRAST)
+    check_trajectory(name, "cpu", monkeypatch, Performance(**{switch: True}))
 
 
 def test_the_same_with_compiled_networks(capture_only, monkeypatch):
     name = "mitb0_dist_selftraining1"
-    performance = Performance(compile=True, channels_last=True)
-    check_trajectory(name, "cpu", monkeypatch, performance, iterations=WITH_CONTRAST)
+    check_trajectory(name, "cpu", monkeypatch, Performance(compile=True, channels_last=True))
 
 
 @pytest.mark.parametrize(
@@ -192,8 +188,7 @@ def test_the_same_with_compiled_networks(capture_only, monkeypatch):
     ],
 )
 def test_mixed_precision_stays_close(name, precision, rel, accuracy, monkeypatch):
-    performance = Performance(precision=precision)
-    check_trajectory(name, "cpu", monkeypatch, performance, rel, accuracy, WITH_CONTRAST)
+    check_trajectory(name, "cpu", monkeypatch, Performance(precision=precision), rel, accuracy)
 
 
 @pytest.mark.gpu

@@ -122,12 +122,9 @@ ONLY_TRAINING = (
 
 
 def leaves(node: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Yield the paths of all settings, and of the first and last value in a list of values."""
+    """Yield the paths of all settings, and of each value in a list of values."""
     if isinstance(node, dict | list) and node:
-        children = dict(node.items() if isinstance(node, dict) else enumerate(node))
-        if isinstance(node, list) and not any(isinstance(child, dict | list) for child in node):
-            children = {key: children[key] for key in (0, len(node) - 1)}
-        for key, child in children.items():
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
             yield from leaves(child, (*path, key))
     else:
         yield path
