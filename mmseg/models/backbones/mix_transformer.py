@@ -107,17 +107,22 @@ class MixFFN(nn.Module):
         return self.fc2(F.gelu(self.dwconv(self.fc1(tokens), size)))
 
 
+class DropPath(nn.Dropout2d):
+    """Stochastic depth (Huang et al., 2016): dropout of whole samples, which are channels to ``Dropout2d``."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens (B, N, C) -> (B, N, C)."""
+        return super().forward(tokens.unsqueeze(0)).squeeze(0)
+
+
 class Block(nn.Module):
     """Transformer block: attention and Mix-FFN, pre-normalised, with stochastic depth."""
 
     def __init__(self, channels: int, num_heads: int, sr_ratio: int, drop_path: float) -> None:
         super().__init__()
-        # timm takes two seconds to import; only this backbone and TIMMBackbone need it.
-        from timm.layers import DropPath
-
         self.norm1 = nn.LayerNorm(channels, eps=EPS)
         self.attn = EfficientAttention(channels, num_heads, sr_ratio)
-        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+        self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels, eps=EPS)
         self.mlp = MixFFN(channels, MLP_RATIO * channels)
 

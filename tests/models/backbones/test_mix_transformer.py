@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath
+from timm.layers import DropPath as TimmDropPath
 
 from mmseg.models.backbones import MixVisionTransformer
-from mmseg.models.backbones.mix_transformer import EfficientAttention
+from mmseg.models.backbones.mix_transformer import DropPath, EfficientAttention
 from mmseg.registry import MODELS
 
 
@@ -50,8 +50,22 @@ def test_drop_path_grows_linearly():
     with torch.device("meta"):
         backbone = MODELS.build({"type": "mit_b0", "drop_path_rate": 0.7})
     blocks = [block for stage in range(1, 5) for block in getattr(backbone, f"block{stage}")]
-    rates = [b.drop_path.drop_prob if isinstance(b.drop_path, DropPath) else 0 for b in blocks]
+    rates = [block.drop_path.p for block in blocks]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_drop_path_drops_whole_samples_as_timm_does(dtype):
+    tokens = torch.rand(8, 5, 3).to(dtype) + 1
+    kept = []
+    for layer in (DropPath(0.5), TimmDropPath(0.5)):
+        torch.manual_seed(3)
+        kept.append(layer.train()(tokens))
+    assert torch.equal(*kept)
+    dropped = kept[0].eq(0).flatten(1)
+    assert torch.equal(dropped.all(1), dropped.any(1))
+    assert 0 < dropped.all(1).sum() < 8
+    assert torch.equal(kept[0][~dropped.all(1)], 2 * tokens[~dropped.all(1)])
 
 
 @pytest.mark.parametrize("sr_ratio", [1, 2])
