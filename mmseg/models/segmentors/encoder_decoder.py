@@ -14,10 +14,12 @@ from typing_extensions import TypedDict
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_labels
 from mmseg.utils import InputError
+from mmseg.utils.memory import on_cpu
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import ClassFactors, InitConfig, PartConfig, Size2d
 
 from ..decode_heads import BaseDecodeHead
+from ..decode_heads.daformer_head import SeparableASPP
 from ..utils.precision import without_autocast
 from .folding import fold_batch_norm
 from .prediction import (
@@ -350,9 +352,16 @@ class EncoderDecoder(BaseModel):
     # ------------------------------------------------------------------ speed and memory
 
     def use_channels_last(self) -> None:
-        """Use the channels-last memory format for the weights and inputs of convolutions."""
+        """Use the channels-last memory format for the weights and inputs of convolutions.
+
+        On a CPU DAFormer's ASPP keeps contiguous weights, as it trains with contiguous maps.
+        """
         self.memory_format = torch.channels_last
-        self.to(memory_format=self.memory_format)
+        parts = [part for part in self.modules() if isinstance(part, SeparableASPP)]
+        kept = {id(each) for part in parts for each in part.parameters() if on_cpu(each)}
+        for parameter in self.parameters():
+            if parameter.dim() == 4 and id(parameter) not in kept:
+                parameter.data = parameter.data.contiguous(memory_format=self.memory_format)
 
     def fold_batch_norm(self) -> None:
         """Fold BatchNorm into the convolution before it, in a network that only predicts.

@@ -210,15 +210,30 @@ def test_channels_last_and_autocast(changes):
     model = MODELS.build(tiny(**changes)).eval()
     image = torch.rand(2, 3, 32, 32)
     expected = model(image)
-    model = model.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(
-        model(image.contiguous(memory_format=torch.channels_last)), expected, atol=1e-5, rtol=1e-4
-    )
+    model.use_channels_last()
+    torch.testing.assert_close(model(image), expected, atol=1e-5, rtol=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(image)
         losses = model.decode_head.loss_by_feat(logits, torch.zeros(2, 32, 32, dtype=torch.uint8))
     assert logits.dtype == torch.bfloat16
     assert losses["loss_seg"].dtype == losses["acc_seg"].dtype == torch.float32
+
+
+def test_on_a_cpu_daformers_aspp_trains_with_contiguous_maps():
+    model = MODELS.build(tiny(**TINY_TRANSFORMER))
+    model.use_channels_last()
+    aspp, maps = model.decode_head.fuse_layer, {}
+    wide = [each for each in model.parameters() if each.dim() == 4 and min(each.shape) > 1]
+    inside = {id(each) for each in aspp.parameters()}
+    for weight in wide:
+        last = weight.is_contiguous(memory_format=torch.channels_last)
+        assert last == (id(weight) not in inside)
+    for name, layer in aspp.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, inputs, out, name=name: maps.update({name: out}))
+    model(torch.rand(2, 3, 64, 96))
+    assert len(maps) > 3
+    assert all(each.requires_grad and each.is_contiguous() for each in maps.values())
 
 
 def weighted_example(class_weight: list[float] | None = None) -> SegDataSample:
