@@ -108,7 +108,7 @@ class MixFFN(nn.Module):
 
 
 class DropPath(nn.Dropout2d):
-    """Stochastic depth (Huang et al., 2016): dropout of whole samples, which are channels to ``Dropout2d``."""
+    """Stochastic depth (Huang et al., ECCV 2016): dropout of samples, the channels of Dropout2d."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, C) -> (B, N, C)."""
