@@ -142,8 +142,9 @@ class MixedPrecisionOptimWrapper(StudentOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast one forward pass."""
-        with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
+        """Autocast one forward pass; weights that are cast are not kept for its end."""
+        autocast = torch.autocast(self.device_type, self.dtype, cache_enabled=False)
+        with super().optim_context(model), autocast:
             yield
 
     def scale_loss(self, loss: Tensor) -> Tensor:

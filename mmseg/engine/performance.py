@@ -24,12 +24,13 @@ class Performance:
     Attributes:
         precision: "fp32"; "tf32": matrix products in TensorFloat-32 on GPUs that support it;
             "bf16" or "fp16": autocast, with losses, contrast and statistics in float32; in training
-            weights are cast once per step.
+            weights are cast once per step, with activation checkpointing layer by layer.
         compile: whether to compile networks by ``torch.compile``: the first iterations take
             minutes, the others are faster.
         channels_last: whether convolutions use the channels-last memory format.
         activation_checkpointing: whether to recompute activations of the student's backbone, and of
-            the ASPP of DAFormer's decoder, in the backward pass: less memory, more time.
+            the ASPP of DAFormer's decoder, in the backward pass, and to keep no weights in half
+            precision: less memory, more time.
     """
 
     precision: Precision = "fp32"

@@ -1,11 +1,11 @@
 """Reuse of memory that tensors on the CPU have freed.
 
-This module, :mod:`mmseg.models.segmentors.prediction` and one copy in DAFormer's ASPP are all code
-that is only for CPUs; ``benchmarks/RESULTS.md`` lists the gains. Here: returning freed blocks
-before the passes of a training step saves 65 MiB of experiment 4's peak and takes no time; keeping
-them between predicted images saves 2 to 8 s of processor time per image. In prediction: images one
-by one (in batches of four experiment 4 takes longer), the arg-max class by class (0.1 s and 18 MB),
-and strips of rows (a photo of 12000x12000 pixels in 3.5 GB instead of 14 GB).
+This module, :mod:`mmseg.models.segmentors.prediction` and contiguous maps in DAFormer's ASPP are
+all code that is only for CPUs; ``benchmarks/RESULTS.md`` lists the gains. Here: returning freed
+blocks before the passes of a training step saves 65 MiB of experiment 4's peak and takes no time;
+keeping them between predicted images saves 2 to 8 s of processor time per image. In prediction:
+images one by one (in batches of four experiment 4 takes longer), the arg-max class by class (0.1 s
+and 18 MB), and strips of rows (a photo of 12000x12000 pixels in 3.5 GB instead of 14 GB).
 """
 
 import ctypes

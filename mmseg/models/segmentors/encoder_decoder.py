@@ -106,6 +106,7 @@ class EncoderDecoder(BaseModel):
         #: Dtype that :meth:`predict` and :meth:`weights_cast` cast the network to; None: no cast.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
+        self.activation_checkpointing = False
         self._too_many_sizes: tuple[type[Exception], ...] = ()
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
@@ -372,9 +373,15 @@ class EncoderDecoder(BaseModel):
         fold_batch_norm(self.backbone, [head for head in heads if head is not None])
 
     def weights_cast(self) -> AbstractContextManager[None]:
-        """Cast the weights once for a training step, or a part of it, under autocast."""
+        """Cast the weights once for a training step, or a part of it, under autocast.
+
+        With activation checkpointing autocast casts them layer by layer instead, which takes more
+        time, but needs no memory for all of them and for their gradients in half precision.
+        """
         dtype = self.autocast_dtype
-        return nullcontext() if dtype is None else cast_weights(self, dtype)
+        if dtype is None or self.activation_checkpointing:
+            return nullcontext()
+        return cast_weights(self, dtype)
 
     def use_activation_checkpointing(self) -> None:
         """Recompute activations in the backward pass, in all parts that have ``with_cp``.
@@ -386,6 +393,7 @@ class EncoderDecoder(BaseModel):
             raise InputError(
                 f"{type(self.backbone).__name__} has no activation checkpointing: leave it off"
             )
+        self.activation_checkpointing = True
         for part in self.modules():
             if hasattr(part, "with_cp"):
                 part.with_cp = True

@@ -10,10 +10,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmseg.registry import MODELS
-from mmseg.utils.memory import on_cpu
+from mmseg.utils.memory import give_back_freed_memory, on_cpu
 from mmseg.utils.setting_types import Size2d
 
 from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box, stride_of
+from ..utils.checkpointing import propagated_separately
 from .encoder_decoder import EncoderDecoder, scaled
 from .encoder_decoder_projector import EncoderDecoderProjector
 from .prediction import window_starts
@@ -163,7 +164,13 @@ class HRDAEncoderDecoder(EncoderDecoder):
         box = self.draw_detail_box(height, width)
         context = self.extract_feat(inputs)
         context_logits = head.head(context)
-        detail_logits = head.head(self.extract_detail(inputs, [box]))
+        if on_cpu(inputs):
+            give_back_freed_memory()
+        detail_logits = propagated_separately(
+            lambda: head.head(self.extract_detail(inputs, [box])), self.activation_checkpointing
+        )
+        if on_cpu(inputs):
+            give_back_freed_memory()
         attention, placed = head.place(
             head.attention(context), detail_logits, box, (height, width), self.context_scale
         )

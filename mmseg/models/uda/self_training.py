@@ -17,6 +17,7 @@ from mmseg.models.utils.dacs_transforms import class_mask, draw_mix_classes, mix
 from mmseg.registry import MODELS
 from mmseg.utils import InputError
 from mmseg.utils.distributed import mean_over_ranks, sum_over_ranks
+from mmseg.utils.memory import give_back_freed_memory, on_cpu
 from mmseg.utils.phases import phase
 from mmseg.utils.setting_types import Fraction, PartConfig
 
@@ -167,6 +168,8 @@ class SelfTraining(UDADecorator):
         source, source_label = self.images_and_label(data["source"])
         views = self.target_views(data)
         with phase("teacher"):
+            if on_cpu(source):
+                give_back_freed_memory()
             update_teacher(self.ema_model, self.model, teacher_momentum(self.iteration, self.alpha))
         self.draw_augmentation()
 

@@ -1,11 +1,12 @@
 """Activation checkpointing: recompute activations in the backward pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from mmengine.dist import get_world_size
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.utils.layers import BATCH_NORMS, BatchNorm
@@ -26,6 +27,38 @@ def run(block: nn.Module, *inputs: Any, with_cp: bool) -> Any:
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), _frozen_statistics(block)),
     )
+
+
+def propagated_separately(compute: Callable[[], Tensor], separately: bool = True) -> Tensor:
+    """Compute a tensor by layers that the rest of the graph uses too, and propagate it separately.
+
+    autograd adds the gradients of all uses of a weight before it adds them to ``weight.grad``. Of a
+    network that is used twice all gradients of the second use would wait for those of the first.
+    Here they are added at once. Sums are rounded differently.
+
+    Args:
+        compute: computes the tensor.
+        separately: false only computes it, as do several processes: ``DistributedDataParallel``
+            expects one gradient of each weight.
+    """
+    if not separately or not torch.is_grad_enabled() or get_world_size() > 1:
+        return compute()
+    # A function without an input that needs gradients would not be propagated.
+    return _PropagatedSeparately.apply(compute, torch.empty(0, requires_grad=True))
+
+
+class _PropagatedSeparately(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, compute: Callable[[], Tensor], _: Tensor) -> Tensor:
+        with torch.enable_grad():
+            ctx.output = compute()
+        return ctx.output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None]:
+        ctx.output.backward(gradient)
+        ctx.output = None
+        return None, None
 
 
 @contextmanager

@@ -118,6 +118,24 @@ def test_losses_equal_the_release(network, kind, monkeypatch):
     assert feats[-1].requires_grad
 
 
+def test_checkpointing_adds_gradients_of_the_detail_before_those_of_the_context():
+    gradients = []
+    for saving in (False, True):
+        segmentor = build_segmentor("mitb0", True).train()
+        if saving:
+            segmentor.use_activation_checkpointing()
+        torch.manual_seed(0)  # of the box
+        feats, losses = segmentor.losses_of(noise(0, 2, 3, 128, 128), IterationData(50, 128).label)
+        weight = segmentor.backbone.block4[0].attn.q.weight
+        seen = []
+        feats[-1].register_hook(lambda _, seen=seen, weight=weight: seen.append(weight.grad))
+        (losses["decode.loss_seg"] + losses["decode.hr.loss_seg"]).backward()
+        assert (seen[0] is not None) == saving
+        gradients.append([parameter.grad for parameter in segmentor.parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(recomputed, plain, rtol=1e-4, atol=1e-6)
+
+
 @torch.no_grad()
 def test_mitb5_at_real_widths_equals_the_release():
     config = segmentor_config("mitb0", True) | {"detail_size": (128, 128)}

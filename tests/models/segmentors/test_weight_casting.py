@@ -67,7 +67,7 @@ def trained(
     "switches",
     [
         {"precision": "bf16", "channels_last": True},
-        {"precision": "fp16", "activation_checkpointing": True},
+        {"precision": "fp16"},
     ],
     ids=["bf16", "fp16"],
 )
@@ -79,6 +79,17 @@ def test_steps_are_bit_equal_to_those_of_autocast(network, switches):
     # Teacher and student are cast once, and the student's gradients once for each of 3 losses.
     assert (casts.single, casts.together) == (0, 2 + 3)
     assert expected_casts.single > len(weights) and expected_casts.together == 0
+
+
+@pytest.mark.parametrize("network", ["cnn", "transformer"])
+def test_with_activation_checkpointing_autocast_casts_weights_one_by_one(network):
+    logs, weights, _ = trained(network, precision="fp16")
+    saving_logs, saving_weights, casts = trained(
+        network, precision="fp16", activation_checkpointing=True
+    )
+    assert casts.single > len(weights) and casts.together == 0
+    assert saving_logs == logs
+    assert all(map(torch.equal, saving_weights, weights))
 
 
 def test_in_float32_nothing_is_cast():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmseg.models.backbones import ResNetV1c, mit_b0
+from mmseg.models.utils.checkpointing import propagated_separately
 
 
 def make(name: str) -> torch.nn.Module:
@@ -43,3 +44,23 @@ def test_nothing_is_kept_without_gradients():
     network.with_cp = True
     with torch.no_grad():
         assert not network(torch.randn(1, 3, 64, 64))[-1].requires_grad
+
+
+@pytest.mark.parametrize("separately", [False, True])
+def test_gradients_of_a_second_use_are_added_before_those_of_the_first(separately):
+    weight = torch.tensor(2.0, requires_grad=True)
+    first = 3 * weight
+    seen = []
+    first.register_hook(lambda _: seen.append(None if weight.grad is None else weight.grad.item()))
+    total = first.square()
+    total = total + propagated_separately(lambda: weight**3, separately)
+    assert total.item() == 6**2 + 2**3
+    total.backward()
+    assert seen == [12.0 if separately else None]  # 3 w^2
+    assert weight.grad == 36 + 12  # 18 w of the first use
+
+
+def test_without_gradients_there_is_nothing_to_propagate():
+    weight = torch.tensor(2.0, requires_grad=True)
+    with torch.no_grad():
+        assert not propagated_separately(lambda: weight**3).requires_grad
