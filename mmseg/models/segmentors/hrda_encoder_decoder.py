@@ -14,7 +14,7 @@ from mmseg.utils.memory import give_back_freed_memory, on_cpu
 from mmseg.utils.setting_types import Size2d
 
 from ..decode_heads.hrda_head import Box, HRDAHead, crop, scale_box, stride_of
-from ..utils.checkpointing import propagated_separately
+from ..utils.checkpointing import propagated_separately, renew_statistics
 from .encoder_decoder import EncoderDecoder, scaled
 from .encoder_decoder_projector import EncoderDecoderProjector
 from .prediction import window_starts
@@ -164,6 +164,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
         box = self.draw_detail_box(height, width)
         context = self.extract_feat(inputs)
         context_logits = head.head(context)
+        if self.activation_checkpointing:
+            renew_statistics(self)
         if on_cpu(inputs):
             give_back_freed_memory()
         detail_logits = propagated_separately(

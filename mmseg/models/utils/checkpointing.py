@@ -47,6 +47,19 @@ def propagated_separately(compute: Callable[[], Tensor], separately: bool = True
     return _PropagatedSeparately.apply(compute, torch.empty(0, requires_grad=True))
 
 
+def renew_statistics(network: nn.Module) -> None:
+    """Give BatchNorm new tensors for its running statistics, with the same values.
+
+    To be called before a network with checkpoints is used for a second time in a pass. If it is
+    compiled, it keeps the statistics of the first time to recompute it, and they must not change.
+    """
+    for layer in network.modules():
+        if isinstance(layer, BATCH_NORMS):
+            for name in ("running_mean", "running_var"):
+                if (values := getattr(layer, name)) is not None:
+                    setattr(layer, name, values.clone())
+
+
 class _PropagatedSeparately(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, compute: Callable[[], Tensor], _: Tensor) -> Tensor:

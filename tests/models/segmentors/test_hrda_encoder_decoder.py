@@ -17,6 +17,7 @@ from tests.models.baselines import (
     build_segmentor,
     segmentor_config,
 )
+from tests.models.networks import TINY
 
 BOXES = load_golden("baselines/hrda_boxes.json")
 FILES = {"mitb0": "forward_hrda_daformer_mitb0.npz", "r50": "forward_hrda_dlv2red_r50.npz"}
@@ -134,6 +135,32 @@ def test_checkpointing_adds_gradients_of_the_detail_before_those_of_the_context(
         gradients.append([parameter.grad for parameter in segmentor.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(recomputed, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_compiled_checkpoints_serve_twice_in_a_pass(capture_only):
+    head = {"type": "DAFormerHead", "in_channels": (64,), "in_index": (0,), "channels": 8}
+    head |= {"embed_dims": 8, "dilations": (1, 2), "num_classes": 5, "norm_cfg": {"type": "BN"}}
+    heads = {"head": head, "scale_attention": {**head, "dilations": None}}
+    config = {**TINY, "type": "HRDAEncoderDecoder", "detail_size": (32, 32)}
+    config["decode_head"] = {"type": "HRDAHead", **heads}
+    torch.manual_seed(0)
+    plain = MODELS.build(config)
+    compiled = MODELS.build(config)
+    compiled.load_state_dict(plain.state_dict())
+    compiled.use_activation_checkpointing()
+    compiled.compile_parts()
+    label = torch.randint(5, (2, 64, 64))
+    results = []
+    for segmentor in (plain, compiled):
+        for step in range(2):
+            torch.manual_seed(step)  # of the box and of dropout
+            # A network is compiled for context and detail, and not again.
+            with torch._dynamo.config.patch(error_on_recompile=step > 0):
+                _, losses = segmentor.losses_of(noise(step, 2, 3, 64, 64), label)
+                sum(each for name, each in losses.items() if "loss" in name).backward()
+        gradients = {name: each.grad for name, each in segmentor.named_parameters()}
+        results.append(gradients | dict(segmentor.named_buffers()))
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-5)
 
 
 @torch.no_grad()
