@@ -119,7 +119,7 @@ def test_losses_equal_the_release(network, kind, monkeypatch):
     assert feats[-1].requires_grad
 
 
-def test_checkpointing_adds_gradients_of_the_detail_before_those_of_the_context():
+def test_checkpointing_adds_gradients_of_the_detail_first():
     gradients = []
     for saving in (False, True):
         segmentor = build_segmentor("mitb0", True).train()

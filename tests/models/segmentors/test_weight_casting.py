@@ -82,7 +82,7 @@ def test_steps_are_bit_equal_to_those_of_autocast(network, switches):
 
 
 @pytest.mark.parametrize("network", ["cnn", "transformer"])
-def test_with_activation_checkpointing_autocast_casts_weights_one_by_one(network):
+def test_checkpointing_casts_weights_one_by_one(network):
     logs, weights, _ = trained(network, precision="fp16")
     saving_logs, saving_weights, casts = trained(
         network, precision="fp16", activation_checkpointing=True

@@ -47,7 +47,7 @@ def test_nothing_is_kept_without_gradients():
 
 
 @pytest.mark.parametrize("separately", [False, True])
-def test_gradients_of_a_second_use_are_added_before_those_of_the_first(separately):
+def test_gradients_of_the_second_use_are_added_first(separately):
     weight = torch.tensor(2.0, requires_grad=True)
     first = 3 * weight
     seen = []
