@@ -106,7 +106,6 @@ class EncoderDecoder(BaseModel):
         #: Dtype that :meth:`predict` and :meth:`weights_cast` cast the network to; None: no cast.
         self.autocast_dtype: torch.dtype | None = None
         self.memory_format = torch.contiguous_format
-        self.activation_checkpointing = False
         self._too_many_sizes: tuple[type[Exception], ...] = ()
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
@@ -372,6 +371,11 @@ class EncoderDecoder(BaseModel):
         heads = (self.decode_head, self.auxiliary_head)
         fold_batch_norm(self.backbone, [head for head in heads if head is not None])
 
+    @property
+    def activation_checkpointing(self) -> bool:
+        """Whether the backbone recomputes activations, by its config or by the method below."""
+        return getattr(self.backbone, "with_cp", False)
+
     def weights_cast(self) -> AbstractContextManager[None]:
         """Cast the weights once for a training step, or a part of it, under autocast.
 
@@ -393,7 +397,6 @@ class EncoderDecoder(BaseModel):
             raise InputError(
                 f"{type(self.backbone).__name__} has no activation checkpointing: leave it off"
             )
-        self.activation_checkpointing = True
         for part in self.modules():
             if hasattr(part, "with_cp"):
                 part.with_cp = True

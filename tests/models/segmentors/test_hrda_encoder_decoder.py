@@ -137,7 +137,8 @@ def test_checkpointing_adds_gradients_of_the_detail_first():
         torch.testing.assert_close(recomputed, plain, rtol=1e-4, atol=1e-6)
 
 
-def test_compiled_checkpoints_serve_twice_in_a_pass(capture_only):
+@pytest.mark.parametrize("by_config", [False, True])
+def test_compiled_checkpoints_serve_twice_in_a_pass(by_config, capture_only):
     head = {"type": "DAFormerHead", "in_channels": (64,), "in_index": (0,), "channels": 8}
     head |= {"embed_dims": 8, "dilations": (1, 2), "num_classes": 5, "norm_cfg": {"type": "BN"}}
     heads = {"head": head, "scale_attention": {**head, "dilations": None}}
@@ -145,9 +146,10 @@ def test_compiled_checkpoints_serve_twice_in_a_pass(capture_only):
     config["decode_head"] = {"type": "HRDAHead", **heads}
     torch.manual_seed(0)
     plain = MODELS.build(config)
-    compiled = MODELS.build(config)
+    compiled = MODELS.build({**config, "backbone": {**config["backbone"], "with_cp": by_config}})
     compiled.load_state_dict(plain.state_dict())
-    compiled.use_activation_checkpointing()
+    if not by_config:
+        compiled.use_activation_checkpointing()
     compiled.compile_parts()
     label = torch.randint(5, (2, 64, 64))
     results = []
